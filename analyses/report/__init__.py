@@ -1,0 +1,1 @@
+"""Reports: sentences, tables and figures of a finished analysis in one document."""

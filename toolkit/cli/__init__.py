@@ -1,0 +1,1 @@
+"""The nme command. No numerics here."""

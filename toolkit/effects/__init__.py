@@ -1,0 +1,1 @@
+"""Person parameters: what varies, their values, their variances."""
