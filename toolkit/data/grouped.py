@@ -1,0 +1,308 @@
+"""Rows with features, a target and one integer code per grouping factor: what every model reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
+
+from toolkit.data import columns
+from toolkit.data.labels import label_codes, numbers_as_classes, recode, row_numbers
+from toolkit.data.targets import target_values
+from toolkit.errors import DataError, ToolkitWarning
+from toolkit.results import read_only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Grouping:
+    """One grouping factor.
+
+    Attributes:
+        name: column it came from.
+        codes: position in ``levels`` of each row, shape (rows,).
+        levels: labels as text, in natural order ("2" before "10").
+    """
+
+    name: str
+    codes: Int[np.ndarray, " rows"]
+    levels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Freeze the codes."""
+        object.__setattr__(self, "codes", read_only(self.codes, np.int64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GroupedDataset:
+    """Validated rows of a study, in the caller's order. Built by :meth:`from_frame`.
+
+    Attributes:
+        features: raw values without NaN, shape (rows, features).
+        feature_names: one name per feature.
+        target: values in raw units, or class codes if ``classes`` is given, shape (rows,); NaN where there is none.
+        target_name: column of the target, ``None`` for data to predict only.
+        classes: labels of the class codes, ``None`` for a numeric target.
+        groupings: grouping factors; the first is the person.
+        time: numbers as given or seconds since 1970, shape (rows,).
+        sequence: code per row, shape (rows,); a person's consecutive rows with equal code form one sequence (a day).
+        person_group: comparison label of each person level, ``None`` where unknown.
+        person_cluster: label of the family, site, ... of each person level.
+        group_name: column of the comparison groups.
+        cluster_name: column of the clusters.
+        row_numbers: position in the caller's frame, counted from 0, shape (rows,).
+        pseudonymous: whether the person labels are pseudonyms already.
+        notes: what was changed or looks odd, as ``W``-sentences.
+    """
+
+    features: Float[np.ndarray, "rows features"]
+    feature_names: tuple[str, ...]
+    target: Float[np.ndarray, " rows"]
+    target_name: str | None = None
+    classes: tuple[str, ...] | None = None
+    groupings: tuple[Grouping, ...]
+    time: Float[np.ndarray, " rows"] | None = None
+    sequence: Int[np.ndarray, " rows"] | None = None
+    person_group: tuple[str | None, ...] = ()
+    person_cluster: tuple[str | None, ...] = ()
+    group_name: str | None = None
+    cluster_name: str | None = None
+    row_numbers: Int[np.ndarray, " rows"]
+    pseudonymous: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Freeze the arrays and check that they belong together."""
+        for name, dtype in _ARRAYS.items():
+            values = getattr(self, name)
+            if values is not None:
+                object.__setattr__(self, name, read_only(values, dtype))
+                if len(values) != len(self.features):
+                    raise ValueError(f"{name} has {len(values)} rows, features has {len(self.features)}")
+        if self.features.shape != (len(self.features), len(self.feature_names)):
+            raise ValueError(f"{len(self.feature_names)} feature names for features of shape {self.features.shape}")
+        if not self.groupings or any(len(grouping.codes) != self.n_rows for grouping in self.groupings):
+            raise ValueError(f"needs at least one grouping, each with {self.n_rows} codes")
+        for name in ("person_group", "person_cluster"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, (None,) * self.n_persons)
+            elif len(getattr(self, name)) != self.n_persons:
+                raise ValueError(f"{name} has {len(getattr(self, name))} labels for {self.n_persons} persons")
+
+    @classmethod
+    def from_frame(  # noqa: PLR0913 - one keyword per role of a column
+        cls,
+        frame: pd.DataFrame,
+        *,
+        target: str | None = None,
+        features: str | Sequence[str],
+        groups: str | Sequence[str],
+        time: str | None = None,
+        sequence: str | None = None,
+        group: str | None = None,
+        cluster: str | None = None,
+        classes: Sequence[str] | None = None,
+        pseudonymous: bool = False,
+        allow_missing_target: bool = False,
+    ) -> GroupedDataset:
+        """Rows of a frame, checked. The frame is not changed, its row order is kept.
+
+        Args:
+            frame: one row per observation.
+            target: column to predict; text, true/false and categories become classes, numbers stay numbers.
+            features: predictor columns; empty for a model of intercepts only.
+            groups: grouping columns; the first is the person.
+            time: numbers, dates or durations; needed for splits by time and for sequences.
+            sequence: column that changes where a sequence ends (the day, say).
+            group: comparison group of the person, one label per person.
+            cluster: family, site, ... of the person, one label per person.
+            classes: labels in the order of the codes; needed to read new data as a fitted model does.
+            pseudonymous: the person labels are pseudonyms already.
+            allow_missing_target: keep rows without a target as NaN.
+
+        Raises:
+            DataError: E102, E103, E104, E109, E110, E111, E112, E114, E120, E123 (see ``docs`` for the codes).
+        """
+        features, groups = _as_tuple(features), _as_tuple(groups)
+        columns.require_unique_names(list(frame.columns))
+        asked = {"target": target, "feature": features, "person": groups[:1], "grouping": groups[1:]}
+        asked |= {"time": time, "sequence": sequence, "group": group, "cluster": cluster}
+        columns.require_columns(frame, asked)
+        columns.require_rows(frame)
+        columns.require_known_before(target, features)
+
+        notices: list[ToolkitWarning] = []
+        groupings = tuple(_grouping(frame[name], notices) for name in groups)
+        values, labels = np.full(len(frame), np.nan), None
+        if target is not None:
+            values, labels, found = target_values(
+                frame[target], allow_missing=allow_missing_target, as_labels=classes is not None
+            )
+            notices += found
+        data = cls(
+            features=columns.feature_matrix(frame, features),
+            feature_names=features,
+            target=values,
+            target_name=target,
+            classes=labels,
+            groupings=groupings,
+            time=None if time is None else columns.time_seconds(frame[time]),
+            sequence=None if sequence is None else _sequence_codes(frame[sequence]),
+            person_group=() if group is None else _person_labels(frame[group], groupings[0], "group", notices),
+            person_cluster=() if cluster is None else _person_labels(frame[cluster], groupings[0], "cluster", notices),
+            group_name=group,
+            cluster_name=cluster,
+            row_numbers=np.arange(len(frame)),
+            pseudonymous=pseudonymous,
+            notes=tuple(str(notice) for notice in notices),
+        )
+        for notice in notices:
+            warnings.warn(notice, stacklevel=2)
+        return data if classes is None or target is None else data.as_classes(classes)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.features)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return self.features.shape[1]
+
+    @property
+    def person(self) -> Int[np.ndarray, " rows"]:
+        """Person code of each row, shape (rows,)."""
+        return self.groupings[0].codes
+
+    @property
+    def persons(self) -> tuple[str, ...]:
+        """Person labels; position is the code."""
+        return self.groupings[0].levels
+
+    @property
+    def n_persons(self) -> int:
+        """Number of person labels (after :meth:`take`, some may have no rows left)."""
+        return len(self.persons)
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the target holds class codes."""
+        return self.classes is not None
+
+    def take(self, index: ArrayLike) -> GroupedDataset:
+        """The rows at ``index`` (positions, or a boolean per row); levels stay, so codes mean the same everywhere."""
+        chosen = np.asarray(index)
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        cut = {name: values[chosen] for name in _ARRAYS if (values := getattr(self, name)) is not None}
+        groupings = tuple(replace(grouping, codes=grouping.codes[chosen]) for grouping in self.groupings)
+        return replace(self, **cut, groupings=groupings)
+
+    def as_classes(self, classes: Sequence[str] | None = None) -> GroupedDataset:
+        """The same rows with the target as class codes.
+
+        Args:
+            classes: labels in the order of the codes; without it, whole numbers become classes in their own order.
+
+        Raises:
+            DataError: E103 without a target, E109 for numbers with decimals, E120 for a label not in ``classes``.
+        """
+        if self.target_name is None:
+            raise DataError("no target column was named", code="E103", remedy="Name the target")
+        where: dict[str, Any] = {"column": self.target_name, "origin": self.row_numbers}
+        codes, labels = self.target, self.classes
+        if labels is None:
+            codes, labels = numbers_as_classes(self.target, **where)
+        if classes is not None:
+            codes, labels = recode(codes, labels, classes, **where), tuple(classes)
+        return replace(self, target=codes, classes=labels)
+
+    def content_hash(self) -> str:
+        """SHA-256 (hexadecimal) of every value, label and name; equal data give equal hashes on every machine."""
+        digest = hashlib.sha256()
+        for name, dtype in _ARRAYS.items():
+            values = getattr(self, name)
+            digest.update(name.encode())
+            if values is not None:
+                digest.update(np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
+        for grouping in self.groupings:
+            digest.update(np.ascontiguousarray(grouping.codes, dtype="<i8").tobytes())
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {*_ARRAYS, "groupings", "notes"}}
+        plain["groupings"] = [(grouping.name, grouping.levels) for grouping in self.groupings]
+        digest.update(json.dumps(plain, sort_keys=True).encode())
+        return digest.hexdigest()
+
+
+_ARRAYS: dict[str, type] = {
+    "features": np.float64,
+    "target": np.float64,
+    "time": np.float64,
+    "sequence": np.int64,
+    "row_numbers": np.int64,
+}
+
+
+def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _grouping(series: pd.Series, notices: list[ToolkitWarning]) -> Grouping:
+    """Codes and labels of a grouping column; every row needs a label (E112)."""
+    codes, levels, found = label_codes(series, kind="person")
+    notices += found
+    if (codes < 0).any():
+        raise DataError(
+            f"{int((codes < 0).sum())} row(s) without an id in column '{series.name}'",
+            code="E112",
+            column=str(series.name),
+            rows=row_numbers(codes < 0),
+            remedy="Fill in whose rows these are, or drop them",
+        )
+    return Grouping(name=str(series.name), codes=codes, levels=levels)
+
+
+def _sequence_codes(series: pd.Series) -> Int[np.ndarray, " rows"]:
+    """Codes of the sequence column; every row needs one (E111)."""
+    codes, _, _ = label_codes(series, kind="sequence")
+    if (codes < 0).any():
+        raise DataError(
+            f"empty cells in sequence column '{series.name}'",
+            code="E111",
+            column=str(series.name),
+            rows=row_numbers(codes < 0),
+            remedy="Fill in which sequence (day) these rows belong to, or drop them",
+        )
+    return codes
+
+
+def _person_labels(
+    series: pd.Series, person: Grouping, kind: str, notices: list[ToolkitWarning]
+) -> tuple[str | None, ...]:
+    """The one label of each person; empty cells are overlooked where another row of the person has the label.
+
+    Raises:
+        DataError: E123 where a person has two labels, with the rows that disagree with the person's first one.
+    """
+    codes, levels, found = label_codes(series, kind=kind)
+    notices += found
+    known = np.flatnonzero(codes >= 0)[::-1]
+    first = np.full(len(person.levels), -1, dtype=np.int64)
+    first[person.codes[known]] = codes[known]  # written backwards, so that the first row of a person stays
+    contradicting = (codes >= 0) & (codes != first[person.codes])
+    if contradicting.any():
+        count = len(np.unique(person.codes[contradicting]))
+        raise DataError(
+            f"{count} person(s) with more than one {kind} in column '{series.name}'",
+            code="E123",
+            column=str(series.name),
+            rows=row_numbers(contradicting),
+            remedy=f"Give all rows of a person the same {kind}",
+        )
+    return tuple(levels[code] if code >= 0 else None for code in first)

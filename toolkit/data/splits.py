@@ -1,0 +1,100 @@
+"""Which rows train, which stop the training, which test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import ArrayLike
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.data.sequences import time_order
+from toolkit.errors import ConfigError, DataError
+from toolkit.results import read_only
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Split:
+    """One part per row.
+
+    Attributes:
+        labels: "train", "validation" or "test" for each row, shape (rows,).
+        name: how it was made ("within-person-time", "none", "explicit").
+    """
+
+    labels: np.ndarray
+    name: str = "explicit"
+
+    def __post_init__(self) -> None:
+        """Freeze the labels."""
+        object.__setattr__(self, "labels", read_only(self.labels, np.str_))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of rows of each part."""
+        return {part: int((self.labels == part).sum()) for part in PARTS}
+
+    def rows(self, part: str) -> Int[np.ndarray, " chosen"]:
+        """Positions of the rows of one part."""
+        return np.flatnonzero(self.labels == part)
+
+
+def within_person_time(data: GroupedDataset, fractions: Sequence[float] = (0.6, 0.2, 0.2)) -> Split:
+    """The first rows of each person train, the next ones validate, the last ones test.
+
+    Of a person's n rows in time order, the first ``round(0.6 n)`` train and those up to ``round(0.8 n)`` validate
+    (halves are rounded up); the first row always trains. Rows at equal times keep their order; without a time column
+    the order of the rows counts.
+
+    Args:
+        data: the rows.
+        fractions: shares of training, validation and test; they add up to 1.
+
+    Raises:
+        ConfigError: E302 if the shares are not three numbers from 0 to 1 that add up to 1.
+    """
+    shares = np.asarray(fractions, dtype=np.float64)
+    if shares.shape != (3,) or (shares < 0).any() or not np.isclose(shares.sum(), 1.0):
+        raise ConfigError(
+            "the shares of training, validation and test must be three numbers from 0 to 1 that add up to 1",
+            code="E302",
+            column="fractions",
+        )
+    order = time_order(data, np.arange(data.n_rows))
+    size = np.bincount(data.person, minlength=data.n_persons)
+    rank = np.arange(data.n_rows) - np.repeat(np.cumsum(size) - size, size)  # position within the person, in time order
+    # the small summand keeps a share that is a hair below a half (0.7 * 15) on the upper side
+    cuts = np.floor(np.outer(size, np.cumsum(shares)[:2]) + 0.5 + 1e-9).astype(np.int64)
+    cuts = np.maximum(cuts, 1)[data.person[order]]
+    part = np.empty(data.n_rows, dtype=np.int64)
+    part[order] = (rank[:, None] >= cuts).sum(axis=1)
+    return Split(labels=np.array(PARTS)[part], name="within-person-time")
+
+
+def all_training(data: GroupedDataset) -> Split:
+    """Every row trains; there is nothing to validate or test on."""
+    return Split(labels=np.full(data.n_rows, "train"), name="none")
+
+
+def explicit(data: GroupedDataset, labels: ArrayLike) -> Split:
+    """A split the caller made: one of "train", "validation", "test" per row.
+
+    Raises:
+        DataError: E302 if a label is another one, or their number is not that of the rows.
+    """
+    given = np.asarray(labels).astype(str)
+    if given.shape != (data.n_rows,):
+        raise ConfigError(f"{given.size} split labels for {data.n_rows} rows", code="E302", column="split")
+    unknown = ~np.isin(given, PARTS)
+    if unknown.any():
+        raise DataError(
+            "split labels must be 'train', 'validation' or 'test'",
+            code="E302",
+            column="split",
+            rows=data.row_numbers[unknown] + 2,
+        )
+    return Split(labels=given)
