@@ -1,0 +1,139 @@
+"""Every person's effect with its interval, sorted: the caterpillar plot of one parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analyses.figures.labels import number, parameter_label, print_text, screen_text
+from analyses.figures.palette import INK, group_styles
+from analyses.figures.print_style import calm, print_canvas, print_settings
+from analyses.figures.rows import records
+from analyses.figures.screen_style import axis, screen_figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from matplotlib.figure import Figure
+
+HOVER = "effect %{y:.2f} [%{customdata[1]}, %{customdata[2]}]<br>reliability %{customdata[3]} %<extra></extra>"
+ORDERS = ("estimate", "group", "certainty")
+
+
+def tidy(
+    random_effects: pd.DataFrame,
+    persons: pd.DataFrame,
+    parameter: str,
+    *,
+    order: str = "estimate",
+    group_names: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """One row per person for one parameter, in drawing order.
+
+    Args:
+        random_effects: the run's table of person effects (level, parameter, estimate, sd, low, high, reliability).
+        persons: the run's table of persons (person, group).
+        parameter: which parameter to draw.
+        order: ``estimate`` (smallest first), ``group`` (group, then estimate) or ``certainty`` (most reliable first).
+        group_names: how each group label is written out.
+
+    Returns:
+        position, person, group, estimate, low, high, sd, reliability, parameter; group is ``""`` where unknown.
+
+    Raises:
+        ValueError: if ``order`` is none of the three.
+    """
+    if order not in ORDERS:
+        raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {order!r}")
+    rows = random_effects[random_effects["parameter"] == parameter]
+    frame = rows.merge(persons[["person", "group"]], left_on="level", right_on="person", how="left")
+    frame["person"] = frame["level"].astype(str)
+    names = dict(group_names or {})
+    frame["group"] = ["" if pd.isna(label) else names.get(str(label), str(label)) for label in frame["group"]]
+    by = {"estimate": ["estimate"], "group": ["group", "estimate"], "certainty": ["reliability", "estimate"]}[order]
+    frame = frame.sort_values(by, ascending=[column != "reliability" for column in by], kind="stable")
+    frame = frame.reset_index(drop=True)
+    frame.insert(0, "position", frame.index + 1)
+    columns = ["position", "person", "group", "estimate", "low", "high", "sd", "reliability", "parameter"]
+    return frame[columns]
+
+
+def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 380) -> go.Figure:
+    """Points with intervals, one trace per group; pseudonyms appear on hovering only if ``names`` is set."""
+    import plotly.graph_objects as go
+
+    figure = screen_figure(height, hovermode="closest")
+    styles = group_styles(sorted(frame["group"].unique()))
+    for group, part in frame.groupby("group", sort=True):
+        style = styles[str(group)]
+        who = "%{customdata[0]}<br>" if names else ""
+        figure.add_trace(
+            go.Scatter(
+                x=part["position"],
+                y=part["estimate"],
+                mode="markers",
+                name=f"{screen_text(group or 'no group')} ({len(part)})",
+                marker={
+                    "symbol": style.symbol,
+                    "size": 7,
+                    "color": style.fill,
+                    "line": {"width": 1, "color": style.edge},
+                },
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": part["high"] - part["estimate"],
+                    "arrayminus": part["estimate"] - part["low"],
+                    "color": style.edge,
+                    "thickness": 1,
+                    "width": 0,
+                },
+                customdata=_hover_words(part, names=names),
+                hovertemplate=who + HOVER,
+            )
+        )
+    figure.add_hline(y=0, line={"color": INK, "width": 1})
+    figure.update_xaxes(axis("Persons, sorted", showgrid=False, range=[0, len(frame) + 1], zeroline=False))
+    figure.update_yaxes(axis("Difference from the average person"))
+    return figure
+
+
+def _hover_words(part: pd.DataFrame, *, names: bool) -> list[list[str]]:
+    return [
+        [screen_text(row.person) if names else "", number(row.low), number(row.high), number(100 * row.reliability, 0)]
+        for row in records(part)
+    ]
+
+
+@print_settings()
+def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
+    """The same for print."""
+    figure = print_canvas(width_mm, min(75.0, 0.55 * width_mm))
+    axes = figure.subplots()
+    styles = group_styles(sorted(frame["group"].unique()))
+    for group, part in frame.groupby("group", sort=True):
+        style = styles[str(group)]
+        spread = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
+        axes.errorbar(
+            part["position"], part["estimate"], yerr=spread, fmt=style.marker, markersize=2.6, color=style.fill,
+            markeredgecolor=style.edge, markeredgewidth=0.4, ecolor=style.edge, elinewidth=0.5,
+            label=print_text(f"{group or 'no group'} (n = {len(part)})"),
+        )  # fmt: skip
+    axes.axhline(0, color=INK, linewidth=0.6)
+    axes.set(xlabel="Persons, sorted", ylabel="Difference from\nthe average person", xlim=(0, len(frame) + 1))
+    axes.legend(frameon=False, loc="upper left")
+    calm(axes, grid="y")
+    return figure
+
+
+def alt_text(frame: pd.DataFrame) -> str:
+    """One sentence with the main numbers."""
+    if frame.empty:
+        return "No person effects to show."
+    away = int(((frame["low"] > 0) | (frame["high"] < 0)).sum())
+    return (
+        f"Effects of {len(frame)} persons on {parameter_label(frame['parameter'].iloc[0])}, with intervals: from "
+        f"{number(frame['estimate'].min())} to {number(frame['estimate'].max())}; "
+        f"{away} of {len(frame)} intervals leave out zero, the average person."
+    )

@@ -1,0 +1,192 @@
+"""Each transition's difference between two groups with raw and simultaneous interval, arranged as the matrix is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analyses.figures.labels import number, print_text, screen_text, signed
+from analyses.figures.palette import BLUE, GRID, INK, MUTED, VERMILION
+from analyses.figures.print_style import print_canvas, print_settings
+from analyses.figures.rows import largest, records
+from analyses.figures.screen_style import screen_figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from matplotlib.figure import Figure
+
+    from analyses.transitions import TransitionComparison
+
+# half of a cell's width that the scale may use
+HALF = 0.44
+CLEAR = "clear"
+HINT = "hint"
+NONE = "none"
+GROUND = {CLEAR: "#FFF3C4", HINT: "#F4F6F8", NONE: "#FFFFFF"}
+NUMBERS = ("difference", "low", "high", "low_simultaneous", "high_simultaneous")
+
+
+def tidy(comparison: TransitionComparison) -> pd.DataFrame:
+    """One row per cell, in percentage points.
+
+    Returns:
+        from_state, to_state, difference, low, high, low_simultaneous, high_simultaneous (percentage points), pvalue,
+        pvalue_fdr, verdict (``clear``: the simultaneous interval leaves out zero; ``hint``: only the raw
+        one does; ``none``), true_name, false_name.
+    """
+    frame = comparison.to_frame().copy()
+    for column in NUMBERS:
+        frame[column] = 100 * frame[column].astype(float)
+    clear = (frame["low_simultaneous"] > 0) | (frame["high_simultaneous"] < 0)
+    hint = (frame["low"] > 0) | (frame["high"] < 0)
+    frame["verdict"] = np.where(clear, CLEAR, np.where(hint, HINT, NONE))
+    frame["true_name"], frame["false_name"] = comparison.group_names
+    return frame
+
+
+def half_range(frame: pd.DataFrame) -> float:
+    """Percentage points from a cell's middle to its edge, so that every interval fits."""
+    return 1.05 * float(np.nanmax(np.abs(frame[list(NUMBERS)].to_numpy(dtype=float)), initial=1.0))
+
+
+def tick_value(scale: float) -> float:
+    """The largest of 1, 2, 5, 10, ... percentage points that leaves room for its label inside a cell."""
+    step = 10 ** math.floor(math.log10(0.75 * scale))
+    return max(step * factor for factor in (1, 2, 5) if step * factor <= 0.75 * scale)
+
+
+def screen(frame: pd.DataFrame, *, height: int = 470) -> go.Figure:
+    """One small forest plot per cell on a common scale; a yellow ground marks what survives the correction."""
+    figure = screen_figure(height, hovermode="closest", showlegend=True)
+    states, scale = list(dict.fromkeys(frame["from_state"])), half_range(frame)
+    place = {state: index for index, state in enumerate(states)}
+    for cell in records(frame):
+        x, y = place[cell.to_state], place[cell.from_state]
+        box = {"x0": x - 0.48, "x1": x + 0.48, "y0": y - 0.46, "y1": y + 0.46}
+        figure.add_shape(
+            type="rect", **box, fillcolor=GROUND[cell.verdict], line={"color": GRID, "width": 1}, layer="below"
+        )
+        zero = {"x0": x, "x1": x, "y0": y - 0.46, "y1": y + 0.46}
+        figure.add_shape(type="line", **zero, line={"color": MUTED, "width": 1, "dash": "dot"}, layer="below")
+        strength = "<b>{}</b>" if cell.verdict == CLEAR else "{}"
+        figure.add_annotation(
+            x=x, y=y - 0.24, text=strength.format(signed(cell.difference)), showarrow=False, font={"size": 14}
+        )
+    for trace in _screen_traces(frame, place, scale):
+        figure.add_trace(trace)
+    ticks = [-tick_value(scale), 0, tick_value(scale)]
+    names = [screen_text(state) for state in states]
+    figure.update_layout(
+        xaxis={
+            "tickvals": [index + HALF * tick / scale for index in range(len(states)) for tick in ticks],
+            "ticktext": [signed(tick, 0) for _ in states for tick in ticks],
+            "range": [-0.5, len(states) - 0.5], "showgrid": False, "zeroline": False, "fixedrange": True,
+            "tickfont": {"size": 12, "color": MUTED}, "tickangle": 0,
+            "title": {"text": "Difference in percentage points", "font": {"size": 13, "color": MUTED}},
+        },
+        yaxis={
+            "tickvals": list(range(len(states))), "ticktext": [f"from {name}" for name in names], "fixedrange": True,
+            "range": [len(states) - 0.5, -0.5], "showgrid": False, "zeroline": False,
+        },
+        margin={"l": 120, "r": 8, "t": 70, "b": 56}, legend={"y": 1.07},
+    )  # fmt: skip
+    for index, name in enumerate(names):
+        figure.add_annotation(
+            x=index, y=1.0, yref="paper", yanchor="bottom", text=f"into {name}", showarrow=False, font={"size": 14}
+        )
+    return figure
+
+
+def _screen_traces(frame: pd.DataFrame, place: dict[str, int], scale: float) -> list[go.Scatter]:
+    """Simultaneous intervals (thin), raw intervals (thick), estimates (dots)."""
+    import plotly.graph_objects as go
+
+    x = frame["to_state"].map(place).astype(float)
+    y = frame["from_state"].map(place).astype(float) + 0.14
+    traces = []
+    for low, high, name, width, colour in (
+        ("low_simultaneous", "high_simultaneous", "simultaneous interval (all cells together)", 1.5, INK),
+        ("low", "high", "raw interval (this cell alone)", 5, BLUE),
+    ):
+        left, right = x + HALF * frame[low] / scale, x + HALF * frame[high] / scale
+        gaps = [None] * len(frame)
+        line_x = [value for triple in zip(left, right, gaps, strict=True) for value in triple]
+        line_y = [value for triple in zip(y, y, gaps, strict=True) for value in triple]
+        line = {"width": width, "color": colour}
+        traces.append(go.Scatter(x=line_x, y=line_y, mode="lines", line=line, name=name, hoverinfo="skip"))
+    columns = ["from_state", "to_state", *NUMBERS]
+    words = [
+        [screen_text(row[0]), screen_text(row[1]), signed(row[2]), *(number(value, 1) for value in row[3:])]
+        for row in records(frame[columns])
+    ]
+    hover = (
+        "%{customdata[0]} → %{customdata[1]}<br>difference %{customdata[2]}<br>raw [%{customdata[3]}, %{customdata[4]}]"
+        "<br>simultaneous [%{customdata[5]}, %{customdata[6]}]<extra></extra>"
+    )
+    dots = {"size": 9, "color": VERMILION, "symbol": "diamond", "line": {"color": "white", "width": 1}}
+    centre = x + HALF * frame["difference"] / scale
+    traces.append(
+        go.Scatter(x=centre, y=y, mode="markers", marker=dots, name="difference", customdata=words, hovertemplate=hover)
+    )
+    return traces
+
+
+@print_settings()
+def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
+    """The same for print."""
+    from matplotlib.patches import Rectangle
+
+    figure = print_canvas(width_mm, 0.6 * width_mm)
+    axes = figure.subplots()
+    states, scale = list(dict.fromkeys(frame["from_state"])), half_range(frame)
+    place = {state: index for index, state in enumerate(states)}
+    for cell in records(frame):
+        x, y = place[cell.to_state], place[cell.from_state]
+        axes.add_patch(
+            Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=GROUND[cell.verdict], edgecolor=GRID, linewidth=0.5)
+        )
+        axes.plot([x, x], [y - 0.46, y + 0.46], color=MUTED, linewidth=0.5, linestyle=":")
+        at = y + 0.14
+        simultaneous = [x + HALF * cell.low_simultaneous / scale, x + HALF * cell.high_simultaneous / scale]
+        axes.plot(simultaneous, [at, at], color=INK, linewidth=0.8)
+        axes.plot(
+            [x + HALF * cell.low / scale, x + HALF * cell.high / scale],
+            [at, at],
+            color=BLUE,
+            linewidth=2.6,
+            solid_capstyle="butt",
+        )
+        axes.plot(
+            [x + HALF * cell.difference / scale], [at], marker="D", color=VERMILION, markersize=3, linestyle="none"
+        )
+        weight = "bold" if cell.verdict == CLEAR else "normal"
+        axes.text(x, y - 0.24, signed(cell.difference), ha="center", va="center", fontsize=7.5, fontweight=weight)
+        if y == 0:
+            axes.text(x, -0.55, print_text(f"into {cell.to_state}"), ha="center", va="bottom", fontsize=8)
+    ticks = [-tick_value(scale), 0, tick_value(scale)]
+    axes.set_xticks(
+        [index + HALF * tick / scale for index in range(len(states)) for tick in ticks],
+        [signed(tick, 0) for _ in states for tick in ticks],
+    )
+    axes.set_yticks(range(len(states)), [print_text(f"from {state}") for state in states])
+    axes.set(xlim=(-0.5, len(states) - 0.5), ylim=(len(states) - 0.5, -0.5), xlabel="Difference in percentage points")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def alt_text(frame: pd.DataFrame) -> str:
+    """One sentence with the largest difference and how many survive the correction."""
+    top = largest(frame, "difference")
+    clear, raw = int((frame["verdict"] == CLEAR).sum()), int((frame["verdict"] != NONE).sum())
+    low, high = number(top["low"], 1), number(top["high"], 1)
+    wide_low, wide_high = number(top["low_simultaneous"], 1), number(top["high_simultaneous"], 1)
+    return (
+        f"Differences of {len(frame)} transition probabilities, {top['true_name']} minus {top['false_name']}, with raw "
+        f"and simultaneous intervals. Largest: {top['from_state']} to {top['to_state']}, {signed(top['difference'])} "
+        f"percentage points (raw {low} to {high}, simultaneous {wide_low} to {wide_high}). "
+        f"{raw} raw and {clear} simultaneous intervals leave out zero."
+    )

@@ -1,0 +1,60 @@
+"""Words and numbers in figures: readable parameter names, signed numbers, labels that are never read as markup."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+
+from analyses import wording
+
+ARROW = " → "
+_TRANSITION = re.compile(r"^(?:transitions?|T|crf\.transitions?)\[([^,\]]+),\s*([^\]]+)\]$")
+_LAYER = re.compile(r"^layers\.(\d+)\.(bias|weight)(?:\[([^\]]*)\])?$")
+
+
+def parameter_label(parameter: str) -> str:
+    """A person parameter in words, such as ``positive → other``; an unknown name is returned as it is.
+
+    ``transitions[a,b]`` is the score of moving from ``a`` into ``b``; ``layers.2.bias`` a bias, ``layers.2.weight[i]``
+    a weight.
+    """
+    transition = _TRANSITION.match(parameter)
+    if transition:
+        return f"{transition[1].strip()}{ARROW}{transition[2].strip()}"
+    layer = _LAYER.match(parameter)
+    if not layer:
+        return parameter
+    what = "level (bias)" if layer[2] == "bias" else "weight"
+    where = f" {layer[3]}" if layer[3] else ""
+    return f"{what}{where}, layer {layer[1]}"
+
+
+def is_transition(parameter: str) -> bool:
+    """Whether a parameter is one transition score of a CRF."""
+    return _TRANSITION.match(parameter) is not None
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with a true minus sign; a dash where it is undefined, since figures have no room for words."""
+    return "–" if math.isnan(value) else wording.number(value, digits)
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A number that always carries its sign, ``+2.8`` or ``−0.6``; zero has none."""
+    return "–" if math.isnan(value) else wording.signed(value, digits)
+
+
+def screen_text(label: object) -> str:
+    """A label for plotly, which would read ``<b>`` and ``<a>`` as markup: shown as written instead."""
+    return html.escape(str(label), quote=False)
+
+
+def print_text(label: object) -> str:
+    """A label for matplotlib, which would read ``$...$`` as a formula: shown as written instead."""
+    return str(label).replace("$", r"\$")
+
+
+def listed(parts: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else ""

@@ -1,0 +1,179 @@
+"""Transition matrices side by side: a heatmap per panel, the number in each cell, cells without observations hatched.
+
+Shared by one person's matrices and by the groups'. A frame has one row per cell: panel, from_state, to_state, value,
+text (what stands in the cell), kind (probability, difference or count), unobserved (bool).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analyses.figures.labels import print_text, screen_text
+from analyses.figures.palette import (
+    COUNT_STOPS,
+    DIFFERENCE_STOPS,
+    GRID,
+    HATCH,
+    INK,
+    PROBABILITY_STOPS,
+    colour_at,
+    text_on,
+)
+from analyses.figures.print_style import print_canvas, print_settings
+from analyses.figures.rows import records
+from analyses.figures.screen_style import screen_figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = ("panel", "from_state", "to_state", "value", "text", "kind", "unobserved")
+GAP = 0.035
+STOPS = {"probability": PROBABILITY_STOPS, "difference": DIFFERENCE_STOPS, "count": COUNT_STOPS}
+
+
+def limits(frame: pd.DataFrame, kind: str) -> tuple[float, float]:
+    """Ends of the colour scale shared by all panels of one kind.
+
+    Probabilities run from 0 to the largest (never below .6), differences are centred at zero and never stretched below
+    10 percentage points (a tiny difference must not look large), counts start at 0.
+    """
+    values = frame.loc[frame["kind"] == kind, "value"].abs()
+    largest = 0.0 if values.isna().all() else float(values.max())
+    if kind == "probability":
+        return 0.0, min(max(largest, 0.6), 1.0)
+    if kind == "difference":
+        return -max(largest, 0.10), max(largest, 0.10)
+    return 0.0, max(largest, 1.0)
+
+
+def cell_colours(part: pd.DataFrame, ends: tuple[float, float]) -> list[str]:
+    """Background of every cell of one panel; white where the value is undefined."""
+    stops = STOPS[part["kind"].iloc[0]]
+    places = (part["value"] - ends[0]) / (ends[1] - ends[0])
+    return ["#FFFFFF" if pd.isna(place) else colour_at(stops, float(place)) for place in places]
+
+
+def screen(frame: pd.DataFrame, *, height: int = 330) -> go.Figure:
+    """One heatmap per panel, numbers in the cells, diagonal lines over cells without observations."""
+    figure = screen_figure(height, showlegend=False)
+    figure.update_layout(margin={"l": 96, "r": 8, "t": 44, "b": 88})
+    panels = list(dict.fromkeys(frame["panel"]))
+    width = (1 - GAP * (len(panels) - 1)) / len(panels)
+    for index, panel in enumerate(panels):
+        part, left = frame[frame["panel"] == panel], index * (width + GAP)
+        _screen_panel(figure, part, index, (left, left + width), limits(frame, part["kind"].iloc[0]))
+    return figure
+
+
+def _screen_panel(
+    figure: go.Figure, part: pd.DataFrame, index: int, domain: tuple[float, float], ends: tuple[float, float]
+) -> None:
+    import plotly.graph_objects as go
+
+    states = list(dict.fromkeys(part["from_state"]))
+    suffix = "" if index == 0 else str(index + 1)
+    values = _square(part, "value", states)
+    figure.add_trace(
+        go.Heatmap(
+            z=values.to_numpy(dtype=float),
+            x=list(range(len(states))),
+            y=list(range(len(states))),
+            customdata=[[[screen_text(a), screen_text(b)] for b in states] for a in states],
+            colorscale=[[place, colour] for place, colour in STOPS[part["kind"].iloc[0]]],
+            zmin=ends[0],
+            zmax=ends[1],
+            xgap=2,
+            ygap=2,
+            showscale=False,
+            name=str(part["panel"].iloc[0]),
+            hovertemplate="%{customdata[0]} → %{customdata[1]}: %{z:.2f}<extra></extra>",
+            xaxis=f"x{suffix}",
+            yaxis=f"y{suffix}",
+        )
+    )
+    place = {state: number for number, state in enumerate(states)}
+    for row, background in zip(records(part), cell_colours(part, ends), strict=True):
+        at = {"x": place[row.to_state], "y": place[row.from_state], "xref": f"x{suffix}", "yref": f"y{suffix}"}
+        if row.unobserved:
+            _hatch(figure, at)
+        # on a hatched cell the number gets a ground of its own, or the lines would cross it
+        ground = {"bgcolor": background, "borderpad": 1} if row.unobserved else {}
+        figure.add_annotation(
+            **at, text=str(row.text), showarrow=False, font={"size": 13, "color": text_on(background)}, **ground
+        )
+    names = [screen_text(state) for state in states]
+    ticks = {
+        "tickvals": list(range(len(states))),
+        "showgrid": False,
+        "zeroline": False,
+        "fixedrange": True,
+        "ticks": "",
+    }
+    figure.update_layout(
+        {
+            f"xaxis{suffix}": ticks
+            | {"domain": list(domain), "anchor": f"y{suffix}", "ticktext": names, "tickangle": -40},
+            f"yaxis{suffix}": ticks
+            | {"anchor": f"x{suffix}", "autorange": "reversed", "ticktext": names if index == 0 else [""] * len(names)},
+        }
+    )
+    figure.add_annotation(
+        x=sum(domain) / 2, y=1.0, xref="paper", yref="paper", yanchor="bottom", showarrow=False,
+        text=f"<b>{screen_text(part['panel'].iloc[0])}</b>", font={"size": 14, "color": INK},
+    )  # fmt: skip
+
+
+def _hatch(figure: go.Figure, at: dict[str, object]) -> None:
+    """Three diagonals over one cell: plotly has no hatching for heatmaps."""
+    x, y, refs = float(str(at["x"])), float(str(at["y"])), {"xref": at["xref"], "yref": at["yref"]}
+    for start, end in (((-0.46, 0.0), (0.0, -0.46)), ((-0.46, 0.46), (0.46, -0.46)), ((0.0, 0.46), (0.46, 0.0))):
+        figure.add_shape(
+            type="line", x0=x + start[0], y0=y + start[1], x1=x + end[0], y1=y + end[1],
+            line={"color": HATCH, "width": 1}, name="no observation", **refs,
+        )  # fmt: skip
+
+
+@print_settings()
+def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
+    """The same for print, at most four panels in a row."""
+    panels = list(dict.fromkeys(frame["panel"]))
+    cell = (width_mm - 18) / len(panels)
+    figure = print_canvas(width_mm, cell + 24)
+    row = figure.subplots(1, len(panels), squeeze=False)[0]
+    for index, (axes, panel) in enumerate(zip(row, panels, strict=True)):
+        part = frame[frame["panel"] == panel]
+        _print_panel(axes, part, limits(frame, part["kind"].iloc[0]), first=index == 0)
+    return figure
+
+
+def _print_panel(axes: Axes, part: pd.DataFrame, ends: tuple[float, float], *, first: bool) -> None:
+    from matplotlib.patches import Rectangle
+
+    states = list(dict.fromkeys(part["from_state"]))
+    place = {state: number for number, state in enumerate(states)}
+    for cell, background in zip(records(part), cell_colours(part, ends), strict=True):
+        x, y = place[cell.to_state], place[cell.from_state]
+        look: dict[str, Any] = {"edgecolor": HATCH, "hatch": "////"} if cell.unobserved else {"edgecolor": GRID}
+        axes.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=background, linewidth=0.5, **look))
+        ground = {"facecolor": background, "edgecolor": "none", "pad": 0.8} if cell.unobserved else None
+        axes.text(
+            x, y, print_text(cell.text), ha="center", va="center", color=text_on(background), fontsize=7, bbox=ground
+        )
+    axes.set(xlim=(-0.5, len(states) - 0.5), ylim=(len(states) - 0.5, -0.5), aspect="equal")
+    axes.set_title(print_text(part["panel"].iloc[0]))
+    names = [print_text(state) for state in states]
+    axes.set_xticks(range(len(states)), names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(states)), names if first else [])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if first:
+        axes.set_ylabel("From")
+    axes.set_xlabel("Into")
+
+
+def _square(part: pd.DataFrame, column: str, states: list[str]) -> pd.DataFrame:
+    return part.pivot(index="from_state", columns="to_state", values=column).loc[states, states]

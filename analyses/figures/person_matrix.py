@@ -1,0 +1,80 @@
+"""One person's transitions: own matrix, the average (generic) one, their difference, and the observed counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analyses.figures import matrix_panels
+from analyses.figures.labels import number, signed
+from analyses.figures.rows import largest
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from matplotlib.figure import Figure
+
+OWN, GENERIC, DIFFERENCE, OBSERVED = "This person", "Average person", "Difference", "Times observed"
+
+
+def tidy(transitions: pd.DataFrame, person: str) -> pd.DataFrame:
+    """Four panels of one person from the run's transitions table, in the schema of ``matrix_panels``.
+
+    Probabilities are shown in percent, differences in percentage points; values stay on 0 to 1.
+    A cell is ``unobserved`` where the person never made that transition in the data the model saw.
+
+    Raises:
+        KeyError: if the person is not in the table.
+    """
+    rows = transitions[transitions["person"] == person]
+    if rows.empty:
+        raise KeyError(person)
+    never = rows["observed"].to_numpy() == 0
+    own, generic = rows["probability"], rows["generic"]
+    panels = [
+        _panel(rows, OWN, own, [number(100 * v, 0) for v in own], "probability", never),
+        _panel(rows, GENERIC, generic, [number(100 * v, 0) for v in generic], "probability", [False] * len(rows)),
+        _panel(rows, DIFFERENCE, own - generic, [signed(100 * v, 0) for v in own - generic], "difference", never),
+        _panel(rows, OBSERVED, rows["observed"].astype(float), [str(int(v)) for v in rows["observed"]], "count", never),
+    ]
+    return pd.concat(panels, ignore_index=True)
+
+
+def _panel(
+    rows: pd.DataFrame, panel: str, value: pd.Series, text: list[str], kind: str, unobserved: object
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "panel": panel,
+            "from_state": rows["from_state"].to_numpy(),
+            "to_state": rows["to_state"].to_numpy(),
+            "value": value.to_numpy(dtype=float),
+            "text": text,
+            "kind": kind,
+            "unobserved": unobserved,
+        }
+    )
+
+
+def screen(frame: pd.DataFrame, *, height: int = 330) -> go.Figure:
+    """Four heatmaps beside each other."""
+    return matrix_panels.screen(frame, height=height)
+
+
+def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
+    """The same for print."""
+    return matrix_panels.print_figure(frame, width_mm=width_mm)
+
+
+def alt_text(frame: pd.DataFrame) -> str:
+    """One sentence with the largest difference and the number of cells without observations."""
+    difference = frame[frame["panel"] == DIFFERENCE]
+    counts = frame[frame["panel"] == OBSERVED]
+    top = largest(difference, "value")
+    empty = int(counts["unobserved"].sum())
+    never = f"{empty} of {len(counts)} transitions were never observed" if empty else "every transition was observed"
+    return (
+        f"Transition matrices of one person and of the average person. Largest difference: {top['from_state']} to "
+        f"{top['to_state']}, {signed(100 * top['value'], 0)} percentage points. {never[0].upper()}{never[1:]} "
+        f"({int(counts['value'].sum())} transitions in total)."
+    )

@@ -1,0 +1,101 @@
+"""The common look of the figures in print (matplotlib): millimetre sizes, sans serif of 6 pt or more, fonts embedded.
+
+Figures are made without pyplot, so that none stays open and no global state is touched.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from analyses.figures.palette import GRID, INK, MUTED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MM_PER_INCH = 25.4
+SMALLEST_PT = 6.5
+FORMATS = ("svg", "png", "pdf")
+_SETTINGS: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    # ships with matplotlib, hence the same on every computer
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.linewidth": 0.5,
+    "lines.linewidth": 0.8,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.5,
+    "hatch.color": "#8A94A0",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "figure",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "axes.unicode_minus": True,
+}
+
+
+@contextmanager
+def print_settings() -> Iterator[None]:
+    """The house settings for the time of one drawing or saving."""
+    import matplotlib
+
+    with matplotlib.rc_context(_SETTINGS):
+        yield
+
+
+def print_canvas(width_mm: float, height_mm: float) -> Figure:
+    """An empty matplotlib figure of a given size, with a layout that keeps labels inside."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width_mm / MM_PER_INCH, height_mm / MM_PER_INCH), layout="constrained", facecolor="white")
+
+
+def calm(axes: Axes, *, grid: str | None = None) -> None:
+    """Take the upper and right frame away, and draw a light grid along ``grid`` (``x`` or ``y``) if asked."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(length=2, width=0.5)
+    if grid:
+        axes.grid(axis=grid, zorder=0)  # pyright: ignore[reportArgumentType]
+        axes.set_axisbelow(True)
+
+
+def figure_bytes(figure: Figure, file_format: str, dpi: int = 300) -> bytes:
+    """The figure as a file's content: ``svg`` (text stays text), ``png`` at ``dpi``, or ``pdf`` with embedded fonts.
+
+    Raises:
+        ValueError: if the format is none of the three.
+    """
+    if file_format not in FORMATS:
+        raise ValueError(f"figures are written as {', '.join(FORMATS)}, not {file_format!r}")
+    no_date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[file_format]
+    buffer = io.BytesIO()
+    with print_settings():
+        figure.savefig(buffer, format=file_format, dpi=dpi, metadata=no_date)
+    return buffer.getvalue()
+
+
+def inline_svg(figure: Figure, prefix: str) -> str:
+    """The figure as an ``<svg>`` element for a web page: no header, no metadata, ids that start with ``prefix``."""
+    svg = figure_bytes(figure, "svg").decode("utf-8")
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    # two figures on one page must not share ids: a clip path of one would cut the other
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    return svg.strip()
