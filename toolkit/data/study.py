@@ -1,0 +1,159 @@
+"""A study: its data file, what each column is for, and where it comes from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toolkit.data.columns import require_columns, require_unique_names
+from toolkit.data.derivations import DERIVATIONS
+from toolkit.data.grouped import GroupedDataset
+from toolkit.data.pseudonyms import pseudonymised, read_key, unpredictable, write_key
+from toolkit.data.readers import read_table
+from toolkit.data.sequences import SequenceBatch
+from toolkit.data.study_file import nearest_name, read_settings
+from toolkit.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """Roles of the columns of a data file, as study.toml gives them. Built by :meth:`read`.
+
+    Attributes:
+        name: short name, the file's stem by default.
+        title: for headings and reports.
+        citation: how to cite the data.
+        licence: under which terms they may be used.
+        unit: what one row is ("prompt", "day").
+        data_file: the table.
+        key_path: private file that holds the pseudonyms.
+        derive: name of the derivation that makes the columns, if they are not in the file as such.
+        person: id column.
+        cluster: family, site, ... of a person.
+        group: comparison group of a person.
+        group_labels: what a group label means, for figures and sentences.
+        time: order of a person's rows.
+        sequence: column that changes where a sequence ends.
+        targets: columns to predict; the first is the default.
+        features: predictor columns.
+        state: the target that holds states.
+        states: the states in their order.
+    """
+
+    name: str
+    title: str
+    citation: str = ""
+    licence: str = ""
+    unit: str = "row"
+    data_file: Path
+    key_path: Path
+    derive: str | None = None
+    person: str
+    cluster: str | None = None
+    group: str | None = None
+    group_labels: Mapping[str, str] = field(default_factory=dict)
+    time: str | None = None
+    sequence: str | None = None
+    targets: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    state: str | None = None
+    states: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: str | Path, *, key_path: str | Path | None = None) -> Study:
+        """The study of a study.toml. Files it names are looked for beside it.
+
+        Args:
+            path: the study file.
+            key_path: where the pseudonyms are kept; ``<study>.key.csv`` beside the study file by default.
+
+        Raises:
+            DataError: E100 or E106 if the file cannot be read.
+            ConfigError: E302 for an unknown key or derivation (with the nearest name), or a wrong value.
+        """
+        path = Path(path)
+        settings = read_settings(path)
+        data, roles = settings.pop("data"), settings.pop("roles")
+        derive = data.get("derive")
+        if derive is not None and derive not in DERIVATIONS:
+            remedy = nearest_name(derive, DERIVATIONS)
+            raise ConfigError(f"unknown derivation '{derive}' in [data]", code="E302", column="derive", remedy=remedy)
+        known = {key: tuple(value) if isinstance(value, list) else value for key, value in roles.items()}
+        return cls(
+            **{"name": path.stem, "title": path.stem, **settings, **known},
+            data_file=path.parent / data["file"],
+            key_path=Path(key_path) if key_path else path.parent / data.get("key", f"{path.stem}.key.csv"),
+            derive=derive,
+        )
+
+    def frame(self, *, rng: np.random.Generator | None = None) -> pd.DataFrame:
+        """The table with pseudonyms in place of persons and clusters.
+
+        New persons get a pseudonym, and the key file is written; persons seen before keep theirs.
+
+        Args:
+            rng: order of new pseudonyms; unpredictable by default, as it should be outside tests.
+
+        Raises:
+            DataError: as :func:`read_table`; E103 or E104 for the id columns; E305 if the key cannot be kept.
+        """
+        derivation = DERIVATIONS[self.derive] if self.derive else None
+        ids = {"person": self.person, "cluster": self.cluster}
+        text_columns = derivation.text_columns if derivation else [column for column in ids.values() if column]
+        frame = read_table(self.data_file, text_columns=text_columns)
+        if derivation:
+            frame = derivation.make(frame)
+        require_unique_names(list(frame.columns))
+        require_columns(frame, ids)
+        known = read_key(self.key_path)
+        frame, key, notices = pseudonymised(frame, ids, known, rng=unpredictable() if rng is None else rng)
+        if key != known:
+            write_key(self.key_path, key)
+        for notice in notices:
+            warnings.warn(notice, stacklevel=2)
+        return frame
+
+    def grouped(self, target: str | None = None, features: Sequence[str] | None = None) -> GroupedDataset:
+        """The rows for a model of single observations; ``target`` is the study's first one by default.
+
+        Raises:
+            DataError: as :meth:`frame` and :meth:`GroupedDataset.from_frame`.
+        """
+        target = target or self._first_target()
+        return GroupedDataset.from_frame(self.frame(), **self._roles(target, features))
+
+    def sequences(self, target: str | None = None, features: Sequence[str] | None = None) -> SequenceBatch:
+        """The sequences for a chain model; ``target`` is the study's state column by default.
+
+        Raises:
+            DataError: as :meth:`frame` and :meth:`SequenceBatch.from_frame`.
+        """
+        target = target or self.state or self._first_target()
+        if self.time is None:
+            raise ConfigError("sequences need a time column", code="E302", column="time", remedy="Name it in [roles]")
+        return SequenceBatch.from_frame(self.frame(), **self._roles(target, features))
+
+    def _first_target(self) -> str:
+        if not self.targets:
+            raise ConfigError("the study names no target", code="E302", column="targets", remedy="Name it in [roles]")
+        return self.targets[0]
+
+    def _roles(self, target: str, features: Sequence[str] | None) -> dict[str, Any]:
+        """The keywords of ``from_frame``."""
+        return {
+            "target": target,
+            "features": self.features if features is None else features,
+            "groups": self.person,
+            "time": self.time,
+            "sequence": self.sequence,
+            "group": self.group,
+            "cluster": self.cluster,
+            "classes": self.states if target == self.state and self.states else None,
+            "pseudonymous": True,
+        }

@@ -1,0 +1,80 @@
+"""Reading study.toml: every key is known and of the right kind, or the error names the nearest key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ConfigError, DataError
+
+# key -> kind: "text", "list" (of text) or "table" (of text)
+TOP = {key: "text" for key in ("name", "title", "citation", "licence", "unit")} | {
+    key: "table" for key in ("data", "roles", "group_labels")
+}
+DATA = {"file": "text", "derive": "text", "key": "text"}
+ROLES = {key: "text" for key in ("person", "cluster", "group", "time", "sequence", "state")} | {
+    key: "list" for key in ("targets", "features", "states")
+}
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The checked settings of a study file: the top-level keys, with the tables data, roles and group_labels.
+
+    Raises:
+        DataError: E100 if the file cannot be read, E106 if it is not UTF-8.
+        ConfigError: E302 for broken TOML, an unknown key, a value of the wrong kind, no ``file`` or no ``person``.
+    """
+    settings = _toml(path)
+    _check(settings, TOP, where="the study file")
+    for table in ("data", "roles", "group_labels"):
+        settings.setdefault(table, {})
+    _check(settings["data"], DATA, where="[data]")
+    _check(settings["roles"], ROLES, where="[roles]")
+    _check(settings["group_labels"], dict.fromkeys(settings["group_labels"], "text"), where="[group_labels]")
+    for table, key in (("data", "file"), ("roles", "person")):
+        if not settings[table].get(key):
+            raise ConfigError(f"the study file does not say '{key}' in [{table}]", code="E302", column=key)
+    return settings
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise DataError("the study file was not found", code="E100", remedy="Check its name and folder") from None
+    except OSError:
+        raise DataError("the study file cannot be read", code="E100", remedy="Check that you may open it") from None
+    except UnicodeDecodeError:
+        raise DataError("the study file is not UTF-8", code="E106", remedy="Save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line (\d+)", str(error))
+        rows = [int(place[1])] if place else []
+        raise ConfigError("the study file is not valid TOML", code="E302", rows=rows, remedy="Correct it") from None
+
+
+def _check(given: Mapping[str, Any], known: Mapping[str, str], *, where: str) -> None:
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(
+                f"unknown key '{key}' in {where}", code="E302", column=key, remedy=nearest_name(key, known)
+            )
+        if not _is_kind(value, known[key]):
+            kind = {"text": "text in quotes", "list": "a list of texts", "table": "a table"}[known[key]]
+            raise ConfigError(f"'{key}' in {where} must be {kind}", code="E302", column=key)
+
+
+def _is_kind(value: object, kind: str) -> bool:
+    if kind == "list":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, str if kind == "text" else dict)
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """``Did you mean 'x'?``, or the list of what there is."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean '{near[0]}'?" if near else "Known: " + ", ".join(f"'{key}'" for key in known)
