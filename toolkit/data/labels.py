@@ -20,9 +20,15 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?", re.ASCII)
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
 
-def row_numbers(selected: Bool[np.ndarray, " rows"]) -> list[int]:
-    """Row numbers as a spreadsheet shows them (header is row 1) of the rows that are ``True``."""
-    return [int(position) + 2 for position in np.flatnonzero(selected)]
+def row_numbers(selected: Bool[np.ndarray, " rows"], origin: Int[np.ndarray, " rows"] | None = None) -> list[int]:
+    """Row numbers as a spreadsheet shows them (header is row 1) of the rows that are ``True``.
+
+    Args:
+        selected: which rows.
+        origin: position of each row in the caller's frame, if rows were left out since.
+    """
+    positions = np.flatnonzero(selected) if origin is None else origin[selected]
+    return [int(position) + 2 for position in positions]
 
 
 def natural_order(label: str) -> tuple[object, ...]:
@@ -127,7 +133,7 @@ def numbers_as_classes(
             f"column '{column}' holds numbers with decimals and cannot be read as classes",
             code="E109",
             column=column,
-            rows=origin[broken] + 2,
+            rows=row_numbers(broken, origin),
             remedy="Use it as a numeric target, or give the classes as whole numbers or text",
         )
     known = ~np.isnan(values)
@@ -160,7 +166,7 @@ def recode(
             f"column '{column}' holds classes other than the {len(classes)} known ones",
             code="E120",
             column=column,
-            rows=origin[unknown] + 2,
+            rows=row_numbers(unknown, origin),
             remedy="Leave these rows out, or fit the model again with data that contain the class",
         )
     return recoded

@@ -85,7 +85,6 @@ def _csv(content: bytes, text_columns: Sequence[str]) -> pd.DataFrame:
             dtype=dict.fromkeys(as_text, "str"),
             keep_default_na=False,
             na_values={name: [""] if name in as_text else list(EMPTY_CELLS) for name in header},
-            float_precision="round_trip",
             low_memory=False,
             skip_blank_lines=len(header) > 1,
             index_col=False,

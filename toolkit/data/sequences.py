@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.labels import row_numbers
 from toolkit.errors import ConfigError, DataError, ToolkitWarning
 from toolkit.results import read_only
 
@@ -173,11 +174,12 @@ def _refuse_same_time(data: GroupedDataset, order: Int[np.ndarray, " chosen"]) -
         return
     same = (np.diff(data.time[order]) == 0) & (np.diff(data.person[order]) == 0)
     if same.any():
-        clashing = np.union1d(order[:-1][same], order[1:][same])
+        clashing = np.zeros(data.n_rows, dtype=bool)
+        clashing[order[:-1][same]] = clashing[order[1:][same]] = True
         raise DataError(
             "a person has several rows at the same time",
             code="E113",
-            rows=data.row_numbers[clashing] + 2,
+            rows=row_numbers(clashing, data.row_numbers),
             remedy="Keep one row per person and time; time has to run on over the whole record, not per day",
         )
 

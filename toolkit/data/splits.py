@@ -10,6 +10,7 @@ from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.labels import row_numbers
 from toolkit.data.sequences import time_order
 from toolkit.errors import ConfigError, DataError
 from toolkit.results import read_only
@@ -95,6 +96,6 @@ def explicit(data: GroupedDataset, labels: ArrayLike) -> Split:
             "split labels must be 'train', 'validation' or 'test'",
             code="E302",
             column="split",
-            rows=data.row_numbers[unknown] + 2,
+            rows=row_numbers(unknown, data.row_numbers),
         )
     return Split(labels=given)
