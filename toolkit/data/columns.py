@@ -113,14 +113,18 @@ def empty_cells(cells: pd.Series) -> np.ndarray:
     return missing | text.to_numpy(dtype=bool)
 
 
-def not_numbers(series: pd.Series, broken: np.ndarray) -> DataError:
+def not_numbers(
+    series: pd.Series,
+    broken: np.ndarray,
+    remedy: str = "Correct or empty these cells; turn categories into 0/1 columns first",
+) -> DataError:
     """The error for cells that should be numbers (E109), with their rows."""
     return DataError(
         f"column '{series.name}' should hold numbers and has {int(broken.sum())} cell(s) that are not",
         code="E109",
         column=str(series.name),
         rows=row_numbers(broken),
-        remedy="Correct or empty these cells; turn categories into 0/1 columns first",
+        remedy=remedy,
     )
 
 

@@ -54,28 +54,21 @@ def _holds_labels(series: pd.Series, *, as_labels: bool) -> bool:
     """Whether a target column holds classes; a number column with a few words in it is refused (E109) as a slip."""
     if columns.is_categorical(series) or pd.api.types.is_bool_dtype(series.dtype):
         return True
-    if pd.api.types.is_numeric_dtype(series.dtype):
+    kind = pd.api.types.infer_dtype(series, skipna=True)
+    if pd.api.types.is_numeric_dtype(series.dtype) or kind in _NUMBER_KINDS:
         return False
-    if pd.api.types.infer_dtype(series, skipna=True) in _NUMBER_KINDS:
-        return False
-    if not as_labels:
-        _refuse_words_among_numbers(series)
-    return True
-
-
-def _refuse_words_among_numbers(series: pd.Series) -> None:
-    cells = series.astype(object)
-    empty = columns.empty_cells(cells)
-    words = pd.to_numeric(cells.mask(empty).astype("str"), errors="coerce").isna().to_numpy() & ~empty
-    if words.any() and not (words | empty).all():
-        error = columns.not_numbers(series, words)
-        raise DataError(
-            error.message,
-            code=error.code,
-            column=error.column,
-            rows=error.rows,
-            remedy="Correct or empty these cells; if they are class labels, name the classes",
+    empty = columns.empty_cells(series.astype(object))
+    words = _words(series) & ~empty
+    if not as_labels and words.any() and not (words | empty).all():
+        raise columns.not_numbers(
+            series, words, remedy="Correct or empty these cells; if they are class labels, name the classes"
         )
+    return kind == "string" or bool(words.any())
+
+
+def _words(series: pd.Series) -> np.ndarray:
+    """Cells that cannot be read as a number."""
+    return pd.to_numeric(series.astype("str"), errors="coerce").isna().to_numpy(dtype=bool)
 
 
 def _in_category_order(
