@@ -294,3 +294,15 @@ def test_files_that_are_not_there_or_no_tables(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     refused("E100", lambda: read_table(tmp_path / "folder.csv"), column=None)
     refused("E107", written(tmp_path, "id,x\n", f"{WORD}.docx"), column=None)
+
+
+def test_no_person_column() -> None:
+    refused("E103", lambda: grouped(good(), groups=[]), column=None)
+
+
+def test_printing_data_shows_no_id_and_no_cell() -> None:
+    frame = good().assign(person=WORD, state=[WORD, "v", "u", "v"], g=WORD, t=[1, 2, 3, 4])
+    batch = sequences(frame, group="g")
+    printed = repr(batch) + repr(batch.data) + repr(batch.data.groupings)
+    assert WORD not in printed
+    assert "4 rows" in printed

@@ -71,6 +71,12 @@ def require_known_before(target: str | None, features: Sequence[str]) -> None:
     require_unique_names(list(features))
 
 
+def require_person(groups: Sequence[str]) -> None:
+    """Refuse data without a person column (E103)."""
+    if not groups:
+        raise DataError("no person column was named", code="E103", remedy="Name the column that says whose row it is")
+
+
 def numeric(series: pd.Series) -> Float[np.ndarray, " rows"]:
     """A column as float64; empty cells are NaN.
 

@@ -15,32 +15,14 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from toolkit.data import columns
-from toolkit.data.labels import label_codes, numbers_as_classes, recode, row_numbers
+from toolkit.data.groupings import Grouping, grouping, person_labels, sequence_codes
+from toolkit.data.labels import numbers_as_classes, recode
 from toolkit.data.targets import target_values
 from toolkit.errors import DataError, ToolkitWarning
 from toolkit.results import read_only
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Grouping:
-    """One grouping factor.
-
-    Attributes:
-        name: column it came from.
-        codes: position in ``levels`` of each row, shape (rows,).
-        levels: labels as text, in natural order ("2" before "10").
-    """
-
-    name: str
-    codes: Int[np.ndarray, " rows"]
-    levels: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        """Freeze the codes."""
-        object.__setattr__(self, "codes", read_only(self.codes, np.int64))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class GroupedDataset:
     """Validated rows of a study, in the caller's order. Built by :meth:`from_frame`.
 
@@ -88,13 +70,17 @@ class GroupedDataset:
                     raise ValueError(f"{name} has {len(values)} rows, features has {len(self.features)}")
         if self.features.shape != (len(self.features), len(self.feature_names)):
             raise ValueError(f"{len(self.feature_names)} feature names for features of shape {self.features.shape}")
-        if not self.groupings or any(len(grouping.codes) != self.n_rows for grouping in self.groupings):
+        if not self.groupings or any(len(factor.codes) != self.n_rows for factor in self.groupings):
             raise ValueError(f"needs at least one grouping, each with {self.n_rows} codes")
         for name in ("person_group", "person_cluster"):
             if not getattr(self, name):
                 object.__setattr__(self, name, (None,) * self.n_persons)
             elif len(getattr(self, name)) != self.n_persons:
                 raise ValueError(f"{name} has {len(getattr(self, name))} labels for {self.n_persons} persons")
+
+    def __repr__(self) -> str:
+        """Sizes only: what is printed or logged must not hold ids or cells."""
+        return f"GroupedDataset({self.n_rows} rows, {self.n_features} features, {self.n_persons} persons)"
 
     @classmethod
     def from_frame(  # noqa: PLR0913 - one keyword per role of a column
@@ -128,7 +114,9 @@ class GroupedDataset:
             allow_missing_target: keep rows without a target as NaN.
 
         Raises:
-            DataError: E102, E103, E104, E109, E110, E111, E112, E114, E120, E123 (see ``docs`` for the codes).
+            DataError: E102 no rows, E103 missing column, E104 column name twice, E109 text among numbers, E110 infinite
+                number, E111 empty cell, E112 row without an id, E114 unreadable time, E120 unknown class, E123 a person
+                in two groups or clusters, E302 the target among the features.
         """
         features, groups = _as_tuple(features), _as_tuple(groups)
         columns.require_unique_names(list(frame.columns))
@@ -137,9 +125,10 @@ class GroupedDataset:
         columns.require_columns(frame, asked)
         columns.require_rows(frame)
         columns.require_known_before(target, features)
+        columns.require_person(groups)
 
         notices: list[ToolkitWarning] = []
-        groupings = tuple(_grouping(frame[name], notices) for name in groups)
+        groupings = tuple(grouping(frame[name], notices) for name in groups)
         values, labels = np.full(len(frame), np.nan), None
         if target is not None:
             values, labels, found = target_values(
@@ -154,9 +143,9 @@ class GroupedDataset:
             classes=labels,
             groupings=groupings,
             time=None if time is None else columns.time_seconds(frame[time]),
-            sequence=None if sequence is None else _sequence_codes(frame[sequence]),
-            person_group=() if group is None else _person_labels(frame[group], groupings[0], "group", notices),
-            person_cluster=() if cluster is None else _person_labels(frame[cluster], groupings[0], "cluster", notices),
+            sequence=None if sequence is None else sequence_codes(frame[sequence]),
+            person_group=() if group is None else person_labels(frame[group], groupings[0], "group", notices),
+            person_cluster=() if cluster is None else person_labels(frame[cluster], groupings[0], "cluster", notices),
             group_name=group,
             cluster_name=cluster,
             row_numbers=np.arange(len(frame)),
@@ -202,7 +191,7 @@ class GroupedDataset:
         chosen = np.asarray(index)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         cut = {name: values[chosen] for name in _ARRAYS if (values := getattr(self, name)) is not None}
-        groupings = tuple(replace(grouping, codes=grouping.codes[chosen]) for grouping in self.groupings)
+        groupings = tuple(replace(factor, codes=factor.codes[chosen]) for factor in self.groupings)
         return replace(self, **cut, groupings=groupings)
 
     def as_classes(self, classes: Sequence[str] | None = None) -> GroupedDataset:
@@ -232,10 +221,10 @@ class GroupedDataset:
             digest.update(name.encode())
             if values is not None:
                 digest.update(np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
-        for grouping in self.groupings:
-            digest.update(np.ascontiguousarray(grouping.codes, dtype="<i8").tobytes())
+        for factor in self.groupings:
+            digest.update(np.ascontiguousarray(factor.codes, dtype="<i8").tobytes())
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {*_ARRAYS, "groupings", "notes"}}
-        plain["groupings"] = [(grouping.name, grouping.levels) for grouping in self.groupings]
+        plain["groupings"] = [(factor.name, factor.levels) for factor in self.groupings]
         digest.update(json.dumps(plain, sort_keys=True).encode())
         return digest.hexdigest()
 
@@ -251,58 +240,3 @@ _ARRAYS: dict[str, type] = {
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _grouping(series: pd.Series, notices: list[ToolkitWarning]) -> Grouping:
-    """Codes and labels of a grouping column; every row needs a label (E112)."""
-    codes, levels, found = label_codes(series, kind="person")
-    notices += found
-    if (codes < 0).any():
-        raise DataError(
-            f"{int((codes < 0).sum())} row(s) without an id in column '{series.name}'",
-            code="E112",
-            column=str(series.name),
-            rows=row_numbers(codes < 0),
-            remedy="Fill in whose rows these are, or drop them",
-        )
-    return Grouping(name=str(series.name), codes=codes, levels=levels)
-
-
-def _sequence_codes(series: pd.Series) -> Int[np.ndarray, " rows"]:
-    """Codes of the sequence column; every row needs one (E111)."""
-    codes, _, _ = label_codes(series, kind="sequence")
-    if (codes < 0).any():
-        raise DataError(
-            f"empty cells in sequence column '{series.name}'",
-            code="E111",
-            column=str(series.name),
-            rows=row_numbers(codes < 0),
-            remedy="Fill in which sequence (day) these rows belong to, or drop them",
-        )
-    return codes
-
-
-def _person_labels(
-    series: pd.Series, person: Grouping, kind: str, notices: list[ToolkitWarning]
-) -> tuple[str | None, ...]:
-    """The one label of each person; empty cells are overlooked where another row of the person has the label.
-
-    Raises:
-        DataError: E123 where a person has two labels, with the rows that disagree with the person's first one.
-    """
-    codes, levels, found = label_codes(series, kind=kind)
-    notices += found
-    known = np.flatnonzero(codes >= 0)[::-1]
-    first = np.full(len(person.levels), -1, dtype=np.int64)
-    first[person.codes[known]] = codes[known]  # written backwards, so that the first row of a person stays
-    contradicting = (codes >= 0) & (codes != first[person.codes])
-    if contradicting.any():
-        count = len(np.unique(person.codes[contradicting]))
-        raise DataError(
-            f"{count} person(s) with more than one {kind} in column '{series.name}'",
-            code="E123",
-            column=str(series.name),
-            rows=row_numbers(contradicting),
-            remedy=f"Give all rows of a person the same {kind}",
-        )
-    return tuple(levels[code] if code >= 0 else None for code in first)

@@ -19,7 +19,7 @@ from toolkit.results import read_only
 UNLABELLED = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SequenceBatch:
     """Sequences of states, ordered by person and time; a shorter sequence is padded at its end.
 
@@ -48,6 +48,12 @@ class SequenceBatch:
         kinds = {"features": np.float64, "states": np.int64, "mask": np.bool_, "person": np.int64, "rows": np.int64}
         for name, dtype in kinds.items():
             object.__setattr__(self, name, read_only(getattr(self, name), dtype))
+
+    def __repr__(self) -> str:
+        """Sizes only: what is printed or logged must not hold ids or cells."""
+        return (
+            f"SequenceBatch({self.n_sequences} sequences of up to {self.mask.shape[1]}, {len(self.state_names)} states)"
+        )
 
     @property
     def n_sequences(self) -> int:
