@@ -34,7 +34,7 @@ class BaseRateResult:
 
     Attributes:
         statistic: Pearson's chi-squared. df: its degrees of freedom. cramers_v: effect size in [0, 1].
-        pvalue: from permuting the label over whole persons (or units); pvalue_low, pvalue_high: its Monte Carlo interval.
+        pvalue: from permuting the label over whole persons (or units); pvalue_low, pvalue_high: Monte Carlo interval.
         pvalue_naive: from the chi-squared distribution, as if every observation were independent; often too small.
         counts: observations, shape (groups, states). groups, states: their labels.
         n: observations used. n_excluded: those without a state.
@@ -217,7 +217,7 @@ def _check_one_group(group_codes: np.ndarray, persons: Units) -> None:
             "a person appears in two groups",
             code="E123",
             column="group",
-            rows=differing + 1,
+            rows=(differing + 1).tolist(),
             remedy="Give every person one group label",
         )
 

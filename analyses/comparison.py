@@ -111,7 +111,7 @@ def paired_bootstrap(
     check_length(second, first.size, "b")
     if np.isinf(first).any() or np.isinf(second).any():
         raise DataError(
-            "a metric is infinite", code="E110", rows=np.flatnonzero(np.isinf(first) | np.isinf(second)) + 1
+            "a metric is infinite", code="E110", rows=(np.flatnonzero(np.isinf(first) | np.isinf(second)) + 1).tolist()
         )
     units = make_units(unit, first.size, unit_name)
     both = ~np.isnan(first - second)

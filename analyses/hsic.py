@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from analyses import wording
-from analyses.kernels import Kernel, centred, kernel_matrix, low_rank_factor, median_bandwidth
+from analyses.kernels import centred, kernel_matrix, low_rank_factor, median_bandwidth
 from analyses.resampling import (
     Units,
     check_draws,
@@ -137,11 +137,11 @@ def hsic_test(  # noqa: PLR0913 - each option is one a report has to name
     *,
     unit: ArrayLike | None = None,
     strata: ArrayLike | None = None,
-    kernel: Kernel = "gaussian",
-    group_kernel: Kernel = "discrete",
+    kernel: str = "gaussian",
+    group_kernel: str = "discrete",
     permutations: int = 9_999,
     rng: np.random.Generator,
-    bandwidth: float | None = None,
+    bandwidth: float | int | None = None,
     unit_name: str | None = None,
 ) -> HsicResult:
     """Test whether `x` depends on `group`: n x dHSIC and its permutation p-value.

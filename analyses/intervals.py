@@ -125,9 +125,9 @@ def few_units_note(n_units: int, unit_name: str) -> str:
 
 def studentise_shift(shift: np.ndarray, error: np.ndarray) -> np.ndarray:
     """``shift / error``; NaN where a resample has no variance left (every draw the same unit)."""
-    typical = np.nanmedian(error, axis=0) if np.isfinite(error).any() else np.zeros(error.shape[1])
+    largest = np.fmax.reduce(error, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(error > 1e-9 * typical, shift / error, np.nan)
+        return np.where(error > 1e-9 * largest, shift / error, np.nan)
 
 
 def _quantiles(draws: np.ndarray, usable: np.ndarray, tails: tuple[float, float]) -> np.ndarray:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def observed_transitions(counts: ArrayLike, smoothing: float = 0.5) -> Float[np.ndarray, "persons S S"]:
+def observed_transitions(counts: ArrayLike, smoothing: float | int = 0.5) -> Float[np.ndarray, "persons S S"]:
     """Transition probabilities from counts: ``(count + smoothing) / row total``; a row without counts is uniform.
 
     Args:
@@ -71,7 +71,7 @@ def transition_matrices(
         raise DataError(
             "the table has a state that is not in `states`, or a missing person",
             code="E120",
-            rows=np.flatnonzero((start < 0) | (end < 0) | (person < 0)) + 1,
+            rows=(np.flatnonzero((start < 0) | (end < 0) | (person < 0)) + 1).tolist(),
         )
     cell = (person * len(order) + start) * len(order) + end
     if np.unique(cell).size != cell.size:
@@ -99,7 +99,7 @@ def boolean_group(group: ArrayLike, n: int) -> np.ndarray:
             f"{missing.size} persons have no group",
             code="E111",
             column="group",
-            rows=missing + 1,
+            rows=(missing + 1).tolist(),
             remedy="Leave these persons out",
         )
     if not all(isinstance(v, (bool, np.bool_, int, float, np.number)) and v in (0, 1) for v in values):
@@ -123,7 +123,11 @@ def checked_matrices(t: ArrayLike) -> Float[np.ndarray, "persons S S"]:
     if np.isinf(matrices).any():
         rows = np.flatnonzero(np.isinf(matrices).any(axis=(1, 2))) + 1
         raise DataError(
-            "a matrix has infinite values", code="E110", column="t", rows=rows, remedy="Leave these persons out"
+            "a matrix has infinite values",
+            code="E110",
+            column="t",
+            rows=rows.tolist(),
+            remedy="Leave these persons out",
         )
     absent = np.isnan(matrices)
     everywhere = absent.all(axis=0)
@@ -134,7 +138,7 @@ def checked_matrices(t: ArrayLike) -> Float[np.ndarray, "persons S S"]:
             "a matrix has missing values in part of a row",
             code="E111",
             column="t",
-            rows=rows,
+            rows=rows.tolist(),
             remedy="A state never visited is a whole row of NaN; leave out persons whose matrices lack anything else",
         )
     return matrices

@@ -88,7 +88,7 @@ def factorise(
             f"{missing.size} missing {what} labels",
             code=missing_code,
             column=what,
-            rows=missing + 1,
+            rows=(missing + 1).tolist(),
             remedy=f"Give every row a {what} label, or leave those rows out",
         )
     levels = [value.item() if isinstance(value, np.generic) else value for value in found]
@@ -119,7 +119,7 @@ def check_finite(values: np.ndarray, what: str) -> None:
                 f"{what} has {word} values in {rows.size} rows",
                 code=code,
                 column=what,
-                rows=rows + 1,
+                rows=(rows + 1).tolist(),
                 remedy="Leave those rows out, or fill them in before the analysis",
             )
 
@@ -149,7 +149,7 @@ def unit_values(row_codes: np.ndarray, units: Units, what: str) -> np.ndarray:
             f"{what} differs between rows of the same unit ({units.name}), so whole units cannot be permuted",
             code="E126",
             column=what,
-            rows=differing + 1,
+            rows=(differing + 1).tolist(),
             remedy=f"Permute within the units instead (strata= their labels, no unit=), or correct the {what} labels",
         )
     return first

@@ -1,0 +1,239 @@
+"""The bootstrap engine against loops over resamples, scipy, and limits."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analyses.bootstrap import _draw, _evaluate, _strata, _unit_totals, bootstrap_contrast
+from analyses.intervals import choose_method, make_intervals
+from analyses.resampling import make_units
+from toolkit.errors import DataError, ToolkitWarning
+
+
+def contrast(values, side, unit=None, seed=0, **options):
+    options = {"resamples": 2000, "method": "percentile", "level": 0.95} | options
+    units = make_units(unit, len(values))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ToolkitWarning)
+        return bootstrap_contrast(values, side, units, rng=np.random.default_rng(seed), **options)
+
+
+def slow_statistic(values, side, weight):
+    """Difference of means and its linearised cluster standard error, unit by unit; `weight` counts each unit."""
+    n_units = weight.size
+    unit = np.arange(len(values)) // 2
+    influence, difference = np.zeros(n_units), 0.0
+    for on, sign in ((side, 1), (~side, -1)):
+        valid = on & ~np.isnan(values)
+        total = sum(weight[unit[i]] for i in np.flatnonzero(valid))
+        mean = sum(weight[unit[i]] * values[i] for i in np.flatnonzero(valid)) / total
+        difference += sign * mean
+        for i in np.flatnonzero(valid):
+            influence[unit[i]] += sign * (values[i] - mean) / total
+    return difference, influence
+
+
+@given(st.integers(3, 8), st.booleans(), st.booleans(), st.integers(0, 500))
+@settings(max_examples=60, deadline=None)
+def test_every_resample_equals_weighting_units_in_a_loop(n_units, joint, missing, seed):
+    rng = np.random.default_rng(seed)
+    rows = 4 * n_units
+    values = rng.standard_normal((rows, 2))
+    side = np.arange(rows) % 2 == 0 if joint else np.arange(rows) < 2 * n_units
+    if missing:
+        values[rng.integers(0, rows, 2), 0] = np.nan
+    units = make_units(np.arange(rows) // 2, rows)
+    sides = np.stack([side, ~side])
+    sums, sizes, members = _unit_totals(values, sides, units)
+    with np.errstate(invalid="ignore"):
+        means = sums.sum(axis=1) / sizes.sum(axis=1)
+    strata = _strata(sums, sizes, means, members, (1.0, -1.0))
+    assert len(strata) == (1 if joint else 2)
+    weights = [rng.multinomial(s.n_units, np.full(s.n_units, 1 / s.n_units), size=5).astype(float) for s in strata]
+    shift, error = _evaluate(strata, weights, 2, studentise=True)
+    for k in range(5):
+        weight = np.zeros(units.n_units)
+        for inside, drawn in zip(members if not joint else [np.ones(units.n_units, bool)], weights, strict=True):
+            weight[inside] = drawn[k]
+        for cell in range(2):
+            with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                difference, influence = slow_statistic(values[:, cell], side, weight)
+            point = means[0, cell] - means[1, cell]
+            if not np.isfinite(difference):
+                assert not np.isfinite(shift[k, cell])
+                continue
+            variance = 0.0
+            for inside in members if not joint else [np.ones(units.n_units, bool)]:
+                variance += inside.sum() / (inside.sum() - 1) * np.sum((weight * influence**2)[inside])
+            assert shift[k, cell] + point == pytest.approx(difference, abs=1e-10)
+            assert error[k, cell] == pytest.approx(np.sqrt(variance), abs=1e-7)
+
+
+def test_percentile_interval_agrees_with_scipy_within_monte_carlo_error():
+    rng = np.random.default_rng(1)
+    values = rng.gamma(2.0, size=(120, 3))
+    side = np.arange(120) < 45
+    found = contrast(values, side, resamples=20_000).intervals
+    theirs = scipy.stats.bootstrap(
+        (values[side], values[~side]),
+        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+        n_resamples=20_000,
+        method="percentile",
+        axis=0,
+        rng=np.random.default_rng(2),
+    )
+    # Standard error of a 2.5 % quantile from 20,000 draws is about 0.019 SD; two of them, four times.
+    slack = 4 * np.sqrt(2) * 0.019 * theirs.standard_error
+    assert np.all(np.abs(found.low - theirs.confidence_interval.low) < slack)
+    assert np.all(np.abs(found.high - theirs.confidence_interval.high) < slack)
+
+
+def test_standard_error_is_welchs_for_independent_persons():
+    rng = np.random.default_rng(2)
+    values, side = rng.standard_normal((30, 1)), np.arange(30) < 12
+    units = make_units(None, 30)
+    sides = np.stack([side, ~side])
+    sums, sizes, members = _unit_totals(values, sides, units)
+    strata = _strata(sums, sizes, sums.sum(axis=1) / sizes.sum(axis=1), members, (1.0, -1.0))
+    _, error = _evaluate(strata, [np.ones((1, s.n_units)) for s in strata], 1, studentise=True)
+    welch = np.sqrt(values[side].var(ddof=1) / 12 + values[~side].var(ddof=1) / 18)
+    assert error[0, 0] == pytest.approx(welch)
+
+
+def test_bootstrap_t_of_normal_data_is_close_to_students_t():
+    values = scipy.stats.norm.ppf((np.arange(12) + 0.5) / 12)[:, None]
+    found = contrast(values, None, method="bootstrap-t", resamples=40_000).intervals
+    exact = scipy.stats.t.ppf(0.975, 11) * values.std(ddof=1) / np.sqrt(12)
+    assert found.high[0] == pytest.approx(exact, rel=0.12)
+    percentile = contrast(values, None).intervals
+    assert percentile.high[0] < found.high[0]
+
+
+def test_copies_of_rows_within_units_change_nothing():
+    rng = np.random.default_rng(3)
+    values, side = rng.random((20, 4)), np.arange(20) % 2 == 0
+    for method in ("percentile", "bootstrap-t"):
+        one = contrast(values, side, method=method).intervals
+        many = contrast(np.repeat(values, 5, axis=0), np.repeat(side, 5), np.repeat(np.arange(20), 5), method=method)
+        for name in ("low", "high", "low_simultaneous", "pvalue"):
+            np.testing.assert_allclose(getattr(one, name), getattr(many.intervals, name), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["percentile", "bootstrap-t"])
+def test_simultaneous_intervals_contain_the_single_ones_and_p_matches_the_interval(method):
+    rng = np.random.default_rng(4)
+    side = np.arange(40) < 20
+    values = rng.gamma(1.0, size=(40, 8)) + side[:, None] * np.linspace(0, 1.5, 8)
+    found = contrast(values, side, method=method, resamples=5000).intervals
+    assert np.all(found.low_simultaneous <= found.low)
+    assert np.all(found.high_simultaneous >= found.high)
+    excludes = (found.low > 0) | (found.high < 0)
+    clear = np.abs(found.pvalue - 0.05) > 0.002
+    assert np.all((found.pvalue < 0.05)[clear] == excludes[clear])
+    assert excludes.any()
+    assert not excludes.all()
+    assert found.pvalue.min() >= 2 / 5001
+    np.testing.assert_allclose(found.pvalue_fdr, scipy.stats.false_discovery_control(found.pvalue))
+
+
+def test_shifting_and_scaling_carry_over():
+    rng = np.random.default_rng(5)
+    values, side = rng.random((30, 2)), np.arange(30) % 3 == 0
+    for method in ("percentile", "bootstrap-t"):
+        first = contrast(values, side, method=method)
+        second = contrast(7 - 100 * values, side, method=method)
+        np.testing.assert_allclose(second.point, -100 * first.point, rtol=1e-9)
+        np.testing.assert_allclose(second.intervals.low, -100 * first.intervals.high, rtol=1e-6)
+        np.testing.assert_allclose(second.intervals.pvalue, first.intervals.pvalue, rtol=1e-9)
+
+
+def test_cells_without_variance_keep_their_point_and_are_not_tested():
+    rng = np.random.default_rng(6)
+    side = np.arange(50) < 25
+    values = np.column_stack([np.zeros(50), np.where(side, 0.3, 0.1), rng.random(50), np.full(50, np.nan)])
+    for method in ("percentile", "bootstrap-t"):
+        found = contrast(values, side, method=method)
+        cells = found.intervals
+        np.testing.assert_allclose(cells.low[:2], [0, 0.2], atol=1e-15)
+        np.testing.assert_allclose(cells.high_simultaneous[:2], [0, 0.2], atol=1e-15)
+        assert np.isnan(cells.pvalue[[0, 1, 3]]).all()
+        assert np.isnan(cells.low[3])
+        assert cells.pvalue_fdr[2] == cells.pvalue[2]
+        assert cells.low_simultaneous[2] == pytest.approx(cells.low[2])
+        assert "3 of 4 cells do not vary" in found.notes[0]
+
+
+def test_resamples_that_lose_a_group_or_all_variance_do_not_leak():
+    values = np.array([0.1, 0.5, 0.2, 0.9])[:, None]
+    for method in ("percentile", "bootstrap-t"):
+        found = contrast(values, np.array([True, True, False, False]), method=method)
+        assert np.isfinite([found.intervals.low, found.intervals.high, found.intervals.pvalue]).all()
+    joint = contrast(values[[0, 1, 2, 3, 0, 3]], np.array([1, 0, 1, 1, 0, 0], bool), [0, 0, 1, 1, 2, 2])
+    assert np.isfinite(joint.intervals.low).all()
+    assert joint.intervals.degenerate > 0
+    assert "left a cell without variance or without data" in " ".join(joint.notes)
+
+
+def test_nothing_usable_gives_no_interval():
+    cells = make_intervals(
+        np.array([0.4]),
+        np.array([0.1]),
+        np.full((200, 1), np.nan),
+        None,
+        tested=np.array([True]),
+        level=0.95,
+    )
+    assert (cells.low[0], cells.high[0]) == (0.4, 0.4)
+    assert np.isnan(cells.pvalue[0])
+
+
+def test_draws_are_repeatable_and_percentile_skips_the_errors():
+    values, side = np.random.default_rng(7).random((30, 2)), np.arange(30) < 15
+    units = make_units(None, 30)
+    sums, sizes, members = _unit_totals(values, np.stack([side, ~side]), units)
+    strata = _strata(sums, sizes, sums.sum(axis=1) / sizes.sum(axis=1), members, (1.0, -1.0))
+    plain, none = _draw(strata, 2, 300, np.random.default_rng(1), studentise=False)
+    shift, studentised = _draw(strata, 2, 300, np.random.default_rng(1), studentise=True)
+    assert none is None
+    np.testing.assert_allclose(plain, shift, atol=1e-14)
+    assert np.all(np.sign(studentised) == np.sign(shift))
+
+
+def test_auto_takes_bootstrap_t_below_forty_and_warns_below_twenty():
+    assert choose_method("auto", 0.95, 39, "persons") == "bootstrap-t"
+    assert choose_method("auto", 0.95, 40, "persons") == "percentile"
+    with pytest.warns(ToolkitWarning, match=r"W301.*19 families"):
+        assert choose_method("percentile", 0.95, 19, "families") == "percentile"
+    rng = np.random.default_rng(8)
+    values = rng.random((100, 1))
+    assert contrast(values, np.arange(100) < 50, method="auto").method == "percentile"
+    assert contrast(values, np.arange(100) < 15, method="auto").method == "bootstrap-t"
+    few = contrast(values[:14], np.arange(14) < 7, method="auto")
+    assert "rests on 14 persons" in " ".join(few.notes) or "rests on 14 units" in " ".join(few.notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"resamples": 98}, "E125"),
+        ({"method": "bca"}, "E302"),
+        ({"level": 1.0}, "E302"),
+        ({"level": 95.0}, "E302"),
+    ],
+)
+def test_bad_options_are_named(options, code):
+    with pytest.raises(DataError) as caught:
+        contrast(np.ones((40, 1)), np.arange(40) < 20, **options)
+    assert caught.value.code == code
+
+
+def test_a_group_of_one_is_refused():
+    with pytest.raises(DataError, match="E124"):
+        contrast(np.ones((40, 1)), np.arange(40) < 1)
