@@ -61,6 +61,9 @@ def test_counts(n: int, counts: tuple[int, int, int]) -> None:
 def test_other_fractions_round_halves_up_and_must_add_up() -> None:
     data = dataset(["a"] * 15, None)
     assert within_person_time(data, (0.7, 0.1, 0.2)).counts == {"train": 11, "validation": 1, "test": 3}
+    # 0.57 * 50 is a hair below 28.5 in binary
+    assert within_person_time(dataset(["a"] * 50, None), (0.57, 0.23, 0.2)).counts["train"] == 29
+    assert within_person_time(dataset(["a", "b"], None), (0.2, 0.2, 0.6)).counts["train"] == 2
     for wrong in ((0.6, 0.2), (0.6, 0.2, 0.3), (1.2, -0.2, 0.0)):
         with pytest.raises(DataError, match="E302"):
             within_person_time(data, wrong)

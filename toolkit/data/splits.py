@@ -68,7 +68,7 @@ def within_person_time(data: GroupedDataset, fractions: Sequence[float] = (0.6, 
     order = time_order(data, np.arange(data.n_rows))
     size = np.bincount(data.person, minlength=data.n_persons)
     rank = np.arange(data.n_rows) - np.repeat(np.cumsum(size) - size, size)  # position within the person, in time order
-    # the small summand keeps a share that is a hair below a half (0.7 * 15) on the upper side
+    # the small summand keeps a share that is a hair below a half (0.57 * 50) on the upper side
     cuts = np.floor(np.outer(size, np.cumsum(shares)[:2]) + 0.5 + 1e-9).astype(np.int64)
     cuts = np.maximum(cuts, 1)[data.person[order]]
     part = np.empty(data.n_rows, dtype=np.int64)
