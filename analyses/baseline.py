@@ -227,8 +227,8 @@ def _bootstrap(
     ]
     shift = (np.concatenate([z_star for z_star, _ in drawn]) - z)[:, None]
     error_star = np.concatenate([e for _, e in drawn])[:, None]
-    studentised = studentise_shift(shift, error_star) if method == "bootstrap-t" else None
-    found = make_intervals(z, error, shift, studentised, tested=np.array([True]), level=level)
+    studentised = studentise_shift(shift, error_star)
+    found = make_intervals(z, error, shift, studentised, method=method, tested=np.array([True]), level=level)
     return float(np.tanh(found.low[0])), float(np.tanh(found.high[0])), float(found.pvalue[0])
 
 

@@ -48,14 +48,12 @@ class Stratum:
         signs: +1 or -1 of each side that lies in this stratum.
         columns: linear terms first (centred sums, sizes, side by side), then their products, shape (units, columns).
         cuts: where one block of columns ends and the next begins.
-        n_linear: number of leading columns that hold the linear terms.
     """
 
     n_units: int
     signs: tuple[float, ...]
     columns: np.ndarray
     cuts: tuple[int, ...]
-    n_linear: int
 
 
 def bootstrap_contrast(
@@ -106,11 +104,11 @@ def bootstrap_contrast(
     signs = (1.0, -1.0)[: len(sides)]
     strata = _strata(sums, sizes, means, members, signs)
     point = means[0] - means[1] if len(sides) == 2 else means[0]
-    _, error = _evaluate(strata, [np.ones((1, s.n_units)) for s in strata], len(point), studentise=True)
-    draws = _draw(strata, len(point), resamples, rng, studentise=used == "bootstrap-t")
+    _, error = _evaluate(strata, [np.ones((1, s.n_units)) for s in strata], len(point))
+    draws = _draw(strata, len(point), resamples, rng)
     scale = float(np.nanmax(np.abs(values), initial=0.0))
     tested = np.isfinite(point) & (error[0] > RELATIVE_ZERO * scale)
-    intervals = make_intervals(point, error[0], *draws, tested=tested, level=level)
+    intervals = make_intervals(point, error[0], *draws, method=used, tested=tested, level=level)
     notes = _notes(intervals, effective, units.name, resamples, point)
     return Contrast(
         point=point, means=means, rows=rows, intervals=intervals, method=used, units_per_side=per_side, notes=notes
@@ -154,13 +152,10 @@ def _stratum(sums: list[np.ndarray], sizes: list[np.ndarray], signs: tuple[float
         signs=signs,
         columns=np.ascontiguousarray(np.concatenate(blocks, axis=1)),
         cuts=tuple(widths.tolist()),
-        n_linear=int(widths[len(linear) - 1]),
     )
 
 
-def _evaluate(
-    strata: list[Stratum], weights: list[np.ndarray], cells: int, *, studentise: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _evaluate(strata: list[Stratum], weights: list[np.ndarray], cells: int) -> tuple[np.ndarray, np.ndarray]:
     """``theta* - theta`` and its linearised standard error under weights, both of shape (resamples, cells).
 
     With side k's mean ``m_k = S_k / N_k`` the influence of unit u is ``e_u = sum_k sign_k (S_ku - m_k N_ku) / N_k``,
@@ -170,16 +165,14 @@ def _evaluate(
     variance = np.zeros_like(shift)
     with np.errstate(invalid="ignore", divide="ignore"):
         for stratum, weight in zip(strata, weights, strict=True):
-            n_columns = None if studentise else stratum.n_linear
-            blocks = np.split(weight @ stratum.columns[:, :n_columns], stratum.cuts[:-1], axis=1)
+            blocks = np.split(weight @ stratum.columns, stratum.cuts[:-1], axis=1)
             n_sides = len(stratum.signs)
             sizes = blocks[n_sides : 2 * n_sides]
             moved = [blocks[k] / sizes[k] for k in range(n_sides)]
             for k, sign in enumerate(stratum.signs):
                 shift += sign * moved[k]
-            if studentise:
-                spread = _spread_of_influence(stratum.signs, blocks[2 * n_sides :], sizes, moved)
-                variance += spread * (stratum.n_units / (stratum.n_units - 1))
+            spread = _spread_of_influence(stratum.signs, blocks[2 * n_sides :], sizes, moved)
+            variance += spread * (stratum.n_units / (stratum.n_units - 1))
     return shift, np.sqrt(np.maximum(variance, 0.0))
 
 
@@ -198,17 +191,17 @@ def _spread_of_influence(
 
 
 def _draw(
-    strata: list[Stratum], cells: int, resamples: int, rng: np.random.Generator, *, studentise: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """All resamples: the shifts and, when asked for, the studentised shifts; undefined ones are NaN."""
-    shift = np.empty((resamples, cells))
-    error = np.empty((resamples, cells)) if studentise else None
-    for block in count_block_sizes(sum(stratum.n_units for stratum in strata), resamples):
-        weights = [multinomial_counts(s.n_units, block.stop - block.start, rng) for s in strata]
-        shift[block], block_error = _evaluate(strata, weights, cells, studentise=studentise)
-        if error is not None:
-            error[block] = block_error
-    return shift, None if error is None else studentise_shift(shift, error)
+    strata: list[Stratum], cells: int, resamples: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "resamples cells"], Float[np.ndarray, "resamples cells"]]:
+    """All resamples: the shifts and the studentised shifts; undefined ones are NaN."""
+    shift, error = np.empty((resamples, cells)), np.empty((resamples, cells))
+    blocks = list(count_block_sizes(sum(stratum.n_units for stratum in strata), resamples))
+    buffers = [np.empty((blocks[0].stop, s.n_units)) for s in strata]
+    for block in blocks:
+        rows = block.stop - block.start
+        weights = [multinomial_counts(s.n_units, rows, rng, out) for s, out in zip(strata, buffers, strict=True)]
+        shift[block], error[block] = _evaluate(strata, weights, cells)
+    return shift, studentise_shift(shift, error)
 
 
 def _notes(intervals: Intervals, effective: int, unit_name: str, resamples: int, point: np.ndarray) -> tuple[str, ...]:

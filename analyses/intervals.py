@@ -44,37 +44,40 @@ def make_intervals(
     point: Float[np.ndarray, " cells"],
     error: Float[np.ndarray, " cells"],
     shift: Float[np.ndarray, "resamples cells"],
-    studentised: Float[np.ndarray, "resamples cells"] | None,
+    studentised: Float[np.ndarray, "resamples cells"],
     *,
+    method: str,
     tested: Bool[np.ndarray, " cells"],
     level: float,
 ) -> Intervals:
     """Percentile intervals from ``theta* - theta``, or bootstrap-t ones from ``t* = (theta* - theta) / se*``.
 
-    Simultaneous intervals take the quantiles of the largest and the smallest standardised value over cells (max-T, both
-    tails), so that they always contain the single ones. p inverts the single interval: ``2 (b + 1) / (B + 1)`` with b
+    Simultaneous intervals take the quantiles of the largest and the smallest t* over cells (max-T, both tails) with
+    either method: from percentiles they held in 88 % instead of 95 % of simulated studies of 38 persons. They are
+    widened where needed to contain the single interval. p inverts the single interval: ``2 (b + 1) / (B + 1)`` with b
     the smaller number of resamples beyond zero.
 
     Args:
         point: estimates.
-        error: their linearised standard errors (used by bootstrap-t).
+        error: their linearised standard errors.
         shift: ``theta* - theta``.
-        studentised: ``t*``; None asks for percentile intervals.
+        studentised: ``t*``; NaN where a resample has no variance.
+        method: "percentile" or "bootstrap-t".
         tested: cells with variance; the others keep their point as interval.
         level: of the intervals.
     """
     from scipy.stats import false_discovery_control
 
-    # Percentile: theta + quantile(shift); bootstrap-t: theta + se quantile(-t*); both point + scale * quantile(draws).
-    draws = shift if studentised is None else -studentised
-    tested = tested & (np.isfinite(draws).sum(axis=0) >= MIN_DRAWS)
-    draws = draws[:, tested]
+    tested = tested & (np.isfinite(studentised).sum(axis=0) >= MIN_DRAWS)
+    scale = error[tested]
+    # Both are point + scale * quantile(draws): of -t* for bootstrap-t, of shift / se for percentile.
+    reflected = np.ascontiguousarray(-studentised.T[tested])
+    draws = reflected if method == "bootstrap-t" else shift.T[tested] / scale[:, None]
     usable = np.isfinite(draws)
-    scale = np.nanstd(draws, axis=0) if studentised is None else error[tested]
-    draws = draws / scale if studentised is None else draws
     tails = ((1 - level) / 2, (1 + level) / 2)
     single = _quantiles(draws, usable, tails)
-    widest = _extremes(draws, usable, tails)
+    widest = _extremes(reflected, np.isfinite(reflected), tails)
+    widest = np.stack([np.minimum(widest[0], single[0]), np.maximum(widest[1], single[1])])
     pvalue = _two_sided_p(draws, usable, -point[tested] / scale)
     bounds = np.tile(point, (4, 1))
     bounds[:, tested] += scale * np.concatenate([single, widest])
@@ -92,7 +95,7 @@ def make_intervals(
         pvalue=p,
         pvalue_fdr=fdr,
         tested=tested,
-        degenerate=int((~usable).any(axis=1).sum()),
+        degenerate=int((~np.isfinite(reflected)).any(axis=0).sum()),
     )
 
 
@@ -130,25 +133,34 @@ def studentise_shift(shift: np.ndarray, error: np.ndarray) -> np.ndarray:
         return np.where(error > 1e-9 * largest, shift / error, np.nan)
 
 
-def _quantiles(draws: np.ndarray, usable: np.ndarray, tails: tuple[float, float]) -> np.ndarray:
+def _quantiles(
+    draws: Float[np.ndarray, "cells resamples"], usable: Bool[np.ndarray, "cells resamples"], tails: tuple[float, float]
+) -> Float[np.ndarray, "2 cells"]:
     if not usable.all():
-        return np.nanquantile(np.where(usable, draws, np.nan), tails, axis=0)
-    return np.quantile(np.ascontiguousarray(draws.T), tails, axis=1)
+        return np.nanquantile(np.where(usable, draws, np.nan), tails, axis=1)
+    # Row by row a partition of one cell's draws stays in the cache.
+    return np.array([np.quantile(row, tails) for row in draws]).reshape(-1, 2).T
 
 
-def _extremes(draws: np.ndarray, usable: np.ndarray, tails: tuple[float, float]) -> np.ndarray:
-    """Quantiles of the smallest and largest standardised value over cells, shape (2, 1)."""
-    if draws.shape[1] == 0:
+def _extremes(
+    draws: Float[np.ndarray, "cells resamples"], usable: Bool[np.ndarray, "cells resamples"], tails: tuple[float, float]
+) -> Float[np.ndarray, "2 cells"]:
+    """Quantiles of the smallest and the largest standardised value over cells, the same for every cell."""
+    if draws.shape[0] == 0:
         return np.empty((2, 0))
-    some = usable.any(axis=1)
-    smallest = np.where(usable, draws, np.inf)[some].min(axis=1)
-    largest = np.where(usable, draws, -np.inf)[some].max(axis=1)
+    some = usable.any(axis=0)
+    smallest = np.where(usable, draws, np.inf).min(axis=0)[some]
+    largest = np.where(usable, draws, -np.inf).max(axis=0)[some]
     ends = [np.quantile(smallest, tails[0]), np.quantile(largest, tails[1])]
-    return np.repeat(np.array(ends)[:, None], draws.shape[1], axis=1)
+    return np.repeat(np.array(ends)[:, None], draws.shape[0], axis=1)
 
 
-def _two_sided_p(draws: np.ndarray, usable: np.ndarray, zero: np.ndarray) -> np.ndarray:
+def _two_sided_p(
+    draws: Float[np.ndarray, "cells resamples"],
+    usable: Bool[np.ndarray, "cells resamples"],
+    zero: Float[np.ndarray, " cells"],
+) -> Float[np.ndarray, " cells"]:
     """Smallest level at which the interval ``point + scale * quantiles`` touches zero, found at ``draws = zero``."""
-    above = ((draws >= zero) & usable).sum(axis=0)
-    below = ((draws <= zero) & usable).sum(axis=0)
-    return np.minimum(1.0, 2 * (np.minimum(above, below) + 1) / (usable.sum(axis=0) + 1))
+    above = ((draws >= zero[:, None]) & usable).sum(axis=1)
+    below = ((draws <= zero[:, None]) & usable).sum(axis=1)
+    return np.minimum(1.0, 2 * (np.minimum(above, below) + 1) / (usable.sum(axis=1) + 1))

@@ -21,6 +21,7 @@ from toolkit.results import read_only
 MIN_DRAWS = 99
 # About 400 kB of 8-byte cells: a block of counts that stays in the second-level cache until the product has read it.
 BLOCK_CELLS = 50_000
+DRAW_CELLS = 15_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -217,14 +218,27 @@ def count_block_sizes(n_units: int, resamples: int) -> Iterator[slice]:
         yield slice(start, min(start + rows, resamples))
 
 
-def multinomial_counts(n_units: int, resamples: int, rng: np.random.Generator) -> Float[np.ndarray, "resamples units"]:
+def multinomial_counts(
+    n_units: int, resamples: int, rng: np.random.Generator, out: np.ndarray | None = None
+) -> Float[np.ndarray, "resamples units"]:
     """How often each unit is drawn when n_units are drawn with replacement, one row per resample.
 
-    The draws of a whole block are counted at once by shifting each row into bins of its own.
+    Args:
+        n_units: units to draw from, and draws per resample.
+        resamples: rows wanted.
+        rng: source of the draws.
+        out: float64 buffer of at least that many rows to fill instead of a new array.
     """
-    drawn = rng.integers(0, n_units, size=(resamples, n_units))
-    drawn += (np.arange(resamples) * n_units)[:, None]
-    return np.bincount(drawn.ravel(), minlength=resamples * n_units).reshape(resamples, n_units).astype(np.float64)
+    counts = np.empty((resamples, n_units)) if out is None else out[:resamples]
+    counts[...] = 0.0
+    flat = counts.reshape(-1)
+    # Pieces below 128 kB: larger ones are mapped afresh by the allocator each time, which costs more than drawing.
+    rows = max(1, DRAW_CELLS // n_units)
+    for start in range(0, resamples, rows):
+        drawn = rng.integers(0, n_units, size=(min(rows, resamples - start), n_units))
+        drawn += (np.arange(start, start + len(drawn)) * n_units)[:, None]
+        np.add.at(flat, drawn.reshape(-1), 1.0)
+    return counts
 
 
 def stratum_of_units(strata: Int[np.ndarray, " rows"] | None, units: Units) -> np.ndarray | None:

@@ -30,7 +30,7 @@ class TransitionComparison:
         states: names, in the order of rows and columns.
         difference: mean where the group is True minus mean where it is False.
         low, high: interval of each difference on its own.
-        low_simultaneous, high_simultaneous: max-T intervals for all cells together.
+        low_simultaneous, high_simultaneous: studentised max-T intervals for all cells together.
         pvalue: inverts the single interval; pvalue_fdr: Benjamini-Hochberg. NaN in cells without variance (not tested).
         mean_true, mean_false: group means. n_cell_true, n_cell_false: persons with a value in the cell.
         n_true, n_false: persons per group. n_units: units resampled. unit_name: what they are called.
@@ -108,7 +108,7 @@ class TransitionComparison:
             f"Of {tested} transition {'probabilities' if self.scale == 'probability' else 'scores'}, "
             f"{counts['cells_simultaneous']} differed between the {self.group_names[0]} (n = {self.n_true}) and the "
             f"{self.group_names[1]} group (n = {self.n_false}) by simultaneous {wording.percent(self.level)} CIs "
-            f"({self._how()}; max-T), {counts['cells_fdr']} with false discovery rate control at .05 and "
+            f"({self._how()}; studentised max-T), {counts['cells_fdr']} with false discovery rate control at .05 and "
             f"{counts['cells_single']} by single intervals."
         )
 
@@ -200,8 +200,8 @@ def compare_transitions(  # noqa: PLR0913 - each option is one a report has to n
         group_names: what True and False are called in sentences.
 
     Returns:
-        All cells with single, simultaneous (max-T) and FDR-corrected results. Cells that do not vary (structural zeros)
-        keep their difference as interval and are not tested.
+        All cells with single, simultaneous (studentised max-T) and FDR-corrected results. Cells that do not vary
+        (structural zeros) keep their difference as interval and are not tested.
 
     Raises:
         DataError: E110 infinite values, E111 a matrix row that is partly NaN, nothing but NaN everywhere, or a

@@ -221,7 +221,8 @@ def test_sentence_of_the_reporting_conventions():
     )
     assert shown.apa() == (
         "Transition matrices differed between groups, n x HSIC = 0.71 (Gaussian kernel with median bandwidth on "
-        "transitions, discrete kernel on group), p = .006 (9,999 permutations of families; Monte Carlo 95% CI [.004, .008])."
+        "transitions, discrete kernel on group), p = .006 (9,999 permutations of families; "
+        "Monte Carlo 95% CI [.004, .008])."
     )
     assert "shuffled over families" in shown.text()
     assert "n x HSIC = 0.71" in shown.text()
