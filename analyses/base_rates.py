@@ -1,5 +1,7 @@
 """Do the groups differ in how often each state occurs, leaving aside how one state follows another?"""
 
+# pyright: strict, reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """Do person-specific biases follow the persons' baseline levels (NME, Fig. 4)? Pearson's r with intervals."""
 
+# pyright: strict, reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """Is one model better than another for the same persons? Paired differences with a cluster bootstrap."""
 
+# pyright: strict
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ The statistic, the bandwidth rule and the scaling are those of the R package dHS
 Peters, 2018, JRSS B 80, 5-31), so that published values can be compared; the p-value permutes whole units.
 """
 
+# pyright: strict, reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from dataclasses import dataclass

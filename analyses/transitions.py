@@ -1,5 +1,6 @@
 """Which transitions differ between two groups, by how many percentage points, and how sure are we?"""
 
+# pyright: strict
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """Numbers as APA 7 writes them: exact p to three decimals, no leading zero for p and r, a true minus sign."""
 
+# pyright: strict
 from __future__ import annotations
 
 import math
