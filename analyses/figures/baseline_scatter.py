@@ -58,7 +58,7 @@ def screen(frame: pd.DataFrame, *, outcome: str = "outcome", height: int = 380) 
 @print_settings()
 def print_figure(frame: pd.DataFrame, *, outcome: str = "outcome", width_mm: float = 89.0) -> Figure:
     """The same for print."""
-    figure = print_canvas(width_mm, 0.75 * width_mm)
+    figure = print_canvas(width_mm, min(0.75 * width_mm, 80.0))
     axes = figure.subplots()
     for group, part, style in _by_group(frame):
         label = print_text(f"{group or 'no group'} (n = {len(part)})")

@@ -59,6 +59,13 @@ def tidy(
     return frame[columns]
 
 
+def span(frame: pd.DataFrame) -> tuple[float, float]:
+    """Lower and upper end of the value axis, so that a figure beside it can share it."""
+    low, high = min(float(frame["low"].min()), 0.0), max(float(frame["high"].max()), 0.0)
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
 def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 380) -> go.Figure:
     """Points with intervals, one trace per group; pseudonyms appear on hovering only if ``names`` is set."""
     import plotly.graph_objects as go
@@ -95,7 +102,8 @@ def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 380) -> go
         )
     figure.add_hline(y=0, line={"color": INK, "width": 1})
     figure.update_xaxes(axis("Persons, sorted", showgrid=False, range=[0, len(frame) + 1], zeroline=False))
-    figure.update_yaxes(axis("Difference from the average person"))
+    figure.update_yaxes(axis("Difference from the average person", range=list(span(frame))))
+    figure.update_layout(margin={"b": 64})
     return figure
 
 

@@ -77,7 +77,7 @@ def screen(frame: pd.DataFrame, *, height: int = 380) -> go.Figure:
 @print_settings()
 def print_figure(frame: pd.DataFrame, *, width_mm: float = 89.0) -> Figure:
     """The same for print."""
-    figure = print_canvas(width_mm, 0.75 * width_mm)
+    figure = print_canvas(width_mm, min(0.75 * width_mm, 70.0))
     axes = figure.subplots()
     groups = sorted(frame["group"].unique())
     styles = group_styles(groups)

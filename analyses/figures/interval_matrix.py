@@ -30,16 +30,18 @@ NUMBERS = ("difference", "low", "high", "low_simultaneous", "high_simultaneous")
 
 
 def tidy(comparison: TransitionComparison) -> pd.DataFrame:
-    """One row per cell, in percentage points.
+    """One row per cell; probabilities in percentage points, scores in their own units.
 
     Returns:
         from_state, to_state, difference, low, high, low_simultaneous, high_simultaneous (percentage points), pvalue,
         pvalue_fdr, verdict (``clear``: the simultaneous interval leaves out zero; ``hint``: only the raw
-        one does; ``none``), true_name, false_name.
+        one does; ``none``), true_name, false_name, unit.
     """
     frame = comparison.to_frame().copy()
+    points = comparison.scale == "probability"
     for column in NUMBERS:
-        frame[column] = 100 * frame[column].astype(float)
+        frame[column] = frame[column].astype(float) * (100 if points else 1)
+    frame["unit"] = "percentage points" if points else "score units"
     clear = (frame["low_simultaneous"] > 0) | (frame["high_simultaneous"] < 0)
     hint = (frame["low"] > 0) | (frame["high"] < 0)
     frame["verdict"] = np.where(clear, CLEAR, np.where(hint, HINT, NONE))
@@ -82,10 +84,10 @@ def screen(frame: pd.DataFrame, *, height: int = 470) -> go.Figure:
     figure.update_layout(
         xaxis={
             "tickvals": [index + HALF * tick / scale for index in range(len(states)) for tick in ticks],
-            "ticktext": [signed(tick, 0) for _ in states for tick in ticks],
+            "ticktext": [signed(tick, 0 if ticks[-1] >= 1 else 1) for _ in states for tick in ticks],
             "range": [-0.5, len(states) - 0.5], "showgrid": False, "zeroline": False, "fixedrange": True,
             "tickfont": {"size": 12, "color": MUTED}, "tickangle": 0,
-            "title": {"text": "Difference in percentage points", "font": {"size": 13, "color": MUTED}},
+            "title": {"text": f"Difference in {frame['unit'].iloc[0]}", "font": {"size": 13, "color": MUTED}},
         },
         yaxis={
             "tickvals": list(range(len(states))), "ticktext": [f"from {name}" for name in names], "fixedrange": True,
@@ -95,7 +97,14 @@ def screen(frame: pd.DataFrame, *, height: int = 470) -> go.Figure:
     )  # fmt: skip
     for index, name in enumerate(names):
         figure.add_annotation(
-            x=index, y=1.0, yref="paper", yanchor="bottom", text=f"into {name}", showarrow=False, font={"size": 14}
+            x=index,
+            y=1.0,
+            yref="paper",
+            xanchor="center",
+            yanchor="bottom",
+            text=f"into {name}",
+            showarrow=False,
+            font={"size": 14},
         )
     return figure
 
@@ -169,10 +178,12 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     ticks = [-tick_value(scale), 0, tick_value(scale)]
     axes.set_xticks(
         [index + HALF * tick / scale for index in range(len(states)) for tick in ticks],
-        [signed(tick, 0) for _ in states for tick in ticks],
+        [signed(tick, 0 if ticks[-1] >= 1 else 1) for _ in states for tick in ticks],
     )
     axes.set_yticks(range(len(states)), [print_text(f"from {state}") for state in states])
-    axes.set(xlim=(-0.5, len(states) - 0.5), ylim=(len(states) - 0.5, -0.5), xlabel="Difference in percentage points")
+    axes.set(
+        xlim=(-0.5, len(states) - 0.5), ylim=(len(states) - 0.5, -0.5), xlabel=f"Difference in {frame['unit'].iloc[0]}"
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
@@ -187,6 +198,6 @@ def alt_text(frame: pd.DataFrame) -> str:
     return (
         f"Differences of {len(frame)} transition probabilities, {top['true_name']} minus {top['false_name']}, with raw "
         f"and simultaneous intervals. Largest: {top['from_state']} to {top['to_state']}, {signed(top['difference'])} "
-        f"percentage points (raw {low} to {high}, simultaneous {wide_low} to {wide_high}). "
+        f"{top['unit']} (raw {low} to {high}, simultaneous {wide_low} to {wide_high}). "
         f"{raw} raw and {clear} simultaneous intervals leave out zero."
     )

@@ -122,7 +122,7 @@ def _screen_panel(
         }
     )
     figure.add_annotation(
-        x=sum(domain) / 2, y=1.0, xref="paper", yref="paper", yanchor="bottom", showarrow=False,
+        x=sum(domain) / 2, y=1.0, xref="paper", yref="paper", xanchor="center", yanchor="bottom", showarrow=False,
         text=f"<b>{screen_text(part['panel'].iloc[0])}</b>", font={"size": 14, "color": INK},
     )  # fmt: skip
 

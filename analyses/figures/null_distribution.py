@@ -106,6 +106,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 127.0) -> Figure:
     )  # fmt: skip
     axes.set(xlabel="n × HSIC when group labels are shuffled", ylabel="Permutations")
     axes.yaxis.label.set_color(MUTED)
+    axes.set_ylim(top=1.14 * float(frame["count"].max()))
     calm(axes, grid="y")
     return figure
 

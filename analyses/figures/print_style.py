@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MM_PER_INCH = 25.4
 SMALLEST_PT = 6.5
 FORMATS = ("svg", "png", "pdf")
+_DRAWING = threading.RLock()
 _SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
     # ships with matplotlib, hence the same on every computer
@@ -54,7 +56,8 @@ def print_settings() -> Iterator[None]:
     """The house settings for the time of one drawing or saving."""
     import matplotlib
 
-    with matplotlib.rc_context(_SETTINGS):
+    # matplotlib's settings are global: two threads of the dashboard must not draw at once
+    with _DRAWING, matplotlib.rc_context(_SETTINGS):
         yield
 
 
@@ -89,13 +92,15 @@ def figure_bytes(figure: Figure, file_format: str, dpi: int = 300) -> bytes:
     return buffer.getvalue()
 
 
-def inline_svg(figure: Figure, prefix: str) -> str:
-    """The figure as an ``<svg>`` element for a web page: no header, no metadata, ids that start with ``prefix``."""
+def inline_svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element for a web page: no header, no metadata."""
     svg = figure_bytes(figure, "svg").decode("utf-8")
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    # two figures on one page must not share ids: a clip path of one would cut the other
+    return re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL).strip()
+
+
+def with_ids(svg: str, prefix: str) -> str:
+    """The same drawing with every id starting with ``prefix``: a clip path of one figure must not cut another's."""
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    return svg.strip()
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", svg)

@@ -15,4 +15,5 @@ def records(frame: pd.DataFrame) -> list[Any]:
 
 def largest(frame: pd.DataFrame, column: str) -> Any:
     """The row whose ``column`` is furthest from zero; undefined values are passed over."""
-    return frame.iloc[int(np.nanargmax(frame[column].abs().to_numpy(dtype=float)))]
+    sizes = np.nan_to_num(frame[column].abs().to_numpy(dtype=float), nan=-1.0)
+    return frame.iloc[int(sizes.argmax())]

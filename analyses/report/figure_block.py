@@ -1,0 +1,18 @@
+"""One figure of a report: drawn for the page, with its sentence for readers who cannot see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from analyses.figures.print_style import inline_svg
+from analyses.report.document import ReportFigure
+
+WIDTH_MM = 150.0
+
+
+def report_figure(module: Any, frame: pd.DataFrame, title: str, *, width_mm: float = WIDTH_MM) -> ReportFigure:
+    """Draw ``frame`` with a module of ``analyses.figures``, ``width_mm`` wide, under a title."""
+    drawing = module.print_figure(frame, width_mm=width_mm)
+    return ReportFigure(svg=inline_svg(drawing), alt=module.alt_text(frame), title=title)

@@ -1,0 +1,216 @@
+"""Plain sentences that reports and pages share: what a run is, how far persons differ, how much to trust one person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyses import wording
+from analyses.figures.labels import is_transition, listed, parameter_label
+
+RELIABLE = 0.8
+FAIR = 0.5
+FEW_ROWS = 10
+
+MODEL_NAMES = {"nme-crf": "NME-CRF", "generic-crf": "Generic-CRF", "nme-mlp": "NME-MLP", "generic-mlp": "Generic-MLP"}
+MODEL_SENTENCES = {
+    "nme-crf": "NME-CRF: a sequence model of states in which every person has their own transitions and their own "
+    "last layer.",
+    "generic-crf": "Generic-CRF: a sequence model of states with one set of transitions for everybody.",
+    "nme-mlp": "NME-MLP: a neural network for one outcome in which every person has their own last layer.",
+    "generic-mlp": "Generic-MLP: a neural network for one outcome, the same for everybody.",
+}
+METRIC_NAMES = {
+    "krippendorff_alpha": "Krippendorff’s α",
+    "pearson": "Pearson’s r",
+    "ccc": "concordance (CCC)",
+    "rmse": "RMSE",
+    "nrmse": "NRMSE",
+    "accuracy": "accuracy",
+}
+LEVEL_NAMES = {
+    "person": "with person effects",
+    "population": "without person effects",
+    "previous state": "always the previous state",
+}
+HOW_TO_READ = {
+    "caterpillar": (
+        "Each mark is one person, sorted; the line is the range in which the person’s true value probably lies. Zero "
+        "is the "
+        "average person. A line that crosses zero: this person may well be average. Estimates of persons with few "
+        "rows are "
+        "pulled towards the average, so that noise does not look like personality."
+    ),
+    "effect_distributions": (
+        "Each mark is one person, placed by their value; the box holds the middle half of a group and the thick line "
+        "its "
+        "median. Look at how much the boxes overlap, and at the number of persons below each group."
+    ),
+    "person_matrix": (
+        "Rows are where a step starts, columns where it leads; numbers are percent, and each row adds up to 100. The "
+        "average "
+        "person is the model without person effects. The difference is in percentage points: orange means this "
+        "person makes "
+        "the step more often than average, blue less often. Hatched cells were never observed for this person: "
+        "the model fills them in from the average."
+    ),
+    "null_distribution": (
+        "The grey bars show how large the statistic gets when the group labels are shuffled at random. If the line "
+        "lies far "
+        "to the right of the bars, chance alone hardly explains it. p is the share of shuffles at least as large "
+        "(orange)."
+    ),
+    "interval_matrix": (
+        "One box per step, from the row’s state into the column’s. The diamond is the difference between the groups in "
+        "percentage points; the thick line its interval if this were the only step looked at; the thin line holds "
+        "for all "
+        "steps together. Sixteen looks make a false alarm likely, so only a thin line that leaves out zero (yellow "
+        "box) "
+        "counts as clear; a grey box is a hint at best."
+    ),
+    "group_matrices": (
+        "Average of the persons’ matrices in each group, in percent; the difference is in percentage points "
+        "(orange: higher in the first group)."
+    ),
+    "model_alpha": (
+        "Krippendorff’s α is agreement beyond chance: 1 is perfect, 0 is guessing. Pooled takes all prompts "
+        "together, which "
+        "also rewards knowing who is usually in which state; the mean per person asks how well changes within a "
+        "person are "
+        "foreseen. A model is worth its effort only if it beats repeating the previous state."
+    ),
+    "base_rates": "One line per state: how often it occurs in each group. The distance between the marks is the "
+    "difference.",
+    "baseline_scatter": (
+        "Each mark is a person. A steep line means that the person-specific part of the model mostly carries the "
+        "person’s "
+        "usual level of the outcome."
+    ),
+    "person_series": (
+        "Dots are what the person reported, the solid line what their own model predicts, the dashed line what the "
+        "model "
+        "predicts for an average person in the same situation. The grey area was not used for fitting."
+    ),
+    "training_curve": (
+        "Left: the loss on the rows used for fitting. Right: the metric on rows set aside. Fitting stops when the "
+        "right "
+        "curve no longer improves, and the best state is kept."
+    ),
+}
+
+
+def reliability_words(reliability: float) -> str:
+    """How far one person's estimate rests on their own data: 1 - Var(person | data) / Var(persons)."""
+    if not np.isfinite(reliability):
+        return "no reliability can be given"
+    if reliability >= RELIABLE:
+        return "mostly this person’s own data"
+    return "partly this person’s own data, partly the average" if reliability >= FAIR else "mostly the group’s average"
+
+
+def reliability_sentence(effects: pd.DataFrame, rows: int) -> str:
+    """One person's reliability over all their parameters, with a warning where there are few rows.
+
+    Args:
+        effects: the person's rows of the random effects table.
+        rows: rows of the person that were used for fitting.
+    """
+    if effects.empty:
+        return "This model has no person effects: every person gets the average."
+    reliability = float(np.clip(effects["reliability"].astype(float).mean(), 0, 1))
+    start = (
+        f"With {wording.thousands(rows)} rows used for fitting, these estimates are {reliability_words(reliability)}"
+    )
+    few = f" Fewer than {FEW_ROWS} rows: read them with great care." if rows < FEW_ROWS else ""
+    return f"{start} (mean reliability {wording.bounded(reliability)}).{few}"
+
+
+def group_reliability_sentence(effects: pd.DataFrame) -> str:
+    """How many persons' estimates of one parameter rest mostly on the group's average.
+
+    Args:
+        effects: one row per person with a column ``reliability``.
+    """
+    reliability = effects["reliability"].to_numpy(dtype=float)
+    weak = int(np.sum(reliability < FAIR))
+    total = int(np.isfinite(reliability).sum())
+    if total == 0:
+        return "No reliability can be given for this parameter."
+    mean = wording.bounded(float(np.clip(np.nanmean(reliability), 0, 1)))
+    if weak == 0:
+        return f"Mean reliability {mean}: for every person the estimate rests at least half on their own data."
+    who = "every person" if weak == total else f"{weak} of {total} persons"
+    return f"Mean reliability {mean}: for {who} the estimate is mostly the group’s average rather than their own data."
+
+
+def spread_sentence(caterpillar: pd.DataFrame, components: pd.DataFrame) -> str:
+    """How far persons differ in one parameter, with the standard deviation of the person effects.
+
+    Args:
+        caterpillar: frame of ``analyses.figures.caterpillar.tidy``.
+        components: the run's variance components.
+    """
+    parameter = str(caterpillar["parameter"].iloc[0])
+    away = int(((caterpillar["low"] > 0) | (caterpillar["high"] < 0)).sum())
+    row = components[components["parameter"] == parameter]
+    what = f"moving {parameter_label(parameter)}" if is_transition(parameter) else parameter_label(parameter)
+    unit = " on the scale of the scores (log odds)" if is_transition(parameter) else ""
+    start = f"Persons differ in {what}"
+    if not row.empty:
+        if bool(row["at_boundary"].fillna(value=False).iloc[0]):
+            return f"{start} by so little that the model cannot tell it from zero."
+        start += f" with a standard deviation of {wording.number(float(row['sd'].iloc[0]))}{unit}"
+    return f"{start}: for {away} of {len(caterpillar)} persons the interval leaves out the average person."
+
+
+def group_labels(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """How the group labels of a run are written out."""
+    return {str(key): str(text) for key, text in (manifest.get("study", {}).get("group_labels") or {}).items()}
+
+
+def group_counts(persons: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Persons per group, by the written-out label, in the order of the labels; persons without a group are left out."""
+    names = group_labels(manifest)
+    labels = persons["group"].dropna().astype(str)
+    counts = {str(label): int(count) for label, count in labels.value_counts().sort_index().items()}
+    return {names.get(label, label): count for label, count in counts.items()}
+
+
+def exclusion_sentences(manifest: Mapping[str, Any]) -> list[str]:
+    """Every exclusion of a run: who or what was left out, and why."""
+    sentences = []
+    for entry in manifest.get("exclusions") or []:
+        persons, rows = int(entry.get("persons") or 0), int(entry.get("rows") or 0)
+        sizes = [
+            f"{wording.thousands(count)} {word}" for count, word in ((persons, "persons"), (rows, "rows")) if count
+        ]
+        sentences.append(f"{entry.get('reason', 'left out')}: {listed(sizes) or 'nothing'}")
+    return sentences
+
+
+def status_words(manifest: Mapping[str, Any]) -> str:
+    """The model's status as a sentence."""
+    return str((manifest.get("status") or {}).get("sentence") or "The status of the fit is not known.")
+
+
+def metric_table(metrics: pd.DataFrame, split: str = "test") -> pd.DataFrame:
+    """One row per metric and level: pooled value, mean per person, persons averaged and left out."""
+    rows = metrics[metrics["split"] == split]
+    table = []
+    for (metric, level), part in rows.groupby(["metric", "level"], sort=False):
+        by_scope = {scope: block.iloc[0] for scope, block in part[part["scope"] != "person"].groupby("scope")}
+        pooled, mean = by_scope.get("pooled"), by_scope.get("mean")
+        table.append(
+            {
+                "metric": METRIC_NAMES.get(str(metric), str(metric)),
+                "level": LEVEL_NAMES.get(str(level), str(level)),
+                "pooled": float("nan") if pooled is None else float(pooled["value"]),
+                "mean_per_person": float("nan") if mean is None else float(mean["value"]),
+                "persons": 0 if mean is None else int(mean["persons"]),
+                "excluded": 0 if mean is None else int(mean["excluded"]),
+            }
+        )
+    return pd.DataFrame(table, columns=["metric", "level", "pooled", "mean_per_person", "persons", "excluded"])

@@ -1,0 +1,134 @@
+"""What the data say about each person's effects: posterior mode and covariance.
+
+Given the shared parameters, person i's effects minimise
+
+    J_i(eta) = w * loss_i(theta_bar + eta) + 1/2 eta' Sigma^-1 eta,
+
+with ``w = 1 / (2 sigma2)`` for squared errors and ``w = 1`` for negative log-likelihoods. The curvature is the
+generalised Gauss-Newton matrix ``G' H G``: ``G`` the derivative of outputs and transition scores with respect to
+``eta``, ``H`` the Hessian of the loss with respect to those. It is the exact Hessian wherever outputs are linear in
+the effects (the last layer, the transition matrix) and positive semi-definite everywhere; elsewhere the posterior
+``N(mode, (w G'HG + Sigma^-1)^-1)`` is a Laplace approximation (Schraudolph, 2002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import grad, jvp, vmap
+
+from toolkit.effects.problem import Problem
+from toolkit.effects.random_effects import EffectLayout, RandomEffects
+
+MAX_HALVINGS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Posterior:
+    """Posterior of the person effects.
+
+    Attributes:
+        curvature: unweighted curvature of each person's loss, ``G' H G`` (persons, d, d).
+        covariance: posterior covariance (persons, d, d).
+    """
+
+    curvature: Float[Tensor, "persons d d"]
+    covariance: Float[Tensor, "persons d d"]
+
+
+def loss_curvature(
+    problem: Problem, shared: Mapping[str, Tensor], layout: EffectLayout, eta: Float[Tensor, "lines d"]
+) -> Float[Tensor, "lines d d"]:
+    """Generalised Gauss-Newton matrix of each line's loss with respect to its effects."""
+    held = {name: value.detach() for name, value in shared.items()}
+
+    def outputs(values: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return problem.outputs(held, layout, values)
+
+    def derivative(direction: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return jvp(outputs, (eta,), (direction.expand_as(eta),))[1]
+
+    rows, chain = outputs(eta)
+    slope = grad(lambda rows, chain: problem.loss(rows, chain).sum(), argnums=(0, 1))
+
+    def curved(rows_tangent: Tensor, chain_tangent: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        return jvp(slope, (rows, chain), (rows_tangent, chain_tangent))[1]
+
+    with torch.no_grad():
+        directions = torch.eye(layout.size, dtype=eta.dtype, device=eta.device)
+        tangents = vmap(derivative)(directions)
+        bent = vmap(curved)(*tangents)
+        matrix = torch.einsum("dlro,elro->lde", tangents[0], bent[0])
+        for name in chain:
+            if name in layout.names:
+                matrix = matrix + torch.einsum("dlst,elst->lde", tangents[1][name], bent[1][name])
+    return matrix
+
+
+def posterior_covariance(
+    curvature: Float[Tensor, "persons d d"], covariance: Float[Tensor, "d d"], weight: float
+) -> Float[Tensor, "persons d d"]:
+    """``(w G'HG + Sigma^-1)^-1`` as ``L (I + w L' G'HG L)^-1 L'``: a vanishing ``Sigma = L L'`` does no harm."""
+    lower = torch.linalg.cholesky(covariance)
+    inner = weight * (lower.T @ curvature @ lower)
+    identity = torch.eye(covariance.shape[0], dtype=covariance.dtype, device=covariance.device)
+    return lower @ torch.cholesky_inverse(torch.linalg.cholesky(identity + inner)) @ lower.T
+
+
+def posterior(problem: Problem, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float) -> Posterior:
+    """Curvature and posterior covariance at the current effects; a person without rows keeps the prior."""
+    curvature = _per_person(
+        problem, loss_curvature(problem, shared, effects.layout, problem.lines_of(effects.eta)), effects
+    )
+    covariance = posterior_covariance(curvature, effects.covariance, weight)
+    return Posterior(curvature=curvature, covariance=covariance)
+
+
+def newton_step(
+    problem: Problem, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float
+) -> tuple[Float[Tensor, "persons d"], Posterior]:
+    """One Newton step of every person's effects, halved for a person whose objective would rise.
+
+    Returns:
+        The new effects and the posterior at the old ones (for effects that enter linearly under squared error both
+        are exact).
+    """
+    at = posterior(problem, shared, effects, weight)
+    precision = torch.cholesky_inverse(torch.linalg.cholesky(effects.covariance))
+    held = {name: value.detach() for name, value in shared.items()}
+    slope = grad(lambda lines: problem.losses(held, effects.layout, lines).sum())(problem.lines_of(effects.eta))
+    slopes = weight * _per_person(problem, slope, effects) + effects.eta @ precision
+    step = -(at.covariance @ slopes[..., None]).squeeze(-1)
+    return _halve(problem, held, effects, step, weight), at
+
+
+def _halve(
+    problem: Problem, shared: Mapping[str, Tensor], effects: RandomEffects, step: Tensor, weight: float
+) -> Tensor:
+    """Take the step, halving it for persons whose objective it would raise."""
+    precision = torch.cholesky_inverse(torch.linalg.cholesky(effects.covariance))
+
+    def objective(eta: Tensor) -> Tensor:
+        losses = problem.losses(shared, effects.layout, problem.lines_of(eta))
+        return weight * _per_person(problem, losses, effects) + 0.5 * ((eta @ precision) * eta).sum(dim=1)
+
+    before = objective(effects.eta)
+    size = torch.ones_like(before)
+    for _ in range(MAX_HALVINGS):
+        eta = effects.eta + size[:, None] * step
+        worse = objective(eta) > before + 1e-12 * before.abs()
+        if not bool(worse.any()):
+            return eta
+        size = torch.where(worse, 0.5 * size, size)
+    return torch.where(worse[:, None], effects.eta, eta)
+
+
+def _per_person(problem: Problem, lines: Tensor, effects: RandomEffects) -> Tensor:
+    """Values of the lines at their persons' places; persons without rows get zero, unknown persons are dropped."""
+    known = problem.persons >= 0
+    result = torch.zeros((effects.eta.shape[0], *lines.shape[1:]), dtype=lines.dtype, device=lines.device)
+    return result.index_copy(0, problem.persons[known], lines[known])

@@ -1,0 +1,111 @@
+"""Person parameters of any module: shared value plus person-specific part, applied without touching the module.
+
+The network of person i has the parameters ``theta_bar + eta_i`` (Woertwein et al., 2023, section 4):
+`personal_outputs` evaluates all persons' networks at once with ``torch.func.functional_call`` under ``vmap``, so that
+a person's layer is a slice of a batched product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EffectLayout:
+    """Where each varying parameter sits in a person's vector.
+
+    Attributes:
+        names: varying parameters, in the network's order.
+        shapes: their shapes.
+        labels: one readable label per coordinate, ``layers.1.weight[2]`` or ``transitions[positive,other]``.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    labels: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of person-specific parameters of one person, ``dim(eta_i)``."""
+        return len(self.labels)
+
+    def unflatten(self, eta: Float[Tensor, "persons d"]) -> dict[str, Tensor]:
+        """One tensor (persons, *shape) per varying parameter."""
+        sizes = [int(torch.Size(shape).numel()) for shape in self.shapes]
+        # split, not slices: the backward pass of a slice zero-fills the whole vector once per parameter
+        parts = torch.split(eta, sizes, dim=1)
+        return {
+            name: part.reshape(-1, *shape) for name, shape, part in zip(self.names, self.shapes, parts, strict=True)
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RandomEffects:
+    """Person effects and their distribution.
+
+    Attributes:
+        layout: what the coordinates are.
+        eta: person-specific parts (persons, d); a person's parameters are the shared ones plus these.
+        covariance: their covariance matrix (d, d).
+    """
+
+    layout: EffectLayout
+    eta: Float[Tensor, "persons d"]
+    covariance: Float[Tensor, "d d"]
+
+
+def personal_parameters(
+    shared: Mapping[str, Tensor], layout: EffectLayout, eta: Float[Tensor, "persons d"]
+) -> dict[str, Tensor]:
+    """``theta_bar + eta_i`` of every varying parameter, (persons, *shape)."""
+    return {name: shared[name] + part for name, part in layout.unflatten(eta).items()}
+
+
+def personal_outputs(
+    module: nn.Module,
+    shared: Mapping[str, Tensor],
+    personal: Mapping[str, Tensor],
+    inputs: Float[Tensor, "persons rows feature"],
+) -> Float[Tensor, "persons rows output"]:
+    """Outputs of every person's own network on that person's rows.
+
+    Args:
+        module: the network; its own parameter values are not used.
+        shared: value of every parameter.
+        personal: values (persons, *shape) of those that vary.
+        inputs: rows grouped by person and padded.
+    """
+    varying = {name: value for name, value in personal.items() if name in shared}
+
+    def one_person(own: dict[str, Tensor], rows: Tensor) -> Tensor:
+        return functional_call(module, {**shared, **own}, (rows,))
+
+    if not varying:
+        return functional_call(module, dict(shared), (inputs,))
+    return vmap(one_person)(varying, inputs)
+
+
+def coordinate_labels(
+    name: str, shape: Sequence[int], outputs: Sequence[str] | None, inputs: Sequence[str] | None
+) -> list[str]:
+    """Readable labels of one parameter's coordinates, in the order of its flattened values.
+
+    Dimensions of size one are left out; ``outputs`` and ``inputs`` name rows and columns where a name exists.
+    """
+    axes = [_axis(size, outputs if axis == 0 else inputs) for axis, size in enumerate(shape)]
+    shown = [axis for axis in axes if len(axis) != 1 or axis[0] in (inputs or ())]
+    places = [""]
+    for axis in shown:
+        places = [f"{place},{entry}" if place else entry for place in places for entry in axis]
+    return [f"{name}[{place}]" if place else name for place in places]
+
+
+def _axis(size: int, names: Sequence[str] | None) -> list[str]:
+    """Entries of one dimension: their names if known, else their numbers."""
+    return list(names) if names is not None and len(names) == size else [str(place) for place in range(size)]

@@ -1,0 +1,52 @@
+"""Which parameters of a network vary from person to person."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from toolkit.errors import ConfigError
+
+TRANSITIONS = "transitions"
+CHAIN_NAMES = (TRANSITIONS, "start", "end")
+
+
+def resolve_terms(effects: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the parameters with a person-specific part.
+
+    Args:
+        effects: ``"last"``, ``"first"``, ``"all"``, ``"T"`` (the transition matrix), a sum of them such as
+            ``"last+T"``, or parameter names and wildcards (``"layers.0.bias"``, ``"*.bias"``), one or several.
+            ``"all"`` includes the transition matrix.
+        names: the network's parameter names in order, as ``module.named_parameters()`` gives them.
+
+    Raises:
+        ConfigError: E302 when a name matches nothing; the nearest names are offered.
+    """
+    wanted = [part.strip() for part in effects.split("+")] if isinstance(effects, str) else list(effects)
+    chosen = {name for part in wanted for name in _matching(part, names)}
+    return tuple(name for name in names if name in chosen)
+
+
+def _matching(part: str, names: Sequence[str]) -> list[str]:
+    """Parameters that one word of the specification means."""
+    layers = sorted({int(name.split(".")[1]) for name in names if name.startswith("layers.")})
+    words = {
+        "first": f"layers.{layers[0]}.*" if layers else "",
+        "last": f"layers.{layers[-1]}.*" if layers else "",
+        "all": "*",
+        "T": TRANSITIONS,
+    }
+    found = [name for name in names if fnmatchcase(name, words.get(part, part))]
+    if part == "all":  # start and end scores stay shared: one sequence start a person cannot carry a person effect
+        found = [name for name in found if name not in {"start", "end"}]
+    if not found:
+        near = difflib.get_close_matches(part, [*words, *names], n=3, cutoff=0.3)
+        raise ConfigError(
+            f"effects: '{part}' matches no parameter of this network",
+            code="E302",
+            column="effects",
+            remedy=f"nearest: {', '.join(near or ['last', 'all'])}; parameters: {', '.join(names)}",
+        )
+    return found

@@ -1,0 +1,113 @@
+"""Updates of the variances between epochs.
+
+``paper``: ``sigma2`` is the mean training loss and ``Sigma`` the sample covariance of the person parameters
+(Woertwein et al., 2023, section 4.1). Point estimates vary less than the effects they estimate, so this is biased low
+and can collapse to zero.
+
+``em`` adds what is not known about each person, the posterior covariance ``C_i`` of the effects (Dempster, Laird and
+Rubin, 1977):
+
+    Sigma  = mean_i (eta_i eta_i' + C_i),
+    sigma2 = mean over rows of (y - f)^2 + g' C_i g,   g = gradient of f with respect to eta_i   (Gaussian outcomes
+    only),
+
+whose fixed point is the maximum likelihood estimate of the linear mixed model.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def sample_covariance(eta: Float[Tensor, "persons d"]) -> Float[Tensor, "d d"]:
+    """Unbiased sample covariance of the person parameters (the ``paper`` update)."""
+    centred = eta - eta.mean(dim=0)
+    return centred.T @ centred / max(eta.shape[0] - 1, 1)
+
+
+def expected_covariance(
+    eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d d"]
+) -> Float[Tensor, "d d"]:
+    """Expected second moment of the person effects (the ``em`` update)."""
+    return eta.T @ eta / eta.shape[0] + posterior.mean(dim=0)
+
+
+def expected_residual_variance(
+    squared_error: Float[Tensor, ""],
+    curvature: Float[Tensor, "persons d d"],
+    posterior: Float[Tensor, "persons d d"],
+    rows: int,
+) -> Float[Tensor, ""]:
+    """``sigma2`` of the ``em`` update for a Gaussian outcome.
+
+    Args:
+        squared_error: sum of squared residuals at the current effects.
+        curvature: sum over a person's rows of ``g g'``.
+        posterior: posterior covariances of the effects.
+        rows: number of rows.
+    """
+    uncertainty = (curvature * posterior).sum()  # sum of traces: both are symmetric
+    return (squared_error + uncertainty) / rows
+
+
+def mean_reliability(covariance: Float[Tensor, "d d"], posterior: Float[Tensor, "persons d d"]) -> Float[Tensor, " d"]:
+    """Mean over persons of ``1 - Var(eta_i | data) / Var(eta)`` per coordinate."""
+    prior = torch.diagonal(covariance)
+    return (1.0 - torch.diagonal(posterior, dim1=1, dim2=2) / prior).mean(dim=0)
+
+
+def scored_variances(
+    prior: Float[Tensor, " d"], eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d d"]
+) -> Float[Tensor, " d"]:
+    """Independent variances by Fisher scoring on the log scale: the ``em`` fixed point in a few steps.
+
+    With ``M_i = Sigma^-1 - Sigma^-1 C_i Sigma^-1`` (which is ``Z_i' V_i^-1 Z_i`` in a linear mixed model)
+
+        score_d = 1/2 sum_i (eta_id^2 / v_d - v_d M_i,dd),     information_de = 1/2 sum_i v_d v_e M_i,de^2,
+
+    and ``log v += information^-1 score``, at most a factor e a step. The score is zero exactly where ``v = mean_i
+    (eta_i^2 + C_i)``, the EM update, stands still; EM itself crawls towards variances that are zero and along
+    parameters that can stand in for each other.
+    """
+    root = torch.sqrt(prior)
+    explained = marginal_information(torch.diag(prior), posterior) * root[:, None] * root  # v_d^(1/2) M_i,de v_e^(1/2)
+    score = 0.5 * (torch.square(eta) / prior - torch.diagonal(explained, dim1=1, dim2=2)).sum(dim=0)
+    information = 0.5 * torch.square(explained).sum(dim=0)
+    size = torch.diagonal(information)
+    # the damping keeps the step finite where the data say nothing about a variance
+    step = torch.linalg.solve(information + torch.diag(1e-3 * size + 1e-9), score)
+    return prior * torch.exp(step.clamp(-1.0, 1.0))
+
+
+def marginal_information(
+    covariance: Float[Tensor, "d d"], posterior: Float[Tensor, "persons d d"]
+) -> Float[Tensor, "persons d d"]:
+    """``M_i = Sigma^-1 - Sigma^-1 C_i Sigma^-1``: what person i's data say about the mean of the person parameters.
+
+    In a linear mixed model this is ``Z_i' V_i^-1 Z_i`` (Woodbury).
+    """
+    precision = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
+    return precision - precision @ posterior @ precision
+
+
+def mean_shift(
+    covariance: Float[Tensor, "d d"], eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d d"]
+) -> tuple[Float[Tensor, " d"], Float[Tensor, "persons d"]]:
+    """Generalised least squares step of the shared values of the parameters that vary, and the effects after it.
+
+    At the posterior mode the marginal log-likelihood has gradient ``sum_i Sigma^-1 eta_i`` and information ``sum_i
+    M_i`` with respect to the mean of the person parameters; after a shift by ``delta`` the modes move by ``-Sigma M_i
+    delta``. Moving the plain mean of the effects instead (as EM does) gets there too, but slowly where single persons
+    say little.
+    """
+    information = marginal_information(covariance, posterior)
+    total = information.sum(dim=0)
+    score = torch.cholesky_solve(eta.sum(dim=0)[:, None], torch.linalg.cholesky(covariance))
+    values, vectors = torch.linalg.eigh(total)
+    # a constant added to all scores of a row changes no probability: the mean stays put in directions without information
+    informed = values > 1e-8 * values[-1]
+    inverse = torch.where(informed, 1.0 / torch.where(informed, values, 1.0), 0.0)
+    delta = (vectors * inverse @ vectors.T @ score).squeeze(-1)
+    return delta, eta - (covariance @ information @ delta[:, None]).squeeze(-1)

@@ -1,0 +1,31 @@
+"""Estimators: one configuration class per method, resolved on first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from toolkit.models.comparators.generic_crf import GenericCrf as GenericCrf
+    from toolkit.models.comparators.generic_mlp import GenericMlp as GenericMlp
+    from toolkit.models.nme import NmeMlp as NmeMlp
+    from toolkit.models.nme_crf import NmeCrf as NmeCrf
+
+_HOME = {
+    "NmeMlp": "toolkit.models.nme",
+    "NmeCrf": "toolkit.models.nme_crf",
+    "GenericMlp": "toolkit.models.comparators.generic_mlp",
+    "GenericCrf": "toolkit.models.comparators.generic_crf",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module a configuration class lives in, at its first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'toolkit.models' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion in a console."""
+    return sorted(_HOME)

@@ -1,0 +1,66 @@
+"""Settings of the estimators: typed, frozen, and strict. An unknown or useless option is an error, never ignored."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from toolkit.errors import ConfigError
+
+
+class Config(BaseModel):
+    """Base of all configuration classes: what every gradient-trained network needs.
+
+    Attributes:
+        hidden: widths of the hidden layers; ``()`` is a linear network.
+        lr: learning rate of Adam.
+        epochs: most epochs to run; one epoch is one step on the whole training set.
+        patience: epochs without a better validation loss before stopping; without validation rows, the length of the
+            window over which the training objective has to stand still.
+        weight_decay: L2 penalty on the shared parameters (Adam's).
+        precision: floating point type of all tensors.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    hidden: tuple[int, ...] = (10, 5)
+    lr: float = Field(default=0.01, gt=0, allow_inf_nan=False)
+    epochs: int = Field(default=2_000, ge=1)
+    patience: int = Field(default=50, ge=1)
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    precision: Literal["float64", "float32"] = "float64"
+
+    def __init__(self, **settings: Any) -> None:
+        """Validate the settings; see the class for what they mean.
+
+        Raises:
+            ConfigError: E302 names the setting, what is wrong with it, and the nearest known name.
+        """
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise _in_plain_words(error, type(self)) from None
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Check what a type cannot say."""
+        if any(width < 1 for width in self.hidden):
+            raise ConfigError("hidden: a layer needs at least one unit", code="E302", column="hidden")
+
+
+def _in_plain_words(error: ValidationError, kind: type[BaseModel]) -> ConfigError:
+    """The first complaint as one of our errors."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, kind.model_fields, n=1, cutoff=0.4)
+        hint = f"did you mean '{near[0]}'?" if near else ""
+        known = ", ".join(kind.model_fields)
+        return ConfigError(
+            f"{kind.__name__} has no setting '{name}'",
+            code="E302",
+            column=name,
+            remedy=f"{hint} Known: {known}".strip(),
+        )
+    return ConfigError(f"{kind.__name__}: {name}: {first['msg']}", code="E302", column=name)

@@ -1,0 +1,268 @@
+"""Estimation of a neural mixed effects model: shared parameters, person effects and variances.
+
+Between epochs of Adam on shared and person parameters together the variances are updated
+(`toolkit.effects.variance`). At the end of an ``em`` fit the shared network is held and effects and variances are
+carried to their joint fixed point by exact Newton steps, so that reported effects are posterior modes, their SDs
+belong to them, and a linear network ends where the linear mixed model does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from toolkit.effects import variance
+from toolkit.effects.posterior import Posterior, newton_step, posterior
+from toolkit.effects.problem import Problem
+from toolkit.effects.random_effects import EffectLayout, RandomEffects
+from toolkit.numerics.covariance import VARIANCE_FLOOR, from_log_cholesky, to_log_cholesky, with_floor
+from toolkit.optimise.minimise import Outcome, Progress, Settings, minimise
+
+POSTERIOR_EVERY = 10
+POLISH_STEPS = 100
+POLISH_TOLERANCE = 1e-4
+# A variance this small beside the largest one may still move when the others have come to rest.
+NEGLIGIBLE = 1e-2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VarianceRule:
+    """How variances are estimated.
+
+    Attributes:
+        update: ``em``, ``paper``, or ``none`` (no person effects).
+        diagonal: person effects are independent of each other.
+        gaussian: the loss is a squared error, so that ``sigma2`` is a residual variance.
+    """
+
+    update: Literal["em", "paper", "none"]
+    diagonal: bool = True
+    gaussian: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class State:
+    """The tensors being estimated; changed in place during training."""
+
+    shared: dict[str, Tensor]
+    layout: EffectLayout
+    eta: Tensor
+    log_cholesky: Tensor
+    sigma2: Tensor
+    rule: VarianceRule
+    cached: Tensor | None = field(default=None)
+
+    @property
+    def covariance(self) -> Float[Tensor, "d d"]:
+        """Covariance of the person effects."""
+        return from_log_cholesky(self.log_cholesky, self.layout.size, diagonal=self.rule.diagonal)
+
+    @property
+    def effects(self) -> RandomEffects:
+        """Person effects, detached."""
+        return RandomEffects(layout=self.layout, eta=self.eta.detach(), covariance=self.covariance)
+
+    @property
+    def weight(self) -> float:
+        """Weight of the loss against the prior: ``1 / (2 sigma2)`` for squared errors and ``paper``, else 1."""
+        scaled = self.rule.gaussian or self.rule.update == "paper"
+        return 0.5 / max(float(self.sigma2), VARIANCE_FLOOR) if scaled and self.layout.size else 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Estimate:
+    """A finished estimation: state, posterior of the effects (None without effects), and how training went."""
+
+    shared: dict[str, Tensor]
+    effects: RandomEffects
+    posterior: Posterior | None
+    sigma2: float
+    outcome: Outcome
+    polish_steps: int
+
+
+def start_state(shared: dict[str, Tensor], layout: EffectLayout, persons: int, rule: VarianceRule) -> State:
+    """Effects zero, variances 1, ``sigma2`` 0.1 as published or 1 (all on the standardised scale)."""
+    like = next(iter(shared.values()))
+    eta = torch.zeros((persons, layout.size), dtype=like.dtype, device=like.device)
+    identity = torch.eye(layout.size, dtype=like.dtype, device=like.device)
+    return State(
+        shared=shared,
+        layout=layout,
+        eta=eta,
+        log_cholesky=to_log_cholesky(identity, diagonal=rule.diagonal),
+        sigma2=torch.tensor(0.1 if rule.update == "paper" else 1.0, dtype=like.dtype, device=like.device),
+        rule=rule,
+    )
+
+
+def estimate(
+    train: Problem, validation: Problem | None, state: State, settings: Settings, *, progress: Progress | None = None
+) -> Estimate:
+    """Fit the model by gradient descent and variance updates; see the module for the method."""
+    parameters = {**state.shared, **({"eta": state.eta} if state.layout.size else {})}
+    for value in parameters.values():
+        value.requires_grad_(True)
+    outcome = minimise(
+        lambda: _terms(train, state),
+        parameters,
+        {"log_cholesky": state.log_cholesky, "sigma2": state.sigma2},
+        settings,
+        undecayed=frozenset({"eta"}),
+        update=lambda epoch: _update(train, state, epoch),
+        validate=_validation(validation, state),
+        progress=progress,
+    )
+    for value in parameters.values():
+        value.requires_grad_(False)
+    state.cached = None  # the restored variances are not those of the last epoch
+    trace, steps = list(outcome.trace), 0
+    # As published, effects stay where early stopping left them; without validation rows the updates are carried to
+    # their fixed point.
+    if trace and state.layout.size and (state.rule.update == "em" or validation is None):
+        steps = _polish(train, state, trace)
+    found = None
+    if state.layout.size:
+        if state.rule.update == "em":
+            state.eta.copy_(newton_step(train, state.shared, state.effects, state.weight)[0])
+        found = posterior(train, state.shared, state.effects, state.weight)
+    return Estimate(
+        shared={name: value.detach().clone() for name, value in state.shared.items()},
+        effects=state.effects,
+        posterior=found,
+        sigma2=float(state.sigma2),
+        outcome=replace(outcome, trace=tuple(trace)),
+        polish_steps=steps,
+    )
+
+
+def _terms(problem: Problem, state: State) -> dict[str, Tensor]:
+    """Objective per row, ``(w loss + penalty) / rows``, with its parts."""
+    loss = problem.losses(state.shared, state.layout, problem.lines_of(state.eta)).sum()
+    precision = _precision(state)
+    penalty = 0.5 * ((state.eta @ precision) * state.eta).sum()
+    return {
+        "objective": (state.weight * loss + penalty) / problem.rows,
+        "loss": loss / problem.rows,
+        "penalty": penalty / problem.rows,
+    }
+
+
+def _precision(state: State) -> Tensor:
+    """Inverse covariance, computed once per variance update."""
+    if state.cached is None:
+        state.cached = torch.cholesky_inverse(torch.linalg.cholesky(state.covariance))
+    return state.cached
+
+
+def _validation(problem: Problem | None, state: State) -> Callable[[], float] | None:
+    """Mean loss per validation row at person level, as a function of no arguments."""
+    if problem is None:
+        return None
+
+    def mean_loss() -> float:
+        with torch.no_grad():
+            return float(problem.losses(state.shared, state.layout, problem.lines_of(state.eta)).sum()) / problem.rows
+
+    return mean_loss
+
+
+def _update(problem: Problem, state: State, epoch: int) -> dict[str, float]:
+    """Every few epochs move the effects to their posterior mode and update the variances; for the trace."""
+    if state.rule.update != "none" and epoch % POSTERIOR_EVERY == 0:
+        _round(problem, state)
+    return _variance_row(state)
+
+
+def _round(problem: Problem, state: State) -> None:
+    """One round of Newton step and variance update.
+
+    Effects far from their mode have a variance of their own making: gradient descent leaves them near zero at first,
+    and a sample covariance taken then collapses before the data have spoken.
+    """
+    eta, at = newton_step(problem, state.shared, state.effects, state.weight)
+    state.eta.data.copy_(eta)
+    if state.rule.update == "paper":
+        _recentre(state)
+        _paper_update(problem, state)
+    else:
+        _em_update(problem, state, at)
+
+
+def _variance_row(state: State) -> dict[str, float]:
+    """``sigma2`` and the mean variance for the trace."""
+    mean = float(torch.diagonal(state.covariance).mean()) if state.layout.size else 0.0
+    return {"sigma2": float(state.sigma2), "variance_mean": mean}
+
+
+def _loss_sum(problem: Problem, state: State) -> Tensor:
+    """Training loss at the current state."""
+    with torch.no_grad():
+        return problem.losses(state.shared, state.layout, problem.lines_of(state.eta)).sum()
+
+
+def _paper_update(problem: Problem, state: State) -> None:
+    """``sigma2``: mean training loss; ``Sigma``: sample covariance of the person parameters."""
+    state.sigma2.copy_((_loss_sum(problem, state) / problem.rows).clamp(min=VARIANCE_FLOOR))
+    _set_covariance(state, variance.sample_covariance(state.eta.detach()))
+
+
+def _em_update(problem: Problem, state: State, at: Posterior) -> None:
+    """Least squares for the shared values of what varies, then both variances with the posterior covariance added."""
+    delta, eta = variance.mean_shift(state.covariance, state.eta.detach(), at.covariance)
+    _shift(state, delta, eta)
+    if state.rule.gaussian:
+        squared = _loss_sum(problem, state)
+        # the curvature of a squared error is 2 g g'
+        sigma2 = variance.expected_residual_variance(squared, 0.5 * at.curvature, at.covariance, problem.rows)
+        state.sigma2.copy_(sigma2.clamp(min=VARIANCE_FLOOR))
+    if state.rule.diagonal:
+        variances = variance.scored_variances(torch.diagonal(state.covariance), state.eta.detach(), at.covariance)
+        _set_covariance(state, torch.diag(variances))
+    else:
+        _set_covariance(state, variance.expected_covariance(state.eta.detach(), at.covariance))
+
+
+def _recentre(state: State) -> None:
+    """Move the mean of the effects into the shared parameters: predictions stay, the prior term falls."""
+    mean = state.eta.detach().mean(dim=0)
+    _shift(state, mean, state.eta.detach() - mean)
+
+
+def _shift(state: State, delta: Tensor, eta: Tensor) -> None:
+    """Add ``delta`` to the shared values of the parameters that vary, and set the effects."""
+    with torch.no_grad():
+        for name, value in state.layout.unflatten(delta[None]).items():
+            state.shared[name].add_(value[0])
+        state.eta.copy_(eta)
+
+
+def _set_covariance(state: State, covariance: Tensor) -> None:
+    """Store a covariance, floored, in log-Cholesky form."""
+    floored = with_floor(covariance, diagonal=state.rule.diagonal)
+    state.log_cholesky.copy_(to_log_cholesky(floored, diagonal=state.rule.diagonal))
+    state.cached = None
+
+
+def _polish(problem: Problem, state: State, trace: list[dict[str, float]]) -> int:
+    """Carry effects and variances to their fixed point with the shared network held; returns the number of rounds."""
+    for step in range(1, POLISH_STEPS + 1):
+        before = _variances(state)
+        _round(problem, state)
+        loss = float(_loss_sum(problem, state)) / problem.rows
+        trace.append({"epoch": trace[-1]["epoch"] + 1, "loss": loss} | _variance_row(state))
+        after = _variances(state)
+        if bool(((after - before).abs() <= POLISH_TOLERANCE * (after + NEGLIGIBLE * after.max())).all()):
+            return step
+    return POLISH_STEPS
+
+
+def _variances(state: State) -> Tensor:
+    """All variances, the residual one last (where the outcome has one)."""
+    effects = torch.diagonal(state.covariance)
+    return torch.cat([effects, state.sigma2[None]]) if state.rule.gaussian else effects

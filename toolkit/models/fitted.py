@@ -1,0 +1,206 @@
+"""A fitted network with its person effects: predictions for known and unknown persons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.effects.problem import Problem
+from toolkit.effects.random_effects import RandomEffects
+from toolkit.errors import DataError
+from toolkit.models.config import Config
+from toolkit.models.likelihoods import sequence_emissions, sequence_transitions
+from toolkit.models.networks import Mlp
+from toolkit.models.nme_crf import CrfConfig, Prediction
+from toolkit.models.prepare import Layout, Scaler, Task, lay_out, padded
+from toolkit.numerics import chain
+
+Level = Literal["person", "population"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChainScores:
+    """Sequences ready for the chain functions: their arguments by name, and the observed states (batch, time)."""
+
+    scores: dict[str, Any]
+    states: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedNetwork:
+    """Everything a prediction needs.
+
+    Attributes:
+        config: the settings it was fitted with.
+        task: kind of outcome.
+        scaler: standardisation of features and target.
+        classes: class or state names; None for a numeric target.
+        grouping: name of the grouping factor (person).
+        levels: persons with effects of their own, in the order of ``effects.eta``.
+        module: the network's structure.
+        shared: shared parameters by name.
+        effects: person effects (of size zero for a generic model).
+    """
+
+    config: Config
+    task: Task
+    scaler: Scaler
+    classes: tuple[str, ...] | None
+    grouping: str
+    levels: tuple[str, ...]
+    module: Mlp
+    shared: dict[str, Tensor]
+    effects: RandomEffects
+
+    def codes(self, data: GroupedDataset) -> np.ndarray:
+        """Code of each row's person among the fitted ones; -1 for a person who was not in training."""
+        place = {level: code for code, level in enumerate(self.levels)}
+        known = np.array([place.get(level, -1) for level in data.persons], dtype=np.int64)
+        return known[np.asarray(data.person)]
+
+    def predict(
+        self,
+        data: GroupedDataset,
+        level: Level = "person",
+        *,
+        strict: bool = False,
+        prediction: Prediction | None = None,
+    ) -> np.ndarray:
+        """Predictions in the order of the rows.
+
+        Args:
+            data: rows to predict; features are matched by name, persons by label.
+            level: ``person`` adds each person's effects (an unknown person has none and gets the population's
+                prediction), ``population`` leaves them out.
+            strict: refuse unknown persons instead.
+            prediction: chains only: ``sequence`` or ``forecast`` (see `CrfConfig`); the configuration's if not given.
+                A forecast uses the states observed in earlier rows of the data.
+
+        Returns:
+            Values (rows,) in the units of the target, or class probabilities (rows, classes).
+
+        Raises:
+            DataError: E119 for unknown persons if strict; E405 for missing features; E302 for an unknown level.
+        """
+        codes = self._checked_codes(data, level, strict)
+        if self.task == "sequence":
+            chosen = prediction or (self.config.prediction if isinstance(self.config, CrfConfig) else "sequence")
+            return self._in_rows(data, codes, _forecast if chosen == "forecast" else _posterior)
+        outputs, layout = self.outputs(data, codes)
+        values = outputs[layout.groups.line, layout.groups.place].cpu().numpy()
+        if self.task == "regression":
+            return values[:, 0].astype(np.float64) * self.scaler.target_scale + self.scaler.target_mean
+        if self.task == "binary":
+            positive = 1.0 / (1.0 + np.exp(-values[:, 0].astype(np.float64)))
+            return np.column_stack([1.0 - positive, positive])
+        shifted = np.exp(values - values.max(axis=1, keepdims=True)).astype(np.float64)
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+    def decode(self, data: GroupedDataset, level: Level = "person", *, strict: bool = False) -> np.ndarray:
+        """Most likely state sequence of each whole sequence (Viterbi), as codes in the order of the rows (rows,).
+
+        Raises:
+            DataError: E302 if the model is not a chain.
+        """
+        if self.task != "sequence":
+            raise DataError("only chain models decode sequences", code="E302", remedy="use predict")
+        codes = self._checked_codes(data, level, strict)
+        return self._in_rows(data, codes, _best_path)[:, 0].astype(np.int64)
+
+    def pair_marginals(self, data: GroupedDataset) -> tuple[np.ndarray, np.ndarray]:
+        """Expected transitions of each sequence given its predictors (batch, state, state), and person codes."""
+        codes = self.codes(data)
+        arguments, layout = self._chain(data, codes)
+        pairs = chain.marginals(**arguments.scores)[1].sum(dim=1)
+        assert layout.sequences is not None
+        return pairs.cpu().numpy().astype(np.float64), np.asarray(layout.sequences.person)
+
+    @torch.no_grad()
+    def outputs(self, data: GroupedDataset, codes: np.ndarray) -> tuple[Tensor, Layout]:
+        """Network outputs of every padded row, and where the rows are."""
+        layout = lay_out(data, codes, task=self.task)
+        rows, _ = self._evaluate(data, layout)
+        return rows, layout
+
+    def _evaluate(self, data: GroupedDataset, layout: Layout) -> tuple[Tensor, dict[str, Tensor]]:
+        """Outputs of the padded rows and chain parameters of the lines."""
+        like = next(iter(self.shared.values()))
+        inputs = padded(self.scaler.features(data), layout.groups)
+        lines = torch.as_tensor(layout.groups.persons, device=like.device)
+        part = Problem(
+            module=self.module,
+            inputs=torch.as_tensor(inputs).to(device=like.device, dtype=like.dtype),
+            persons=lines,
+            loss=lambda outputs, _: outputs.sum(dim=(1, 2)),
+            rows=data.n_rows,
+        )
+        return part.outputs(self.shared, self.effects.layout, part.lines_of(self.effects.eta))
+
+    @torch.no_grad()
+    def _chain(self, data: GroupedDataset, codes: np.ndarray) -> tuple[ChainScores, Layout]:
+        """Scores and observed states of the sequences of a data set."""
+        layout = lay_out(data, codes, task=self.task)
+        rows, parameters = self._evaluate(data, layout)
+        steps = torch.as_tensor(layout.steps, device=rows.device)
+        lines = torch.as_tensor(layout.sequence_lines, device=rows.device)
+        transitions = sequence_transitions(parameters["transitions"], lines)
+        assert layout.sequences is not None
+        scores = {
+            "emissions": sequence_emissions(rows, steps),
+            "transitions": transitions,
+            "mask": steps >= 0,
+            "start": parameters.get("start"),
+            "end": parameters.get("end"),
+        }
+        states = torch.as_tensor(np.array(layout.sequences.states), device=rows.device)
+        return ChainScores(scores=scores, states=states), layout
+
+    def _in_rows(
+        self, data: GroupedDataset, codes: np.ndarray, quantity: Callable[[ChainScores], Tensor]
+    ) -> np.ndarray:
+        """A quantity of the steps of all sequences, in the order of the rows."""
+        arguments, layout = self._chain(data, codes)
+        values = quantity(arguments).cpu().numpy()
+        assert layout.sequences is not None
+        rows = np.asarray(layout.sequences.rows)
+        result = np.zeros((data.n_rows, values.shape[-1]))
+        result[rows[rows >= 0]] = values[rows >= 0]
+        return result
+
+    def _checked_codes(self, data: GroupedDataset, level: Level, strict: bool) -> np.ndarray:
+        """Person codes at a level; see `predict` for the errors."""
+        if level not in ("person", "population"):
+            raise DataError("level is neither 'person' nor 'population'", code="E302", column="level")
+        codes = self.codes(data)
+        if strict and level == "person" and (codes < 0).any():
+            unknown = sorted({data.persons[code] for code in np.asarray(data.person)[codes < 0]})
+            shown = ", ".join(f"'{name}'" for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
+            raise DataError(
+                f"persons {shown} were not in training",
+                code="E119",
+                remedy='predict with level="population" or without strict',
+            )
+        return codes if level == "person" else np.full(data.n_rows, -1, dtype=np.int64)
+
+
+def _posterior(chains: ChainScores) -> Tensor:
+    """State probabilities given the predictors of the whole sequence."""
+    return chain.marginals(**chains.scores)[0]
+
+
+def _forecast(chains: ChainScores) -> Tensor:
+    """State probabilities one step ahead; what follows a step does not enter, hence no end scores."""
+    return chain.forecast(
+        states=chains.states, **{name: value for name, value in chains.scores.items() if name != "end"}
+    )
+
+
+def _best_path(chains: ChainScores) -> Tensor:
+    """The most likely path, as one column."""
+    return chain.viterbi(**chains.scores)[0][..., None]

@@ -1,0 +1,47 @@
+"""The two network shapes: a multilayer perceptron, and one whose outputs are the emissions of a chain."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Mlp(nn.Module):
+    """Multilayer perceptron with ReLU between its linear layers; ``layers.0`` is the first, ``layers.K`` the last."""
+
+    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int) -> None:
+        """Lay out the layers; parameters are set by `initial_parameters`."""
+        super().__init__()
+        widths = [inputs, *hidden, outputs]
+        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, a, b) for a, b in itertools.pairwise(widths))
+
+    def forward(self, rows: Float[Tensor, "*rows feature"]) -> Float[Tensor, "*rows output"]:
+        """Outputs of each row."""
+        for layer in self.layers[:-1]:
+            rows = torch.relu(layer(rows))
+        return self.layers[-1](rows)
+
+
+def initial_parameters(
+    module: Mlp, *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
+) -> dict[str, Tensor]:
+    """Weights from U(-1, 1) / sqrt(fan in), biases zero; drawn on the CPU, so that every device starts alike."""
+    parameters: dict[str, Tensor] = {}
+    for name, value in module.named_parameters():
+        start = torch.zeros(value.shape, dtype=torch.float64)
+        if value.dim() == 2 and value.numel() > 0:
+            bound = 1.0 / math.sqrt(value.shape[1])
+            start = (2.0 * torch.rand(value.shape, generator=generator, dtype=torch.float64) - 1.0) * bound
+        parameters[name] = start.to(device=device, dtype=dtype)
+    return parameters
+
+
+def chain_parameters(states: int, *, learn_ends: bool, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+    """Transition scores (and, if learned, start and end scores) of an indifferent chain: all zero."""
+    shapes = {"transitions": (states, states)} | ({"start": (states,), "end": (states,)} if learn_ends else {})
+    return {name: torch.zeros(shape, dtype=dtype, device=device) for name, shape in shapes.items()}

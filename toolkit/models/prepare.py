@@ -1,0 +1,168 @@
+"""From a data set to tensors: standardised by the training rows, grouped by person, cut into sequences."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.data.sequences import SequenceBatch
+from toolkit.effects.problem import PersonLoss, Problem, RowGroups, group_rows
+from toolkit.errors import DataError, ToolkitWarning
+from toolkit.models import likelihoods
+
+Task = Literal["regression", "binary", "multiclass", "sequence"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scaler:
+    """Standardisation fixed by the training rows.
+
+    Attributes:
+        names: features used, in order; dropped: those constant in the training rows.
+        mean, scale: of each used feature (features,).
+        target_mean, target_scale: of a numeric target; 0 and 1 for classes.
+    """
+
+    names: tuple[str, ...]
+    dropped: tuple[str, ...]
+    mean: np.ndarray
+    scale: np.ndarray
+    target_mean: float
+    target_scale: float
+
+    def features(self, data: GroupedDataset) -> np.ndarray:
+        """Standardised features (rows, features), matched by name.
+
+        Raises:
+            DataError: E405 when a feature is missing.
+        """
+        place = {name: column for column, name in enumerate(data.feature_names)}
+        missing = [name for name in self.names if name not in place]
+        if missing:
+            raise DataError(
+                f"features missing: {', '.join(missing)}",
+                code="E405",
+                column=missing[0],
+                remedy=f"the data hold: {', '.join(data.feature_names)}",
+            )
+        columns = [place[name] for name in self.names]
+        return (np.asarray(data.features)[:, columns] - self.mean) / self.scale
+
+    def target(self, data: GroupedDataset) -> np.ndarray:
+        """Standardised numeric target (rows,), or the class codes."""
+        return (np.asarray(data.target) - self.target_mean) / self.target_scale
+
+
+def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task, centre: bool) -> Scaler:
+    """Means and standard deviations of the training rows.
+
+    Args:
+        data: the whole data set.
+        train: numbers of the training rows.
+        task: the target is standardised for regression only.
+        centre: subtract the feature means. A linear network leaves them, so that its intercept is the outcome at
+            zero, as in lme4.
+    """
+    rows = np.asarray(data.features)[train]
+    spread = rows.std(axis=0)
+    kept = spread > 1e-12 * np.maximum(1.0, np.abs(rows).max(axis=0, initial=0.0))
+    dropped = tuple(name for name, keep in zip(data.feature_names, kept, strict=True) if not keep)
+    if dropped:
+        warnings.warn(
+            ToolkitWarning(f"constant in the training rows and left out: {', '.join(dropped)}", code="W205"),
+            stacklevel=3,
+        )
+    target = np.asarray(data.target)[train]
+    numeric = task == "regression"
+    return Scaler(
+        names=tuple(name for name, keep in zip(data.feature_names, kept, strict=True) if keep),
+        dropped=dropped,
+        mean=rows.mean(axis=0)[kept] if centre else np.zeros(int(kept.sum())),
+        scale=spread[kept],
+        target_mean=float(target.mean()) if numeric else 0.0,
+        target_scale=float(target.std()) or 1.0 if numeric else 1.0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layout:
+    """Rows of a data set as padded lines, and its sequences as places among them."""
+
+    groups: RowGroups
+    sequences: SequenceBatch | None
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Place of every sequence step among the flattened padded rows (batch, time); -1 where padded."""
+        assert self.sequences is not None
+        rows = np.asarray(self.sequences.rows)
+        flat = self.groups.line * self.groups.index.shape[1] + self.groups.place
+        return np.where(rows >= 0, flat[np.maximum(rows, 0)], -1)
+
+    @property
+    def sequence_lines(self) -> np.ndarray:
+        """Line of each sequence (batch,)."""
+        assert self.sequences is not None
+        return self.groups.line[np.asarray(self.sequences.rows)[:, 0]]
+
+
+def lay_out(data: GroupedDataset, persons: np.ndarray, *, task: Task) -> Layout:
+    """Group the rows by person code (-1: no effects of its own) and cut the sequences."""
+    sequences = SequenceBatch.from_grouped(data) if task == "sequence" else None
+    return Layout(groups=group_rows(persons), sequences=sequences)
+
+
+def problem(
+    data: GroupedDataset,
+    persons: np.ndarray,
+    scaler: Scaler,
+    module: nn.Module,
+    *,
+    task: Task,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Problem:
+    """Inputs and loss of a data set; ``persons`` holds each row's code into the person effects."""
+    layout = lay_out(data, persons, task=task)
+
+    def tensor(values: np.ndarray, kind: torch.dtype = dtype) -> Tensor:
+        return torch.as_tensor(np.array(values)).to(device=device, dtype=kind)  # a copy: our arrays are read-only
+
+    inputs = padded(scaler.features(data), layout.groups)
+    return Problem(
+        module=module,
+        inputs=tensor(inputs),
+        persons=tensor(layout.groups.persons, torch.int64),
+        loss=_loss(data, layout, scaler, task, tensor),
+        rows=data.n_rows,
+    )
+
+
+def padded(values: np.ndarray, groups: RowGroups) -> np.ndarray:
+    """Values of the rows (rows, ...) as lines (lines, longest, ...), zero where padded."""
+    present = groups.index >= 0
+    lines = np.asarray(values)[np.maximum(groups.index, 0)]
+    return np.where(present.reshape(*present.shape, *(1,) * (lines.ndim - 2)), lines, 0)
+
+
+def _loss(data: GroupedDataset, layout: Layout, scaler: Scaler, task: Task, tensor) -> PersonLoss:  # noqa: ANN001
+    """The loss of each line as a function of outputs and chain parameters."""
+    if task == "sequence":
+        assert layout.sequences is not None
+        steps, lines = tensor(layout.steps, torch.int64), tensor(layout.sequence_lines, torch.int64)
+        states = tensor(np.asarray(layout.sequences.states), torch.int64)
+        return lambda outputs, chain: likelihoods.chain_loss(outputs, chain, steps=steps, states=states, lines=lines)
+    mask = tensor(layout.groups.index >= 0, torch.bool)
+    target = padded(scaler.target(data), layout.groups)
+    if task == "multiclass":
+        codes = tensor(target, torch.int64)
+        return lambda outputs, _: likelihoods.categorical(outputs, codes, mask)
+    values = tensor(target)
+    loss = likelihoods.squared_error if task == "regression" else likelihoods.bernoulli
+    return lambda outputs, _: loss(outputs, values, mask)

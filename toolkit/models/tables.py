@@ -1,0 +1,191 @@
+"""Tables of a fitted model: what the run folder holds and the analyses read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import softmax
+from scipy.stats import norm
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.data.sequences import SequenceBatch, time_order
+from toolkit.effects.terms import TRANSITIONS
+from toolkit.models.training import Trained
+from toolkit.numerics.covariance import VARIANCE_FLOOR
+
+MINIMUM_ROWS = 10
+LEVEL = 0.95
+
+
+def persons_table(data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
+    """Persons with their group, cluster, rows per part and baseline level.
+
+    The baseline is the mean of a numeric target over the person's training rows. Persons with fewer than ten rows
+    stay in the training but are left out of the metrics (``in_metrics``).
+    """
+    codes, count = np.asarray(data.person), data.n_persons
+    rows = {part: np.bincount(codes[labels == part], minlength=count) for part in ("train", "validation", "test")}
+    total = np.bincount(codes, minlength=count)
+    training = labels == "train"
+    numeric = data.classes is None
+    sums = np.bincount(codes[training], weights=np.asarray(data.target)[training], minlength=count)
+    with np.errstate(invalid="ignore"):
+        baseline = np.where(rows["train"] > 0, sums / rows["train"], np.nan) if numeric else np.full(count, np.nan)
+    return pd.DataFrame(
+        {
+            "person": pd.array(list(data.persons), dtype="string"),
+            "group": pd.array(list(data.person_group), dtype="string"),
+            "cluster": pd.array(list(data.person_cluster), dtype="string"),
+            "rows": total,
+            **{f"rows_{part}": values for part, values in rows.items()},
+            "baseline": baseline,
+            "in_metrics": total >= MINIMUM_ROWS,
+        }
+    )
+
+
+def effects_table(trained: Trained, level: float = LEVEL) -> pd.DataFrame:
+    """Person effects: estimate, posterior SD, interval, and reliability ``1 - Var(eta_i | data) / Var(eta)``.
+
+    Effects of the last layer are in units of the target; all others on the standardised scale.
+    """
+    network, found = trained.network, trained.estimate
+    labels, persons = network.effects.layout.labels, network.levels
+    columns = ["term", "level", "parameter", "estimate", "sd", "low", "high", "reliability"]
+    if not labels or found.posterior is None:
+        return pd.DataFrame({name: pd.Series(dtype="float64") for name in columns}).astype(
+            {"term": "string", "level": "string", "parameter": "string"}
+        )
+    eta = _array(network.effects.eta) * trained.units
+    variance = np.diagonal(_array(found.posterior.covariance), axis1=1, axis2=2)
+    prior = np.diagonal(_array(network.effects.covariance))
+    sd = np.sqrt(np.maximum(variance, 0.0)) * np.abs(trained.units)
+    reach = norm.ppf(0.5 + level / 2) * sd
+    return pd.DataFrame(
+        {
+            "term": pd.array([network.grouping] * eta.size, dtype="string"),
+            "level": pd.array(np.repeat(np.array(persons, dtype=object), len(labels)), dtype="string"),
+            "parameter": pd.array(list(labels) * len(persons), dtype="string"),
+            "estimate": eta.ravel(),
+            "sd": sd.ravel(),
+            "low": (eta - reach).ravel(),
+            "high": (eta + reach).ravel(),
+            "reliability": (1.0 - variance / prior).ravel(),
+        }
+    )
+
+
+def variance_table(trained: Trained) -> pd.DataFrame:
+    """Variance components, one row per parameter that varies, and the residual row of a numeric target.
+
+    ``share`` weighs each variance by how strongly its parameter acts on the outcome (its mean curvature per row), so
+    that shares of different parameters can be compared; with a residual they add up to one together with it (for a
+    random intercept this is the intraclass correlation). ``correlation`` is the correlation with the first parameter
+    of the term, where correlations are estimated.
+    """
+    network, found = trained.network, trained.estimate
+    labels = network.effects.layout.labels
+    gaussian = network.task == "regression"
+    scale = network.scaler.target_scale
+    frame = pd.DataFrame(columns=["term", "parameter", "variance", "sd", "share", "correlation", "at_boundary"])
+    if labels and found.posterior is not None:
+        covariance = _array(network.effects.covariance)
+        variance = np.diagonal(covariance)
+        acting = np.diagonal(_array(found.posterior.curvature).sum(axis=0)) * (0.5 if gaussian else 1.0)
+        weight = variance * acting / trained.training_rows
+        total = weight.sum() + (found.sigma2 if gaussian else 0.0)
+        deviation = np.sqrt(variance)
+        first = covariance[0] / (deviation[0] * deviation)
+        diagonal = not np.any(covariance - np.diag(variance))
+        frame = pd.DataFrame(
+            {
+                "term": network.grouping,
+                "parameter": list(labels),
+                "variance": variance * trained.units**2,
+                "sd": deviation * np.abs(trained.units),
+                "share": weight / total if total > 0 else np.nan,
+                "correlation": np.where(diagonal | (np.arange(len(labels)) == 0), np.nan, first),
+                "at_boundary": variance <= 2.0 * VARIANCE_FLOOR,
+            }
+        )
+    if gaussian:
+        share = 1.0 - float(frame["share"].sum()) if len(frame) else 1.0
+        residual = {"term": "residual", "parameter": "residual", "variance": found.sigma2 * scale**2, "share": share}
+        residual |= {
+            "sd": np.sqrt(found.sigma2) * scale,
+            "correlation": np.nan,
+            "at_boundary": found.sigma2 <= 2.0 * VARIANCE_FLOOR,
+        }
+        frame = (
+            pd.concat([frame, pd.DataFrame([residual])], ignore_index=True) if len(frame) else pd.DataFrame([residual])
+        )
+    frame = frame[["term", "parameter", "variance", "sd", "share", "correlation", "at_boundary"]]
+    return frame.astype({"term": "string", "parameter": "string", "at_boundary": "bool"})
+
+
+def transitions_table(trained: Trained, data: GroupedDataset) -> pd.DataFrame:
+    """Transitions of every person: scores, their row softmax, what the model expects, and what was observed.
+
+    ``probability`` is the row softmax of the person's transition scores and ignores the emissions; ``expected``
+    divides the expected number of transitions given the person's predictors by its row sum (NaN where the row is
+    never expected); ``observed`` counts them in all rows.
+    """
+    network = trained.network
+    assert network.classes is not None
+    states, persons = network.classes, network.levels
+    size = len(states)
+    shared = _array(network.shared[TRANSITIONS])
+    effects = network.effects.layout.unflatten(network.effects.eta).get(TRANSITIONS)
+    scores = shared + _array(effects) if effects is not None else np.broadcast_to(shared, (len(persons), size, size))
+    pairs, codes = network.pair_marginals(data)
+    mass = np.zeros((len(persons), size, size))
+    np.add.at(mass, codes, pairs)
+    totals = mass.sum(axis=2, keepdims=True)
+    expected = np.divide(mass, totals, out=np.full_like(mass, np.nan), where=totals > 1e-12)
+    generic = np.broadcast_to(softmax(shared, axis=1), scores.shape)
+    return pd.DataFrame(
+        {
+            "person": pd.array(np.repeat(np.array(persons, dtype=object), size * size), dtype="string"),
+            "from_state": pd.array(
+                list(np.repeat(np.array(states, dtype=object), size)) * len(persons), dtype="string"
+            ),
+            "to_state": pd.array(list(states) * (size * len(persons)), dtype="string"),
+            "score": scores.ravel(),
+            "probability": softmax(scores, axis=2).ravel(),
+            "expected": expected.ravel(),
+            "generic": generic.ravel(),
+            "observed": observed_counts(data, size).ravel(),
+        }
+    )
+
+
+def observed_counts(data: GroupedDataset, states: int) -> np.ndarray:
+    """Observed transitions within sequences, (persons, state, state); pairs with a missing label are not counted."""
+    batch = SequenceBatch.from_grouped(data)
+    labels, persons = np.asarray(batch.states), np.asarray(batch.person)
+    before, after = labels[:, :-1], labels[:, 1:]
+    both = (before >= 0) & (after >= 0)
+    counts = np.zeros((data.n_persons, states, states), dtype=np.int64)
+    np.add.at(counts, (np.broadcast_to(persons[:, None], both.shape)[both], before[both], after[both]), 1)
+    return counts
+
+
+def previous_states(data: GroupedDataset) -> np.ndarray:
+    """The same person's last labelled state before each row, as a code; -1 for a person's first row."""
+    order = time_order(data, np.arange(data.n_rows))
+    codes, labels = np.asarray(data.person)[order], np.asarray(data.target)[order]
+    place = np.arange(data.n_rows)
+    seen = np.maximum.accumulate(np.where(np.isnan(labels), -1, place))
+    before = np.concatenate([[-1], seen[:-1]])
+    starts = np.concatenate([[True], codes[1:] != codes[:-1]])
+    first = np.maximum.accumulate(np.where(starts, place, 0))
+    previous = np.full(data.n_rows, -1, dtype=np.int64)
+    valid = before >= first
+    previous[order[valid]] = labels[before[valid]].astype(np.int64)
+    return previous
+
+
+def _array(values: torch.Tensor) -> np.ndarray:
+    """Detached float64 array."""
+    return values.detach().cpu().numpy().astype(np.float64)

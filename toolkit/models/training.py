@@ -1,0 +1,169 @@
+"""From a configuration and data to a fitted network: network, placement of effects, problems, estimation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.effects.random_effects import EffectLayout, coordinate_labels
+from toolkit.effects.terms import TRANSITIONS, resolve_terms
+from toolkit.errors import ConfigError
+from toolkit.models.config import Config
+from toolkit.models.estimate import Estimate, VarianceRule, estimate, start_state
+from toolkit.models.fitted import FittedNetwork
+from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
+from toolkit.models.nme import MlpConfig, NmeMlp
+from toolkit.models.nme_crf import CrfConfig, NmeCrf
+from toolkit.models.prepare import Scaler, Task, fit_scaler, problem
+from toolkit.optimise.minimise import Progress, Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained:
+    """A fitted network, how it was estimated, and the factors that turn effects into the units they are reported in."""
+
+    network: FittedNetwork
+    estimate: Estimate
+    units: np.ndarray
+    training_rows: int
+
+
+def task_of(config: Config) -> Task:
+    """The kind of outcome a configuration models."""
+    return (
+        "sequence" if isinstance(config, CrfConfig) else config.task if isinstance(config, MlpConfig) else "regression"
+    )
+
+
+def train(
+    config: Config,
+    data: GroupedDataset,
+    labels: np.ndarray,
+    *,
+    generator: torch.Generator,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> Trained:
+    """Fit a multilayer perceptron or chain, with or without person effects.
+
+    Args:
+        config: one of the configuration classes.
+        data: the whole data set, with class codes where the outcome is a class.
+        labels: ``train``, ``validation`` or ``test`` for each row.
+        generator: random numbers of the initial weights.
+        device: where the tensors live.
+        progress: called after each epoch.
+    """
+    task = task_of(config)
+    dtype = torch.float64 if config.precision == "float64" else torch.float32
+    fitted_rows = np.flatnonzero(labels == "train")
+    scaler = fit_scaler(data, fitted_rows, task=task, centre=bool(config.hidden))
+    outputs = len(data.classes or ()) if task in {"multiclass", "sequence"} else 1
+    module = Mlp(len(scaler.names), config.hidden, outputs)
+    shared = initial_parameters(module, generator=generator, dtype=dtype, device=device)
+    if isinstance(config, CrfConfig):
+        shared |= chain_parameters(outputs, learn_ends=config.learn_ends, dtype=dtype, device=device)
+    if task == "regression" and not config.hidden:
+        shared |= _least_squares(scaler.features(data)[fitted_rows], scaler.target(data)[fitted_rows], like=shared)
+    layout = effect_layout(config, module, shared, scaler, data.classes)
+    state = start_state(shared, layout, data.n_persons, _rule(config, task))
+
+    def part(name: str):  # noqa: ANN202
+        rows = np.flatnonzero(labels == name)
+        chosen = data.take(rows)
+        return problem(chosen, np.asarray(data.person)[rows], scaler, module, task=task, dtype=dtype, device=device)
+
+    settings = Settings(lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay)
+    found = estimate(
+        part("train"),
+        part("validation") if (labels == "validation").any() else None,
+        state,
+        settings,
+        progress=progress,
+    )
+    network = FittedNetwork(
+        config=config,
+        task=task,
+        scaler=scaler,
+        classes=data.classes if task != "regression" else None,
+        grouping=data.groupings[0].name,
+        levels=tuple(data.persons),
+        module=module,
+        shared=found.shared,
+        effects=found.effects,
+    )
+    units = _units(layout, module, scaler, linear=not config.hidden)
+    return Trained(network=network, estimate=found, units=units, training_rows=len(fitted_rows))
+
+
+def _least_squares(
+    features: np.ndarray, target: np.ndarray, *, like: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Ordinary least squares: variances of a linear network are judged around sensible predictions at once."""
+    design = np.column_stack([features, np.ones(len(features))])
+    solution = np.linalg.lstsq(design, target, rcond=None)[0]
+    weight, bias = like["layers.0.weight"], like["layers.0.bias"]
+    return {
+        "layers.0.weight": torch.as_tensor(solution[None, :-1]).to(weight),
+        "layers.0.bias": torch.as_tensor(solution[-1:]).to(bias),
+    }
+
+
+def effect_layout(
+    config: Config, module: Mlp, shared: dict[str, torch.Tensor], scaler: Scaler, classes: tuple[str, ...] | None
+) -> EffectLayout:
+    """Resolve where the configuration puts person effects, and name every coordinate."""
+    names = resolve_terms(config.effects, list(shared)) if isinstance(config, NmeMlp | NmeCrf) else ()
+    labels: list[str] = []
+    for name in names:
+        outputs = classes if name == TRANSITIONS or name.startswith(f"layers.{len(module.layers) - 1}.") else None
+        inputs = classes if name == TRANSITIONS else scaler.names if name == "layers.0.weight" else None
+        labels += coordinate_labels(name, tuple(shared[name].shape), outputs, inputs)
+    shapes = tuple(tuple(shared[name].shape) for name in names)
+    return EffectLayout(names=names, shapes=shapes, labels=tuple(labels))
+
+
+def _rule(config: Config, task: Task) -> VarianceRule:
+    """How this configuration estimates its variances."""
+    update: Literal["em", "paper", "none"] = "none"
+    diagonal = True
+    if isinstance(config, NmeMlp | NmeCrf):
+        update, diagonal = config.variance_update, config.covariance == "diagonal"
+    return VarianceRule(update=update, diagonal=diagonal, gaussian=task == "regression")
+
+
+def _units(layout: EffectLayout, module: Mlp, scaler: Scaler, *, linear: bool) -> np.ndarray:
+    """Factor of each coordinate from the standardised scale to the reported one.
+
+    Effects of the last layer are reported in units of the target; those of a linear network's weights per unit of the
+    feature.
+    """
+    last = f"layers.{len(module.layers) - 1}."
+    factors: list[np.ndarray] = []
+    for name, shape in zip(layout.names, layout.shapes, strict=True):
+        factor = np.full(shape, scaler.target_scale if name.startswith(last) else 1.0)
+        factors.append((factor / scaler.scale if linear and name.endswith("weight") else factor).ravel())
+    return np.concatenate(factors) if factors else np.zeros(0)
+
+
+def pick_device(device: str) -> torch.device:
+    """``auto`` takes the GPU if there is one.
+
+    Raises:
+        ConfigError: E302 for a name torch does not know or a GPU that is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(
+            "device is not one torch knows", code="E302", column="device", remedy="use auto, cpu or cuda"
+        ) from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("no GPU was found", code="E302", column="device", remedy='use device="auto" or "cpu"')
+    return chosen

@@ -1,0 +1,51 @@
+"""Covariance matrices held as log-Cholesky parameters, with a floor.
+
+``Sigma = L L'`` with ``L`` lower triangular; stored are the logarithms of L's diagonal and its entries below the
+diagonal, so that every parameter vector is a positive definite matrix (Pinheiro and Bates, 1996). A diagonal
+covariance stores the log standard deviations.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# Variance (on the standardised scale) under which a component counts as collapsed: its SD is then below a thousandth
+# of the outcome's.
+VARIANCE_FLOOR = 1e-6
+
+
+def to_log_cholesky(covariance: Float[Tensor, "d d"], *, diagonal: bool) -> Float[Tensor, " parameters"]:
+    """Log SDs if diagonal (d), else log diagonal of L, then its rows below (d (d + 1) / 2)."""
+    if diagonal:
+        return 0.5 * torch.log(torch.diagonal(covariance))
+    lower = torch.linalg.cholesky(covariance)
+    rows, columns = _below(covariance.shape[0], covariance.device)
+    return torch.cat([torch.log(torch.diagonal(lower)), lower[rows, columns]])
+
+
+def from_log_cholesky(parameters: Float[Tensor, " parameters"], size: int, *, diagonal: bool) -> Float[Tensor, "d d"]:
+    """Covariance of a parameter vector; the inverse of `to_log_cholesky`."""
+    if diagonal:
+        return torch.diag(torch.exp(2.0 * parameters))
+    rows, columns = _below(size, parameters.device)
+    lower = torch.diag(torch.exp(parameters[:size]))
+    lower = lower.index_put((rows, columns), parameters[size:])
+    return lower @ lower.T
+
+
+def with_floor(
+    covariance: Float[Tensor, "d d"], *, diagonal: bool, floor: float = VARIANCE_FLOOR
+) -> Float[Tensor, "d d"]:
+    """Nearest covariance whose eigenvalues (variances, if diagonal) are at least ``floor``."""
+    if diagonal:
+        return torch.diag(torch.diagonal(covariance).clamp(min=floor))
+    values, vectors = torch.linalg.eigh(0.5 * (covariance + covariance.T))
+    return (vectors * values.clamp(min=floor)) @ vectors.T
+
+
+def _below(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Row and column numbers of the entries below the diagonal."""
+    index = torch.tril_indices(size, size, offset=-1, device=device)
+    return index[0], index[1]

@@ -1,0 +1,29 @@
+"""How a fit ended, as sentences with their remedy: not converging is an outcome, recorded, never hidden."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Status(Enum):
+    """Outcome of a training run."""
+
+    VALIDATED = "The validation loss stopped improving; the best state was restored."
+    SETTLED = "The training objective settled."
+    OUT_OF_EPOCHS = (
+        "All epochs were used before the {monitor} settled; raise epochs or the learning rate and look at the "
+        "training curve."
+    )
+    NOT_FINITE = (
+        "E301: the loss stopped being a finite number and the last good state was restored; lower the learning rate "
+        "or check the scale of the data."
+    )
+
+    @property
+    def converged(self) -> bool:
+        """True when the stopping rule was met."""
+        return self in {Status.VALIDATED, Status.SETTLED}
+
+    def sentence(self, *, validated: bool) -> str:
+        """The outcome in words; ``validated`` says whether there was a validation loss to watch."""
+        return self.value.format(monitor="validation loss" if validated else "training objective")
