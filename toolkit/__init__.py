@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from toolkit.data.study import Study as Study
     from toolkit.errors import DataError as DataError
     from toolkit.errors import ToolkitWarning as ToolkitWarning
-    from toolkit.models.fitting import fit as fit
+    from toolkit.runs.fitting import fit as fit
     from toolkit.runs.folder import load_run as load_run
 
 __version__ = "0.1.0"
@@ -25,7 +25,7 @@ _HOME = {
     "Study": "toolkit.data.study",
     "DataError": "toolkit.errors",
     "ToolkitWarning": "toolkit.errors",
-    "fit": "toolkit.models.fitting",
+    "fit": "toolkit.runs.fitting",
     "load_run": "toolkit.runs.folder",
 }
 

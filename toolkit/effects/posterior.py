@@ -13,6 +13,7 @@ the effects (the last layer, the transition matrix) and positive semi-definite e
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,11 @@ from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import EffectLayout, RandomEffects
 
 MAX_HALVINGS = 8
+
+with warnings.catch_warnings():
+    # torch compiles its own derivative rules at the first jvp, with a compiler it has itself declared deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

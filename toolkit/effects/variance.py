@@ -106,7 +106,7 @@ def mean_shift(
     total = information.sum(dim=0)
     score = torch.cholesky_solve(eta.sum(dim=0)[:, None], torch.linalg.cholesky(covariance))
     values, vectors = torch.linalg.eigh(total)
-    # a constant added to all scores of a row changes no probability: the mean stays put in directions without information
+    # a constant added to all scores of a row changes no probability: without information the mean stays put
     informed = values > 1e-8 * values[-1]
     inverse = torch.where(informed, 1.0 / torch.where(informed, values, 1.0), 0.0)
     delta = (vectors * inverse @ vectors.T @ score).squeeze(-1)

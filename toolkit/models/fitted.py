@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -101,6 +102,24 @@ class FittedNetwork:
             return np.column_stack([1.0 - positive, positive])
         shifted = np.exp(values - values.max(axis=1, keepdims=True)).astype(np.float64)
         return shifted / shifted.sum(axis=1, keepdims=True)
+
+    def predict_frame(self, data: GroupedDataset, level: Level = "person", *, strict: bool = False) -> pd.DataFrame:
+        """Predictions as a table; ``person_known`` is False where the population's prediction stands in.
+
+        Classes have one column ``probability_<class>`` each. Errors as in `predict`.
+        """
+        values = self.predict(data, level, strict=strict)
+        frame = pd.DataFrame(
+            {
+                "row": np.asarray(data.row_numbers),
+                "person": np.array(data.persons, dtype=object)[np.asarray(data.person)],
+                "person_known": self.codes(data) >= 0,
+            }
+        )
+        if self.classes is None:
+            return frame.assign(prediction=values)
+        frame["prediction"] = np.array(self.classes, dtype=object)[values.argmax(axis=1)]
+        return frame.assign(**{f"probability_{name}": values[:, code] for code, name in enumerate(self.classes)})
 
     def decode(self, data: GroupedDataset, level: Level = "person", *, strict: bool = False) -> np.ndarray:
         """Most likely state sequence of each whole sequence (Viterbi), as codes in the order of the rows (rows,).

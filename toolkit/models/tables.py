@@ -186,6 +186,14 @@ def previous_states(data: GroupedDataset) -> np.ndarray:
     return previous
 
 
+def trace_table(trained: Trained) -> pd.DataFrame:
+    """Training by epoch; rounds after the last epoch (phase ``variances``) move effects and variances only."""
+    columns = ["epoch", "objective", "loss", "penalty", "sigma2", "variance_mean", "validation"]
+    frame = pd.DataFrame(list(trained.estimate.outcome.trace), columns=columns).astype("float64")
+    frame["phase"] = pd.array(np.where(frame["objective"].notna(), "training", "variances"), dtype="string")
+    return frame
+
+
 def _array(values: torch.Tensor) -> np.ndarray:
     """Detached float64 array."""
     return values.detach().cpu().numpy().astype(np.float64)

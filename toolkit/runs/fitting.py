@@ -1,0 +1,151 @@
+"""``fit``: one call from data to a fitted model, and to its run folder if asked."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from toolkit.data.checks import check_trainable
+from toolkit.data.grouped import GroupedDataset
+from toolkit.data.splits import Split, all_training, explicit, within_person_time
+from toolkit.data.study import Study
+from toolkit.errors import ConfigError, ToolkitWarning
+from toolkit.models.config import Config
+from toolkit.models.evaluation import metrics_table, predictions_table
+from toolkit.models.tables import effects_table, persons_table, trace_table, transitions_table, variance_table
+from toolkit.models.training import Trained, pick_device, task_of, train
+from toolkit.optimise.minimise import Progress
+from toolkit.runs.manifest import describe_run, now
+from toolkit.runs.run import Data, Run, rows_of
+from toolkit.runs.writing import check_target, write_run
+
+SplitChoice = Literal["within-person-time"] | ArrayLike | None
+
+
+def fit(
+    config: Config,
+    data: Data,
+    *,
+    seed: int,
+    device: str = "auto",
+    split: SplitChoice = "within-person-time",
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    study: Study | None = None,
+    progress: Progress | Literal["auto"] | None = "auto",
+) -> Run:
+    """Fit a model.
+
+    Args:
+        config: settings, one of the classes in `toolkit.models`.
+        data: rows or sequences; the first grouping factor is the person.
+        seed: seed of the initial weights; the same seed on the same machine gives the same numbers.
+        device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
+        split: ``within-person-time`` (the first 60 % of each person's rows train, 20 % validate, 20 % test), one of
+            ``train``, ``validation``, ``test`` per row, or None: every row trains until the training objective settles.
+        out: folder of the run to write; None keeps it in memory.
+        overwrite: replace a finished run in that folder.
+        study: where titles and group labels come from.
+        progress: called with epoch, epochs and the monitored loss; ``auto`` draws a bar in a terminal.
+
+    Raises:
+        DataError: the data cannot be fitted (E103, E109, E115, E116, E117, E121) or the folder not be written
+            (E305, E306).
+        ConfigError: a setting does not apply (E302).
+    """
+    started = now()
+    rows = rows_of(data)
+    if task_of(config) != "regression":
+        rows = rows.as_classes()
+    check_trainable(rows)
+    if task_of(config) == "binary" and len(rows.classes or ()) != 2:
+        raise ConfigError("task 'binary' needs a target with two classes", code="E302", column="task")
+    if out is not None:
+        check_target(Path(out), overwrite=overwrite)
+    parts = _split(rows, split)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ToolkitWarning)
+        trained = _train(config, rows, parts.labels, seed=seed, device=device, progress=progress)
+    notes = [str(entry.message) for entry in caught if isinstance(entry.message, ToolkitWarning)]
+    for entry in caught:
+        warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
+    run = Run(
+        trained=trained,
+        tables=_tables(trained, rows, parts.labels),
+        manifest=describe_run(
+            trained,
+            rows,
+            parts.labels,
+            split=parts.name,
+            seed=seed,
+            started=started,
+            warnings=[*rows.notes, *notes],
+            study=study,
+        ),
+        split=parts.labels,
+    )
+    if out is not None:
+        write_run(run, rows, Path(out), overwrite=overwrite)
+    return run
+
+
+def _split(data: GroupedDataset, split: SplitChoice) -> Split:
+    """The part of each row."""
+    if split is None:
+        return all_training(data)
+    if isinstance(split, str):
+        if split != "within-person-time":
+            raise ConfigError(
+                "this split is not known",
+                code="E302",
+                column="split",
+                remedy='use "within-person-time", None, or labels',
+            )
+        return within_person_time(data)
+    return explicit(data, split)
+
+
+def _train(
+    config: Config,
+    data: GroupedDataset,
+    labels: np.ndarray,
+    *,
+    seed: int,
+    device: str,
+    progress: Progress | Literal["auto"] | None,
+) -> Trained:
+    """Train with a stream of its own for the initial weights, under a progress bar if there is a terminal."""
+    stream = np.random.SeedSequence(seed).spawn(1)[0]
+    generator = torch.Generator().manual_seed(int(stream.generate_state(1, np.uint64)[0] >> 1))
+    chosen = pick_device(device)
+    if progress != "auto":
+        return train(config, data, labels, generator=generator, device=chosen, progress=progress)
+    if not sys.stderr.isatty():
+        return train(config, data, labels, generator=generator, device=chosen)
+    from toolkit.runs.progress import epoch_bar
+
+    with epoch_bar(type(config).__name__) as report:
+        return train(config, data, labels, generator=generator, device=chosen, progress=report)
+
+
+def _tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict:
+    """Every table of the run."""
+    persons = persons_table(data, labels)
+    predictions = predictions_table(trained.network, data, labels)
+    tables = {
+        "persons": persons,
+        "random_effects": effects_table(trained),
+        "variance_components": variance_table(trained),
+        "predictions": predictions,
+        "metrics": metrics_table(predictions, persons, numeric=trained.network.classes is None),
+        "trace": trace_table(trained),
+    }
+    if trained.network.task == "sequence":
+        tables["transitions"] = transitions_table(trained, data)
+    return tables

@@ -1,0 +1,202 @@
+"""Run folders on the reading side: verified tables without torch, predictions with it.
+
+A run folder is written by `toolkit.runs.writing` and never changed afterwards, except for ``analyses/``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from toolkit.errors import RunFolderError
+from toolkit.results import Result
+from toolkit.runs.atomic import sha256, write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from toolkit.data.grouped import GroupedDataset
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+TABLES = (
+    "persons",
+    "random_effects",
+    "variance_components",
+    "transitions",
+    "predictions",
+    "metrics",
+    "trace",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SavedRun:
+    """A finished run on disk. Tables are read when asked for, and checked against the manifest's SHA-256.
+
+    Attributes:
+        path: the run folder.
+        manifest: what was run, on which data, with which settings, and how it ended.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return str(self.manifest["name"])
+
+    @property
+    def model(self) -> str:
+        """Model in the command line's spelling, such as ``nme-crf``."""
+        return str(self.manifest["model"])
+
+    @property
+    def status(self) -> str:
+        """How the fit ended, as a sentence."""
+        return str(self.manifest["status"]["sentence"])
+
+    @property
+    def states(self) -> tuple[str, ...] | None:
+        """State names of a chain model."""
+        states = self.manifest["study"].get("states") or []
+        return tuple(states) if self.manifest["task"] == "sequence" else None
+
+    def persons(self) -> pd.DataFrame:
+        """Persons: pseudonym, group, cluster, rows per part, baseline level, whether they enter the metrics."""
+        return self._table("persons")
+
+    def random_effects(self) -> pd.DataFrame:
+        """Person effects: estimate, posterior SD, interval, reliability."""
+        return self._table("random_effects")
+
+    def variance_components(self) -> pd.DataFrame:
+        """Variance components with their shares."""
+        return self._table("variance_components")
+
+    def transitions(self) -> pd.DataFrame:
+        """Transitions of every person (chain models).
+
+        Raises:
+            RunFolderError: E406 for a model without states.
+        """
+        if self.states is None:
+            raise RunFolderError(
+                f"{self.model} has no transitions", code="E406", remedy="choose a run of a chain model"
+            )
+        return self._table("transitions")
+
+    def predictions(self) -> pd.DataFrame:
+        """Truth and prediction of every row."""
+        return self._table("predictions")
+
+    def metrics(self) -> pd.DataFrame:
+        """Metrics per person, their means, and pooled."""
+        return self._table("metrics")
+
+    def trace(self) -> pd.DataFrame:
+        """Training by epoch."""
+        return self._table("trace")
+
+    def predict(
+        self, data: GroupedDataset, level: Literal["person", "population"] = "person", *, strict: bool = False
+    ) -> np.ndarray:
+        """Predictions for new rows; see `toolkit.models.fitted.FittedNetwork.predict`."""
+        from toolkit.runs.restore import restore_network
+
+        return restore_network(self).predict(data, level, strict=strict)
+
+    def predict_frame(
+        self, data: GroupedDataset, level: Literal["person", "population"] = "person", *, strict: bool = False
+    ) -> pd.DataFrame:
+        """Predictions for new rows as a table with the column ``person_known``."""
+        from toolkit.runs.restore import restore_network
+
+        return restore_network(self).predict_frame(data, level, strict=strict)
+
+    def checked(self, name: str) -> Path:
+        """Path of a file of the run after comparing its SHA-256 with the manifest.
+
+        Raises:
+            RunFolderError: E401 if it is missing, E402 if it was changed.
+        """
+        path = self.path / name
+        expected = self.manifest["files"].get(name)
+        if expected is None or not path.is_file():
+            raise RunFolderError(
+                f"the run folder has no {name}", code="E401", remedy="copy the whole folder again or repeat the fit"
+            )
+        if sha256(path) != expected:
+            raise RunFolderError(
+                f"{name} is not the file that was written (checksum differs)",
+                code="E402",
+                remedy="copy the folder again from its source or repeat the fit",
+            )
+        return path
+
+    def verify(self) -> int:
+        """Check every file of the run; returns their number. Raises as `checked`."""
+        for name in self.manifest["files"]:
+            self.checked(name)
+        return len(self.manifest["files"])
+
+    def _table(self, name: str) -> pd.DataFrame:
+        """One of the tables."""
+        return pd.read_parquet(self.checked(f"{name}.parquet"))
+
+
+def load_run(path: str | Path) -> SavedRun:
+    """Open a run folder.
+
+    Raises:
+        RunFolderError: E401 if it is not a finished run, E404 if a newer version of the toolkit wrote it.
+    """
+    folder = Path(path)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise RunFolderError(
+            "this is not a finished run: it has no readable manifest.json",
+            code="E401",
+            remedy="choose the folder of a run, or repeat a fit that was interrupted",
+        ) from None
+    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if not isinstance(version, int) or "files" not in manifest or "study" not in manifest:
+        raise RunFolderError("manifest.json is not one of a run", code="E401", remedy="repeat the fit")
+    if version > SCHEMA_VERSION:
+        raise RunFolderError(
+            f"the run was written by a newer version (format {version}, this version reads up to {SCHEMA_VERSION})",
+            code="E404",
+            remedy="update the toolkit",
+        )
+    return SavedRun(path=folder, manifest=manifest)
+
+
+def find_runs(path: str | Path) -> tuple[Path, ...]:
+    """The run folder itself, or the run folders directly inside it, by name."""
+    folder = Path(path)
+    if (folder / MANIFEST).is_file():
+        return (folder,)
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(entry for entry in folder.iterdir() if (entry / MANIFEST).is_file()))
+
+
+def save_analysis(run: SavedRun, name: str, result: Result) -> Path:
+    """Keep a result in the run folder: ``analyses/NAME/`` with result.json, table.parquet and text.md."""
+    folder = run.path / "analyses" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    table = io.BytesIO()
+    result.to_frame().to_parquet(table, index=False)
+    summary = json.dumps(result.summary(), indent=1, ensure_ascii=False, default=float)
+    write_atomically(folder / "table.parquet", table.getvalue())
+    write_atomically(folder / "text.md", f"{result.text()}\n\n{result.apa()}\n".encode())
+    write_atomically(folder / "result.json", summary.encode())
+    return folder

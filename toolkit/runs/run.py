@@ -1,0 +1,125 @@
+"""A fitted model in memory: predictions, person effects, variances, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.data.sequences import SequenceBatch
+from toolkit.errors import DataError
+from toolkit.models.fitted import Level
+from toolkit.models.nme_crf import Prediction
+from toolkit.models.training import Trained
+from toolkit.optimise.status import Status
+
+Data = GroupedDataset | SequenceBatch
+
+
+@runtime_checkable
+class FittedModel(Protocol):
+    """What every fitted model answers, in memory (`Run`) or from its folder (`toolkit.runs.folder.SavedRun`)."""
+
+    def predict(self, data: GroupedDataset, level: Level = "person", *, strict: bool = False) -> np.ndarray:
+        """Predictions in the order of the rows."""
+        ...
+
+    def random_effects(self) -> pd.DataFrame:
+        """Person effects with SD, interval and reliability."""
+        ...
+
+    def variance_components(self) -> pd.DataFrame:
+        """Variance components with their shares."""
+        ...
+
+    def trace(self) -> pd.DataFrame:
+        """Training by epoch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run:
+    """A fitted model.
+
+    Attributes:
+        trained: network, estimate and units.
+        tables: the tables of the run folder, by name.
+        manifest: what was run and how it ended.
+        split: ``train``, ``validation`` or ``test`` for each row.
+    """
+
+    trained: Trained
+    tables: Mapping[str, pd.DataFrame]
+    manifest: Mapping[str, Any]
+    split: np.ndarray
+
+    @property
+    def status(self) -> Status:
+        """How the fit ended."""
+        return self.trained.estimate.outcome.status
+
+    def predict(
+        self, data: Data, level: Level = "person", *, strict: bool = False, prediction: Prediction | None = None
+    ) -> np.ndarray:
+        """Predictions in the order of the rows; see `toolkit.models.fitted.FittedNetwork.predict`."""
+        return self.trained.network.predict(rows_of(data), level, strict=strict, prediction=prediction)
+
+    def predict_frame(self, data: Data, level: Level = "person", *, strict: bool = False) -> pd.DataFrame:
+        """Predictions as a table with the column ``person_known``."""
+        return self.trained.network.predict_frame(rows_of(data), level, strict=strict)
+
+    def decode(self, data: Data, level: Level = "person", *, strict: bool = False) -> np.ndarray:
+        """Most likely states of whole sequences (Viterbi), by name, in the order of the rows."""
+        codes = self.trained.network.decode(rows_of(data), level, strict=strict)
+        return np.array(self.trained.network.classes, dtype=object)[codes]
+
+    def persons(self) -> pd.DataFrame:
+        """Persons with group, cluster, rows per part, baseline level."""
+        return self.tables["persons"].copy()
+
+    def random_effects(self) -> pd.DataFrame:
+        """Person effects: term, level, parameter, estimate, sd, low, high, reliability."""
+        return self.tables["random_effects"].copy()
+
+    def variance_components(self) -> pd.DataFrame:
+        """Variance components: term, parameter, variance, sd, share, correlation, at_boundary."""
+        return self.tables["variance_components"].copy()
+
+    def correlations(self) -> pd.DataFrame:
+        """Correlation matrix of the person effects, parameters in rows and columns."""
+        effects = self.trained.network.effects
+        covariance = effects.covariance.detach().cpu().numpy().astype(np.float64)
+        deviation = np.sqrt(np.diagonal(covariance))
+        labels = list(effects.layout.labels)
+        return pd.DataFrame(covariance / np.outer(deviation, deviation), index=labels, columns=labels)
+
+    def transitions(self) -> pd.DataFrame:
+        """Transitions of every person: from_state, to_state, score, probability, expected, generic, observed.
+
+        Raises:
+            DataError: E406 for a model without states.
+        """
+        if "transitions" not in self.tables:
+            raise DataError("this model has no transitions", code="E406", remedy="fit NmeCrf or GenericCrf")
+        return self.tables["transitions"].copy()
+
+    def predictions(self) -> pd.DataFrame:
+        """Truth and prediction of every row."""
+        return self.tables["predictions"].copy()
+
+    def metrics(self) -> pd.DataFrame:
+        """Metrics per person, their means, and pooled."""
+        return self.tables["metrics"].copy()
+
+    def trace(self) -> pd.DataFrame:
+        """Training by epoch: objective, loss, penalty, sigma2, variance_mean, validation."""
+        return self.tables["trace"].copy()
+
+
+def rows_of(data: Data) -> GroupedDataset:
+    """The rows behind a data set or its sequences."""
+    return data.data if isinstance(data, SequenceBatch) else data

@@ -1,0 +1,153 @@
+"""Writing a run folder: whole or not at all, persons by pseudonym, the key outside."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.data.pseudonyms import extended, read_key, unpredictable, write_key
+from toolkit.errors import RunFolderError
+from toolkit.runs.atomic import sha256, sync_folder, write_atomically
+from toolkit.runs.folder import MANIFEST
+from toolkit.runs.run import Run
+
+PERSON_COLUMN = {
+    "persons": "person",
+    "random_effects": "level",
+    "transitions": "person",
+    "predictions": "person",
+    "metrics": "person",
+}
+
+
+def check_target(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that cannot be written, before hours are spent on training.
+
+    Raises:
+        RunFolderError: E305 if it cannot be written, E306 if something is there already.
+    """
+    if folder.exists() and not overwrite:
+        raise RunFolderError(
+            "the output folder exists already", code="E306", remedy="choose another name, or overwrite (--overwrite)"
+        )
+    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+        raise RunFolderError(
+            "the output folder holds something that is not a run", code="E306", remedy="choose another name"
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        probe = folder.parent / f".{folder.name}.{os.getpid()}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        raise RunFolderError(
+            "the output folder cannot be written", code="E305", remedy="choose a folder you may write to"
+        ) from None
+
+
+def write_run(run: Run, data: GroupedDataset, folder: Path, *, overwrite: bool = False) -> Path:
+    """Write the run beside its final place, then move it there.
+
+    Persons carry pseudonyms: the data's own if they are pseudonyms already, else random ones whose key is written to
+    ``<folder>.key.csv``, outside the run folder and readable by its owner only.
+    """
+    check_target(folder, overwrite=overwrite)
+    names = _pseudonyms(data, folder)
+    partial = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        for name, table in run.tables.items():
+            write_atomically(partial / f"{name}.parquet", _parquet(_renamed(name, table, names)))
+        write_atomically(partial / "generic.safetensors", save(_generic(run)))
+        write_atomically(partial / "persons.safetensors", save(_personal(run)))
+        files = {path.name: sha256(path) for path in sorted(partial.iterdir())}
+        persons = [names["person"][level] for level in run.trained.network.levels]
+        manifest = {"name": folder.name, **run.manifest, "network": _network(run), "levels": persons, "files": files}
+        write_atomically(partial / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    sync_folder(folder.parent)
+    return folder
+
+
+def _pseudonyms(data: GroupedDataset, folder: Path) -> dict[str, dict[str, str]]:
+    """Pseudonym of every person and cluster; writes the key if they had to be made."""
+    clusters = [label for label in dict.fromkeys(data.person_cluster) if label is not None]
+    if data.pseudonymous:
+        return {"person": {name: name for name in data.persons}, "cluster": {name: name for name in clusters}}
+    path = folder.with_name(f"{folder.name}.key.csv")
+    key, rng = read_key(path), unpredictable()
+    names = {
+        "person": extended(key.get("person", {}), data.persons, "person", rng=rng),
+        "cluster": extended(key.get("cluster", {}), clusters, "cluster", rng=rng),
+    }
+    write_key(path, names)
+    return names
+
+
+def _renamed(name: str, table: pd.DataFrame, names: dict[str, dict[str, str]]) -> pd.DataFrame:
+    """A table with pseudonyms in place of labels."""
+    column = PERSON_COLUMN.get(name)
+    if column is None:
+        return table
+    table = table.assign(**{column: table[column].map(names["person"]).astype("string")})
+    if name == "persons":
+        table = table.assign(cluster=table["cluster"].map(names["cluster"]).astype("string"))
+    return table
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    """A table as parquet."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _generic(run: Run) -> dict[str, torch.Tensor]:
+    """Shared parameters and variance components."""
+    network = run.trained.network
+    tensors = {f"shared.{name}": value for name, value in network.shared.items()}
+    tensors["covariance"] = network.effects.covariance
+    tensors["sigma2"] = torch.tensor(run.trained.estimate.sigma2, dtype=torch.float64)
+    scaler = network.scaler
+    tensors["feature_mean"] = torch.as_tensor(np.array(scaler.mean))
+    tensors["feature_scale"] = torch.as_tensor(np.array(scaler.scale))
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def _personal(run: Run) -> dict[str, torch.Tensor]:
+    """Person effects and their posterior covariances: personal data."""
+    tensors = {"eta": run.trained.network.effects.eta}
+    if run.trained.estimate.posterior is not None:
+        tensors["posterior_covariance"] = run.trained.estimate.posterior.covariance
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def _network(run: Run) -> dict[str, Any]:
+    """What is needed beside the tensors to predict again."""
+    network = run.trained.network
+    return {
+        "config_class": type(network.config).__name__,
+        "grouping": network.grouping,
+        "classes": list(network.classes) if network.classes is not None else None,
+        "features": list(network.scaler.names),
+        "features_dropped": list(network.scaler.dropped),
+        "target_mean": network.scaler.target_mean,
+        "target_scale": network.scaler.target_scale,
+        "effect_names": list(network.effects.layout.names),
+        "effect_labels": list(network.effects.layout.labels),
+    }
