@@ -55,7 +55,7 @@ def screen(frame: pd.DataFrame, *, height: int = 260) -> go.Figure:
 def print_figure(frame: pd.DataFrame, *, width_mm: float = 127.0) -> Figure:
     """The same for print."""
     states = list(dict.fromkeys(frame["state"]))
-    figure = print_canvas(width_mm, 18 + 7 * len(states))
+    figure = print_canvas(width_mm, 18.0 + 7 * len(states))
     axes = figure.subplots()
     for state, part in frame.groupby("state", sort=False):
         axes.plot(100 * part["share"], [states.index(state)] * len(part), color=GRID, linewidth=3, zorder=1)

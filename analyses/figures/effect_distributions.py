@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +36,14 @@ def tidy(caterpillar: pd.DataFrame) -> pd.DataFrame:
     return frame[["group", "n", "estimate", "offset", "parameter"]]
 
 
-def screen(frame: pd.DataFrame, *, height: int = 380) -> go.Figure:
-    """A strip of points per group, with a box of quartiles beside it where a group has at least five persons."""
+def screen(frame: pd.DataFrame, *, span: tuple[float, float] | None = None, height: int = 380) -> go.Figure:
+    """A strip of points per group, with a box of quartiles over it where a group has at least five persons.
+
+    Args:
+        frame: from ``tidy``.
+        span: ends of the value axis, to share it with a caterpillar plot beside it.
+        height: in pixels.
+    """
     import plotly.graph_objects as go
 
     figure = screen_figure(height, showlegend=False)
@@ -60,17 +67,21 @@ def screen(frame: pd.DataFrame, *, height: int = 380) -> go.Figure:
             figure.add_shape(type="rect", **corners, line={"color": INK, "width": 1.5}, fillcolor="rgba(0,0,0,0)")
             line = {"x0": place - 0.36, "x1": place + 0.36, "y0": middle, "y1": middle}
             figure.add_shape(type="line", **line, line={"color": INK, "width": 3})
-    ticks = [f"{screen_text(group or 'no group')}<br>n = {(frame['group'] == group).sum()}" for group in groups]
+    ticks = [
+        f"{_broken(screen_text(group or 'no group'))}<br>n = {(frame['group'] == group).sum()}" for group in groups
+    ]
     figure.update_xaxes(
         axis(
             tickvals=list(range(len(groups))),
             ticktext=ticks,
             range=[-0.6, len(groups) - 0.4],
+            tickangle=0,
             showgrid=False,
             zeroline=False,
         )
     )
-    figure.update_yaxes(axis("Difference from the average person"))
+    figure.update_yaxes(axis("" if span else "Difference from the average person", range=list(span) if span else None))
+    figure.update_layout(margin={"b": 64, "l": 48})
     return figure
 
 
@@ -106,6 +117,11 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 89.0) -> Figure:
     axes.axhline(0, color=INK, linewidth=0.6)
     calm(axes, grid="y")
     return figure
+
+
+def _broken(label: str) -> str:
+    """A long label over several lines: slanted labels are hard to read."""
+    return "<br>".join(textwrap.wrap(label, 16))
 
 
 def alt_text(frame: pd.DataFrame) -> str:

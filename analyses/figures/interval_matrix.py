@@ -56,7 +56,7 @@ def half_range(frame: pd.DataFrame) -> float:
 
 def tick_value(scale: float) -> float:
     """The largest of 1, 2, 5, 10, ... percentage points that leaves room for its label inside a cell."""
-    step = 10 ** math.floor(math.log10(0.75 * scale))
+    step = 10.0 ** math.floor(math.log10(0.75 * scale))
     return max(step * factor for factor in (1, 2, 5) if step * factor <= 0.75 * scale)
 
 
@@ -74,12 +74,11 @@ def screen(frame: pd.DataFrame, *, height: int = 470) -> go.Figure:
         zero = {"x0": x, "x1": x, "y0": y - 0.46, "y1": y + 0.46}
         figure.add_shape(type="line", **zero, line={"color": MUTED, "width": 1, "dash": "dot"}, layer="below")
         strength = "<b>{}</b>" if cell.verdict == CLEAR else "{}"
-        figure.add_annotation(
-            x=x, y=y - 0.24, text=strength.format(signed(cell.difference)), showarrow=False, font={"size": 14}
-        )
+        label = {"text": strength.format(signed(cell.difference)), "bgcolor": GROUND[cell.verdict]}
+        figure.add_annotation(x=x, y=y - 0.24, **label, showarrow=False, font={"size": 14})
     for trace in _screen_traces(frame, place, scale):
         figure.add_trace(trace)
-    ticks = [-tick_value(scale), 0, tick_value(scale)]
+    ticks = [-tick_value(scale), 0.0, tick_value(scale)]
     names = [screen_text(state) for state in states]
     figure.update_layout(
         xaxis={
@@ -171,11 +170,14 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
         axes.plot(
             [x + HALF * cell.difference / scale], [at], marker="D", color=VERMILION, markersize=3, linestyle="none"
         )
+        ground = {"facecolor": GROUND[cell.verdict], "edgecolor": "none", "pad": 0.6}
         weight = "bold" if cell.verdict == CLEAR else "normal"
-        axes.text(x, y - 0.24, signed(cell.difference), ha="center", va="center", fontsize=7.5, fontweight=weight)
+        axes.text(
+            x, y - 0.24, signed(cell.difference), ha="center", va="center", fontsize=7.5, fontweight=weight, bbox=ground
+        )
         if y == 0:
             axes.text(x, -0.55, print_text(f"into {cell.to_state}"), ha="center", va="bottom", fontsize=8)
-    ticks = [-tick_value(scale), 0, tick_value(scale)]
+    ticks = [-tick_value(scale), 0.0, tick_value(scale)]
     axes.set_xticks(
         [index + HALF * tick / scale for index in range(len(states)) for tick in ticks],
         [signed(tick, 0 if ticks[-1] >= 1 else 1) for _ in states for tick in ticks],

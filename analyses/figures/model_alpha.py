@@ -57,7 +57,7 @@ def screen(frame: pd.DataFrame, *, height: int = 260) -> go.Figure:
 def print_figure(frame: pd.DataFrame, *, width_mm: float = 127.0) -> Figure:
     """The same for print."""
     models = list(dict.fromkeys(frame["model"]))
-    figure = print_canvas(width_mm, 16 + 10 * len(models))
+    figure = print_canvas(width_mm, 16.0 + 10 * len(models))
     axes = figure.subplots()
     for offset, (measure, part) in zip((-0.2, 0.2), frame.groupby("measure", sort=False), strict=True):
         places = [models.index(model) + offset for model in part["model"]]

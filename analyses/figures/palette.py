@@ -14,6 +14,7 @@ INK = "#1F2933"
 MUTED = "#5F6B7A"
 GRID = "#E3E7EC"
 PAPER = "#FFFFFF"
+BLACK = "#000000"
 HATCH = "#8A94A0"
 
 BLUE = "#0072B2"
@@ -66,13 +67,13 @@ _STATES = {
     "positive": Style(fill=GREEN, edge="#00795A", symbol="circle", marker="o"),
     "aggressive": Style(fill=ORANGE, edge="#8A5F00", symbol="triangle-up", marker="^"),
     "dysphoric": Style(fill=PURPLE, edge="#9A4B77", symbol="square", marker="s"),
-    "other": Style(fill="#9AA5B1", edge="#5F6B7A", symbol="x", marker="X"),
+    "other": Style(fill="#5F6B7A", edge="#5F6B7A", symbol="x", marker="X"),
 }
 _SPARE_STATES = (
     Style(fill=SKY, edge="#1F7AB0", symbol="diamond", marker="D"),
     Style(fill=BLUE, edge=BLUE, symbol="triangle-down", marker="v"),
     Style(fill=VERMILION, edge=VERMILION, symbol="star", marker="*"),
-    Style(fill="#4A5560", edge="#4A5560", symbol="cross", marker="P"),
+    Style(fill="#1F2933", edge="#1F2933", symbol="cross", marker="P"),
 )
 
 
@@ -114,8 +115,8 @@ def contrast(first: str, second: str) -> float:
 
 
 def text_on(background: str) -> str:
-    """White or the dark ink, whichever is easier to read on ``background``."""
-    return PAPER if contrast(PAPER, background) > contrast(INK, background) else INK
+    """White or black, whichever is easier to read on ``background``; one of them always reaches 4.5:1."""
+    return PAPER if contrast(PAPER, background) > contrast(BLACK, background) else BLACK
 
 
 def _channels(colour: str) -> tuple[int, int, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from analyses.figures.print_style import with_ids
 from analyses.report.tables import ReportTable, table_columns, table_rows
+from toolkit.runs.atomic import write_atomically
 
 HERE = Path(__file__).parent
 
@@ -107,23 +106,13 @@ def _safe(text: str) -> Any:
 
 
 def write_report(report: Report, path: str | Path) -> Path:
-    """Write the page whole or not at all: a temporary file beside it, flushed to disk, then renamed.
+    """Write the page whole or not at all; an earlier page stays until the new one is complete.
 
     Returns:
         The path written.
     """
     target = Path(path)
+    page = render(report)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".report-", suffix=".html", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(render(report))
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files that only the owner can read; a report is meant to be opened
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(target, page.encode("utf-8"))
     return target

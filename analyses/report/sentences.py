@@ -102,6 +102,11 @@ HOW_TO_READ = {
 }
 
 
+def counted(count: int, word: str) -> str:
+    """``1 row``, ``2,400 rows``."""
+    return f"{wording.thousands(count)} {word}{'' if count == 1 else 's'}"
+
+
 def reliability_words(reliability: float) -> str:
     """How far one person's estimate rests on their own data: 1 - Var(person | data) / Var(persons)."""
     if not np.isfinite(reliability):
@@ -121,9 +126,7 @@ def reliability_sentence(effects: pd.DataFrame, rows: int) -> str:
     if effects.empty:
         return "This model has no person effects: every person gets the average."
     reliability = float(np.clip(effects["reliability"].astype(float).mean(), 0, 1))
-    start = (
-        f"With {wording.thousands(rows)} rows used for fitting, these estimates are {reliability_words(reliability)}"
-    )
+    start = f"With {counted(rows, 'row')} used for fitting, these estimates are {reliability_words(reliability)}"
     few = f" Fewer than {FEW_ROWS} rows: read them with great care." if rows < FEW_ROWS else ""
     return f"{start} (mean reliability {wording.bounded(reliability)}).{few}"
 
@@ -184,9 +187,7 @@ def exclusion_sentences(manifest: Mapping[str, Any]) -> list[str]:
     sentences = []
     for entry in manifest.get("exclusions") or []:
         persons, rows = int(entry.get("persons") or 0), int(entry.get("rows") or 0)
-        sizes = [
-            f"{wording.thousands(count)} {word}" for count, word in ((persons, "persons"), (rows, "rows")) if count
-        ]
+        sizes = [counted(count, word) for count, word in ((persons, "person"), (rows, "row")) if count]
         sentences.append(f"{entry.get('reason', 'left out')}: {listed(sizes) or 'nothing'}")
     return sentences
 

@@ -1,0 +1,191 @@
+"""Widgets in, frozen settings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from analyses.figures.labels import is_transition, parameter_label
+from app.state import FoundRun, OpenRun
+
+PERSONS = "persons"
+LEVELS = (0.90, 0.95, 0.99)
+ORDERS = {"estimate": "smallest to largest", "group": "by group", "certainty": "most reliable first"}
+VALUES = {
+    "probability": "model: transition probabilities",
+    "score": "model: transition scores",
+    "expected": "model: expected transitions",
+    "observed": "observed transitions",
+}
+VALUE_HELP = (
+    "Probabilities: what the model's transition scores alone imply. Scores: the person parameters themselves. "
+    "Expected: "
+    "transitions given the whole record, with what else was known at each prompt. Observed: counts, with half a count "
+    "added to each cell; no model involved."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the sidebar says; the same on every page."""
+
+    path: Path | None
+    by_group: bool
+    unit: str
+    level: float
+    identifiable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonsSettings:
+    """What the Persons page shows."""
+
+    parameter: str
+    order: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSettings:
+    """One run of the group test; two equal settings give the same result."""
+
+    __test__ = False  # pytest would take the name for a test class
+
+    value: str
+    first: str
+    permutations: int
+    unit: str
+    level: float
+    seed: int
+
+
+def choose_run(found: Sequence[FoundRun]) -> Path | None:
+    """The run picker at the top of the sidebar."""
+    if not found:
+        return None
+    paths = {run.label: run.path for run in found}
+    names = list(paths)
+    # a personal model of states can fill every page, so it is what opens first
+    first = next((index for index, name in enumerate(names) if name.startswith("nme-crf")), 0)
+    wanted = st.session_state.get("wanted_run")
+    if wanted in names:
+        st.session_state["run"] = wanted
+        st.session_state["wanted_run"] = None
+    label = st.sidebar.selectbox("Study run", names, index=first, key="run")
+    return paths.get(label) if label else None
+
+
+def sidebar(path: Path | None, opened: OpenRun | None) -> Settings:
+    """Everything below the run picker; only choices that exist are offered."""
+    by_group, unit = True, PERSONS
+    if opened is not None:
+        by_group = _group_choice(opened)
+        unit = _unit_choice(opened)
+    level = st.sidebar.selectbox(
+        "Interval level", LEVELS, index=LEVELS.index(0.95), format_func=lambda value: f"{value:.0%}", key="level"
+    )
+    identifiable = st.sidebar.toggle(
+        "Identifiable view",
+        key="identifiable",
+        help="Off: lists and figures leave pseudonyms out. On: pseudonyms are shown, and files about single persons "
+        "can be saved after a tick. Keep it off when others can see the screen.",
+    )
+    st.sidebar.caption(
+        "Colours can be told apart by colour-blind readers, and every group also has its own mark. "
+        "Nothing leaves this computer."
+    )
+    return Settings(path=path, by_group=by_group, unit=unit, level=float(level or 0.95), identifiable=identifiable)
+
+
+def _group_choice(opened: OpenRun) -> bool:
+    if opened.group_name is None:
+        st.sidebar.caption("This study has no groups to compare.")
+        return False
+    options = [opened.group_name, "no grouping"]
+    return st.sidebar.selectbox("Group variable", options, key="group_variable") != "no grouping"
+
+
+def _unit_choice(opened: OpenRun) -> str:
+    if opened.cluster_name is None:
+        st.sidebar.selectbox(
+            "Resampling unit",
+            [PERSONS],
+            key="unit_persons",
+            help="What is shuffled and drawn as a whole in tests. This study has no families or sites, so: persons.",
+        )
+        return PERSONS
+    name = opened.cluster_name
+    chosen = st.sidebar.selectbox(
+        "Resampling unit",
+        [name, PERSONS],
+        key="unit_cluster",
+        help=f"What is shuffled and drawn as a whole in tests. Persons of one {name} resemble each other; testing "
+        "them as if they did not makes differences look surer than they are.",
+    )
+    return PERSONS if chosen == PERSONS else name
+
+
+def default_parameter(opened: OpenRun) -> str:
+    """What the Persons page opens with: the transition that varies most, or the last bias."""
+    names = [str(name) for name in opened.effects["parameter"].unique()]
+    moves = opened.components[[is_transition(str(name)) for name in opened.components["parameter"]]]
+    moves = moves[moves["parameter"].isin(names)]
+    if not moves.empty:
+        return str(moves.sort_values("variance", ascending=False, kind="stable")["parameter"].iloc[0])
+    biases = [name for name in names if "bias" in name]
+    return (biases or names)[-1]
+
+
+def persons_settings(opened: OpenRun, *, by_group: bool) -> PersonsSettings:
+    """Parameter and order, side by side."""
+    names = [str(name) for name in opened.effects["parameter"].unique()]
+    # transitions first: they are what a reader looks for
+    names.sort(key=lambda name: not is_transition(name))
+    orders = [order for order in ORDERS if by_group or order != "group"]
+    left, right = st.columns([2, 1])
+    parameter = left.selectbox(
+        "In what do persons differ?",
+        names,
+        index=names.index(default_parameter(opened)),
+        format_func=parameter_label,
+        key=f"parameter {opened.path}",
+    )
+    order = right.selectbox("Order of persons", orders, format_func=ORDERS.__getitem__, key="order")
+    return PersonsSettings(parameter=str(parameter), order=str(order))
+
+
+def test_settings(settings: Settings, values: Sequence[str], groups: Mapping[str, str]) -> tuple[TestSettings, bool]:
+    """The form of the group test; the second value says whether Run was pressed.
+
+    Args:
+        settings: the sidebar's.
+        values: what can be compared, keys of ``VALUES``.
+        groups: the two groups, label to written-out name.
+    """
+    first, second = groups
+    directions = {second: f"{groups[second]} minus {groups[first]}", first: f"{groups[first]} minus {groups[second]}"}
+    with st.form("group test", border=True):
+        columns = st.columns([1.7, 2.3, 0.9, 0.7, 0.6], vertical_alignment="bottom")
+        value = columns[0].selectbox(
+            "What to compare", values, format_func=VALUES.__getitem__, help=VALUE_HELP, key="test_value"
+        )
+        direction = columns[1].selectbox(
+            "Difference", list(directions), format_func=directions.__getitem__, key="test_direction"
+        )
+        permutations = columns[2].selectbox(
+            "Permutations", (999, 9_999), index=1, format_func="{:,}".format, key="permutations",
+            help="How often labels are shuffled, and how many resamples the intervals use.",
+        )  # fmt: skip
+        seed = columns[3].number_input("Seed", min_value=0, max_value=2**31 - 1, value=1, step=1, key="test_seed")
+        pressed = columns[4].form_submit_button("Run", type="primary", width="stretch")
+    chosen = TestSettings(
+        value=str(value),
+        first=str(direction),
+        permutations=int(permutations or 9_999),
+        unit=settings.unit,
+        level=settings.level,
+        seed=int(seed),
+    )
+    return chosen, pressed

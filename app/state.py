@@ -1,0 +1,166 @@
+"""Which runs there are, which one is open, and its tables, read once per session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from analyses.report import sentences
+from toolkit.errors import RunFolderError
+from toolkit.runs.folder import MANIFEST, SavedRun, load_run
+from toolkit.runs.folder import find_runs as run_folders
+
+if TYPE_CHECKING:
+    import pandas as pd
+RUNS_VARIABLE = "NME_RUNS"
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """A run folder, and how it is called in lists."""
+
+    path: Path
+    label: str
+
+
+class OpenRun:
+    """A saved run whose tables are read at first use and kept for the session."""
+
+    def __init__(self, run: SavedRun) -> None:
+        self.run = run
+        self.manifest: dict[str, Any] = run.manifest
+        self.study: dict[str, Any] = run.manifest.get("study") or {}
+        self.group_names = sentences.group_labels(run.manifest)
+
+    @cached_property
+    def persons(self) -> pd.DataFrame:
+        """One row per person."""
+        return self.run.persons()
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """One row per person and parameter; empty for a model without person effects."""
+        return self.run.random_effects()
+
+    @cached_property
+    def components(self) -> pd.DataFrame:
+        """Variance components."""
+        return self.run.variance_components()
+
+    @cached_property
+    def transitions(self) -> pd.DataFrame:
+        """One row per person and transition; empty for a model without states."""
+        return self.run.transitions() if self.has_states else self.effects.iloc[:0]
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row per prompt."""
+        return self.run.predictions()
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """Metrics per person, pooled and averaged."""
+        return self.run.metrics()
+
+    @cached_property
+    def trace(self) -> pd.DataFrame:
+        """One row per epoch."""
+        return self.run.trace()
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return Path(self.run.path)
+
+    @property
+    def has_states(self) -> bool:
+        """Whether this is a sequence model of states."""
+        return self.run.states is not None
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether persons have parameters of their own."""
+        return not self.effects.empty
+
+    @property
+    def outcome(self) -> str:
+        """Name of what is predicted."""
+        return str(self.manifest.get("target") or self.study.get("target") or "outcome")
+
+    @property
+    def observation(self) -> str:
+        """What one row is called, plural."""
+        return f"{self.study.get('unit') or 'row'}s"
+
+    @property
+    def group_name(self) -> str | None:
+        """Name of the comparison variable, if persons have one."""
+        return str(self.study.get("group_name") or "group") if self.persons["group"].notna().any() else None
+
+    @property
+    def cluster_name(self) -> str | None:
+        """Name of what persons are nested in (family, site), if anything."""
+        return str(self.study.get("cluster_name") or "cluster") if self.persons["cluster"].notna().any() else None
+
+    def group_of(self, label: object) -> str:
+        """A group label, written out."""
+        return self.group_names.get(str(label), str(label))
+
+
+def folders() -> list[Path]:
+    """The folders given by the launcher, then those opened on the start page."""
+    given = [Path(part) for part in os.environ.get(RUNS_VARIABLE, "").split(os.pathsep) if part]
+    return list(dict.fromkeys([*given, *st.session_state.get("opened_folders", [])]))
+
+
+def find_runs(places: Iterable[Path]) -> list[FoundRun]:
+    """Run folders among ``places`` and one level below them, by name."""
+    paths = [path for place in places for path in run_folders(place)]
+    unique = list(dict.fromkeys(path.resolve() for path in paths))
+    names = [path.name for path in unique]
+    # two studies may both hold a run of the same name
+    return [
+        FoundRun(path, path.name if names.count(path.name) == 1 else f"{path.parent.name} / {path.name}")
+        for path in unique
+    ]
+
+
+def find_reports(places: Iterable[Path]) -> list[Path]:
+    """Reports beside the runs."""
+    near = [candidate for place in places for candidate in (place / REPORT, place.parent / REPORT)]
+    return [path for path in dict.fromkeys(near) if path.is_file()]
+
+
+def kept_results(opened: OpenRun) -> dict[str, str]:
+    """Sentences of every analysis kept in the run folder, by name."""
+    texts = sorted((opened.path / "analyses").glob("*/text.md"))
+    return {path.parent.name: path.read_text(encoding="utf-8") for path in texts}
+
+
+def open_run(path: Path) -> OpenRun:
+    """The run in a folder; read again when its manifest changes.
+
+    Raises:
+        RunFolderError: E401 and others, as a sentence, when the folder cannot be used.
+    """
+    try:
+        changed = (path / MANIFEST).stat().st_mtime_ns
+    except OSError as problem:
+        raise RunFolderError(
+            "this folder holds no finished run (it has no manifest)",
+            code="E401",
+            remedy="Choose a folder that a fit has written, or run the fit again",
+        ) from problem
+    return _opened(str(path), changed)
+
+
+@st.cache_resource(scope="session", show_spinner=False, max_entries=8)
+def _opened(path: str, changed: int) -> OpenRun:
+    return OpenRun(load_run(path))

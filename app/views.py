@@ -1,0 +1,200 @@
+"""From results to page elements: sentences, figure, table, explanation and downloads, always in the same order."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from analyses import wording
+from analyses.figures.labels import listed
+from analyses.figures.print_style import figure_bytes
+from analyses.report import sentences
+from analyses.report.guard import csv_bytes
+from app.inputs import PERSONS, Settings
+from app.state import OpenRun
+from toolkit.errors import ToolkitError
+
+LOG = logging.getLogger("app")
+MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
+CHART = {"displayModeBar": False, "scrollZoom": False}
+# tighter than the default, so that a page's main figure stands above the fold on a laptop
+STYLE = """<style>
+.stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 76rem; }
+.stMainBlockContainer h2 { font-size: 1.75rem; padding: 0 0 .2rem; }
+.stMainBlockContainer h3 { font-size: 1.2rem; padding: .4rem 0 .2rem; }
+.st-key-facts { padding: .55rem .9rem; background: #F5F7FA; }
+.st-key-facts p { font-size: .8rem; line-height: 1.4; margin: 0; }
+.st-key-facts [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
+[class*="st-key-apa"] :is(pre, code, code *) { font-family: "Source Sans", sans-serif !important; font-size: .95rem; }
+[data-testid="stSidebarHeader"] { height: 2.5rem; }
+</style>"""
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~$:&])")
+
+
+def plain(text: object) -> str:
+    """A label for markdown, in which nothing can be read as markup: no link, no picture, no formula, no tag."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def spoken(problem: ToolkitError) -> str:
+    """What an error says, as sentences that begin with a capital."""
+    return re.sub(r"(^|\. )([a-z])", lambda match: match[1] + match[2].upper(), problem.sentence)
+
+
+def guarded(page: Callable[[], None]) -> None:
+    """Draw a page; what goes wrong is shown as a sentence, and neither shown nor logged with its data."""
+    try:
+        page()
+    except ToolkitError as problem:
+        st.error(plain(spoken(problem)))
+    except Exception as problem:
+        # the message of an exception can hold cells, so only its kind and place are kept
+        place = problem.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        line = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place else "unknown"
+        LOG.error("page failed: %s in %s", type(problem).__name__, line)
+        st.error("This page cannot be shown for this run. Choose another run in the sidebar, or fit this one again.")
+
+
+def header(opened: OpenRun, settings: Settings) -> None:
+    """The line that stands on every page: who, how many, what was left out, seed, status."""
+    manifest, persons = opened.manifest, opened.persons
+    counts = sentences.group_counts(persons, manifest) if settings.by_group else {}
+    people = f"{wording.thousands(len(persons))} persons"
+    if counts:
+        people += " – " + listed([f"{count} {name}" for name, count in counts.items()])
+    clusters = int(persons["cluster"].nunique())
+    unit = f"{clusters} × {opened.cluster_name}" if clusters else "none (persons are the unit)"
+    rows = int((manifest.get("data") or {}).get("rows") or persons["rows"].sum())
+    left_out = "; ".join(sentences.exclusion_sentences(manifest)) or "nobody"
+    facts = [
+        ("Persons", people, 2.2),
+        ("Clusters", unit, 1.1),
+        (opened.observation.capitalize(), f"{wording.thousands(rows)} used", 0.8),
+        ("Left out", left_out, 2.2),
+        ("Seed", str(manifest.get("seed", "–")), 0.5),
+        ("Model status", sentences.status_words(manifest), 2.3),
+    ]
+    with st.container(border=True, key="facts"):
+        for column, (name, value, _) in zip(st.columns([fact[2] for fact in facts], gap="small"), facts, strict=True):
+            column.markdown(f"**{plain(name)}**  \n{plain(value)}")
+    status = manifest.get("status") or {}
+    if status.get("converged") is False:
+        st.warning(plain(f"This fit did not settle: {sentences.status_words(manifest)} Read its numbers with care."))
+
+
+def style() -> None:
+    """House spacing and sizes; nothing in it comes from a user."""
+    st.html(STYLE)
+
+
+def sentence(text: str) -> None:
+    """The plain sentence of a result."""
+    st.markdown(plain(text))
+
+
+def chart(figure: Any, alt: str, key: str) -> None:
+    """A plotly figure with its alternative text."""
+    st.plotly_chart(figure, theme=None, config=CHART, alt=alt, key=key)
+
+
+def apa(*sentences_: str, key: str) -> None:
+    """The sentence for a paper, easy to copy."""
+    with st.container(key=f"apa-{key}", gap="xsmall"):
+        st.markdown(":small[**For a paper (APA 7)**]")
+        st.code("\n".join(sentences_), language=None, wrap_lines=True)
+
+
+def explanation(*names: str) -> None:
+    """How to read the figures of these names."""
+    with st.expander("How to read this", icon=":material/help:"):
+        for name in names:
+            st.markdown(plain(sentences.HOW_TO_READ[name]))
+
+
+def described(alt: str) -> None:
+    """The figure in words, for those who cannot see it and for those who would rather read."""
+    with st.expander("The figure in words", icon=":material/notes:"):
+        st.markdown(plain(alt))
+
+
+def table(frame: pd.DataFrame, headings: dict[str, str], *, key: str, digits: int = 2, **more: Any) -> Any:
+    """A table with readable headings, and fractions with the same number of decimals all the way down."""
+    columns = {name: _column(label, frame[name], digits) for name, label in headings.items()}
+    return st.dataframe(frame[list(headings)], hide_index=True, column_config=columns, key=key, **more)
+
+
+def _column(label: str, values: pd.Series, digits: int) -> Any:
+    if pd.api.types.is_float_dtype(values):
+        return st.column_config.NumberColumn(label, format=f"%.{digits}f")
+    return st.column_config.Column(label)
+
+
+def downloads(
+    name: str,
+    *,
+    figure: tuple[Any, pd.DataFrame] | None = None,
+    frame: pd.DataFrame | None = None,
+    text: str = "",
+    note: str = "",
+    label: str = "Save",
+) -> None:
+    """Buttons that make a file when they are pressed: figure as svg, png, pdf; table as csv; sentences as text.
+
+    Args:
+        name: start of the file name; never a pseudonym.
+        figure: a module of ``analyses.figures`` and the frame it draws.
+        frame: the table, already guarded.
+        text: sentences to save.
+        note: what was suppressed, if anything.
+        label: of the button that opens the list.
+    """
+    with st.popover(label, icon=":material/download:"):
+        if figure is not None:
+            st.markdown(":small[**Figure** (183 mm wide, fonts embedded)]")
+            for column, kind in zip(st.columns(3), MIME, strict=True):
+                with column:
+                    _figure_button(name, figure, kind)
+        if frame is not None:
+            st.markdown(":small[**Table**]")
+            _button("csv", lambda: csv_bytes(frame), f"{name}.csv", "text/csv")
+        if text:
+            st.markdown(":small[**Sentences**]")
+            _button("txt", lambda: text.encode("utf-8"), f"{name}.txt", "text/plain")
+        if note:
+            st.caption(plain(note))
+
+
+def _figure_button(name: str, figure: tuple[Any, pd.DataFrame], kind: str) -> None:
+    module, frame = figure
+    _button(kind, lambda: figure_bytes(module.print_figure(frame), kind), f"{name}.{kind}", MIME[kind])
+
+
+def _button(label: str, content: Callable[[], bytes], file_name: str, mime: str) -> None:
+    # made when pressed: drawing four files for every page would make every page slow
+    st.download_button(
+        label.upper(), content, file_name, mime, key=f"save {file_name}", on_click="ignore", width="stretch"
+    )
+
+
+def unit_labels(opened: OpenRun, persons: Sequence[str], unit: str) -> list[str] | None:
+    """The label of each person's cluster, or None when persons themselves are the unit."""
+    if unit == PERSONS or opened.cluster_name is None:
+        return None
+    clusters = opened.persons.set_index("person")["cluster"].reindex(list(persons))
+    # a person outside every family is a family of one
+    return [f"person {person}" if pd.isna(label) else str(label) for person, label in clusters.items()]
+
+
+def with_level(frame: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Person effects with intervals at another level: estimate ± z × posterior SD; at 95 % as the run stored them."""
+    if abs(level - 0.95) < 1e-9:
+        return frame
+    z = {0.90: 1.6448536269514722, 0.99: 2.5758293035489004}[round(level, 2)]
+    return frame.assign(low=frame["estimate"] - z * frame["sd"], high=frame["estimate"] + z * frame["sd"])

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from example_run import write_example
+
+
+@pytest.fixture(scope="session")
+def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four small runs: personal and shared states, mood, and a study with families."""
+    home = tmp_path_factory.mktemp("runs")
+    labels = {"0": "below the cut-off", "1": "above the cut-off"}
+    for name, model in (
+        ("nme-crf-absolute", "nme-crf"),
+        ("generic-crf-absolute", "generic-crf"),
+        ("nme-mlp", "nme-mlp"),
+    ):
+        write_example(home / name, model=model, group_labels=labels, groups=("1", "0"))
+    write_example(home / "families", clusters=True)
+    return home

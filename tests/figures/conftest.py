@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# the small frames of the dashboard's tests serve here too
+sys.path.insert(0, str(Path(__file__).parents[1] / "app"))
