@@ -1,6 +1,7 @@
 """Trained-model layer: personalised neural networks, their data, their runs.
 
-The names below are the public ones. They are resolved on first use, so that ``import toolkit`` stays quick and never imports torch.
+The names below are the public ones. They are resolved on first use, so that ``import toolkit`` stays quick and never
+imports torch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Every exception and warning of the toolkit.
 
-An error says what is wrong, where, and what to do. It never repeats the value of a cell: cells hold what patients wrote.
+An error says what is wrong, where, and what to do. It never repeats the value of a cell: cells hold what patients
+wrote.
 """
 
 from __future__ import annotations

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toolkit.models.comparators.generic_crf import GenericCrf as GenericCrf
     from toolkit.models.comparators.generic_mlp import GenericMlp as GenericMlp
+    from toolkit.models.config import Config as Config
     from toolkit.models.nme import NmeMlp as NmeMlp
     from toolkit.models.nme_crf import NmeCrf as NmeCrf
 
 _HOME = {
+    "Config": "toolkit.models.config",
     "NmeMlp": "toolkit.models.nme",
     "NmeCrf": "toolkit.models.nme_crf",
     "GenericMlp": "toolkit.models.comparators.generic_mlp",

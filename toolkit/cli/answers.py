@@ -1,0 +1,60 @@
+"""What a command prints: text for people, one JSON object for programs, a sentence for an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import typer
+
+from toolkit.errors import ToolkitError
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """The outcome of a command: lines to read, and the same as data."""
+
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def show(self, as_json: bool) -> None:
+        """Print it."""
+        typer.echo(json.dumps(dict(self.data), ensure_ascii=False, default=float) if as_json else self.text)
+
+
+def plain_errors(command: Callable[[], Any]) -> int:
+    """Run a command; returns the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    try:
+        return int(command() or 0)
+    except ToolkitError as error:
+        _complain(str(error))
+        return error.exit_code
+    except click.exceptions.Abort:
+        _complain("interrupted; finished runs are kept, run the command again to go on")
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        _complain("interrupted; finished runs are kept, run the command again to go on")
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except Exception as error:
+        if os.environ.get("NME_DEBUG"):
+            raise
+        _complain(
+            f"E900: something went wrong that should not have ({type(error).__name__}). "
+            "Set NME_DEBUG=1 to see where; the details may show data."
+        )
+        return 1
+
+
+def _complain(sentence: str) -> None:
+    """An error sentence on standard error."""
+    print(f"nme: {sentence}", file=sys.stderr)  # noqa: T201

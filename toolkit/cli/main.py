@@ -1,0 +1,168 @@
+"""The ``nme`` command. Imports are made inside the commands, so that help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.answers import Answer, plain_errors
+
+app = typer.Typer(
+    name="nme",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Interactive analysis and interpretation of personalised models.",
+)
+analyze = typer.Typer(no_args_is_help=True, help="Analyses of a finished run; results are kept in its folder.")
+app.add_typer(analyze, name="analyze")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
+RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
+UNITS = "'person', or 'cluster' to keep the persons of a cluster together."
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the demonstration.")] = Path("nme-demo"),
+    seed: Seed = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Few epochs and permutations: a check, not a result.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Fit anew even if a finished demonstration is there.")] = False,
+    show: Annotated[bool, typer.Option("--app/--no-app", help="Open the dashboard afterwards.")] = True,
+    port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 8501,
+    json: AsJson = False,
+) -> None:
+    """Fit the bundled study, run the analyses, write the report, open the dashboard."""
+    from toolkit.cli.demo import run_demo
+
+    answer = run_demo(out, seed=seed, quick=quick, again=again, quiet=json)
+    answer.show(json)
+    if show and not json:
+        _open_dashboard([out / "runs"], port)
+
+
+@app.command()
+def check(
+    study: Annotated[Path, typer.Argument(help="study.toml")],
+    json: AsJson = False,
+) -> None:
+    """Read a study and say what is in it, or what is wrong with it and where."""
+    from toolkit.cli.studies import check_study
+
+    check_study(study).show(json)
+
+
+@app.command()
+def fit(  # noqa: PLR0913 - one argument per option of the command
+    study: Annotated[Path, typer.Argument(help="study.toml")],
+    model: Annotated[str, typer.Option(help="nme-mlp, nme-crf, generic-mlp or generic-crf.")] = "nme-mlp",
+    target: Annotated[
+        str | None, typer.Option(help="Column to predict; the study's first target or its states.")
+    ] = None,
+    effects: Annotated[str | None, typer.Option(help="Where person effects sit: last, last+T, all, ...")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/MODEL by default.")] = None,
+    seed: Seed = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    epochs: Annotated[int | None, typer.Option(help="Most epochs.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run.")] = False,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="Another setting, NAME=VALUE; repeatable.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Fit a model to a study and write its run folder."""
+    from toolkit.cli.studies import fit_study
+
+    wanted = {"effects": effects, "epochs": epochs}
+    options = {name: value for name, value in wanted.items() if value is not None}
+    answer = fit_study(
+        study,
+        model,
+        target,
+        out,
+        seed=seed,
+        device=device,
+        overwrite=overwrite,
+        options=options,
+        settings=setting or [],
+    )
+    answer.show(json)
+
+
+@analyze.command("hsic")
+def analyze_hsic(
+    run: RunFolder,
+    value: Annotated[str, typer.Option(help="score, probability, expected or observed.")] = "score",
+    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    permutations: Annotated[int, typer.Option(help="Random permutations.")] = 9_999,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> None:
+    """Do the groups' transition matrices differ? Kernel permutation test."""
+    from toolkit.cli.analyses import hsic
+
+    hsic(run, value=value, unit=unit, permutations=permutations, seed=seed).show(json)
+
+
+@analyze.command("differences")
+def analyze_differences(
+    run: RunFolder,
+    value: Annotated[str, typer.Option(help="probability, expected or observed.")] = "probability",
+    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> None:
+    """By how much do the groups' transition probabilities differ? Bootstrap intervals of every cell."""
+    from toolkit.cli.analyses import differences
+
+    differences(run, value=value, unit=unit, resamples=resamples, level=level, seed=seed).show(json)
+
+
+@analyze.command("baseline")
+def analyze_baseline(
+    run: RunFolder,
+    parameter: Annotated[str | None, typer.Option(help="Person effect; the last bias by default.")] = None,
+    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> None:
+    """Do person-specific biases follow the persons' baseline levels?"""
+    from toolkit.cli.analyses import baseline
+
+    baseline(run, parameter=parameter, unit=unit, resamples=resamples, seed=seed).show(json)
+
+
+@app.command()
+def verify(run: RunFolder, json: AsJson = False) -> None:
+    """Check every file of a run folder against its checksum."""
+    from toolkit.runs.folder import load_run
+
+    count = load_run(run).verify()
+    Answer(text=f"{count} files are as they were written.", data={"files": count, "intact": True}).show(json)
+
+
+@app.command("app")
+def dashboard(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders, or folders that hold several.")] = None,
+    port: Annotated[int, typer.Option(help="Port on this computer.")] = 8501,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+) -> None:
+    """Open the dashboard. It listens on this computer only."""
+    _open_dashboard(runs or [Path("runs")], port, browser=browser)
+
+
+def _open_dashboard(paths: list[Path], port: int, *, browser: bool = True) -> None:
+    """Start the dashboard and wait until it ends."""
+    from app.launcher import launch
+
+    raise typer.Exit(launch(paths, port=port, open_browser=browser))
+
+
+def run() -> None:
+    """Entry point: runs a command and turns errors of ours into a sentence and an exit code."""
+    sys.exit(plain_errors(lambda: app(standalone_mode=False)))

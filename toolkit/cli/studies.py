@@ -1,0 +1,126 @@
+"""Commands on studies: check, fit."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import toolkit.models as models
+from toolkit.cli.answers import Answer
+from toolkit.data.grouped import GroupedDataset
+from toolkit.data.study import Study
+from toolkit.errors import ConfigError, ToolkitWarning
+from toolkit.runs.manifest import MODEL_NAMES
+from toolkit.runs.run import Data
+
+
+def check_study(path: Path) -> Answer:
+    """Read a study with every target and say what is in it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ToolkitWarning)
+        study = Study.read(path)
+        parts = {
+            target: study.sequences(target).data if target == study.state else study.grouped(target)
+            for target in study.targets
+        }
+    data = next(iter(parts.values()))
+    notes = list(dict.fromkeys(str(entry.message) for entry in caught if isinstance(entry.message, ToolkitWarning)))
+    rows = np.bincount(np.asarray(data.person), minlength=data.n_persons)
+    groups = _group_sizes(data, study)
+    lines = [
+        f"{study.title}: {data.n_persons} persons, {data.n_rows} rows ({rows.min()} to {rows.max()} a person).",
+        f"Targets: {', '.join(study.targets)}. Features: {len(data.feature_names)}.",
+        *(
+            [f"Groups ({data.group_name}): " + ", ".join(f"{name} {count}" for name, count in groups.items()) + "."]
+            if groups
+            else []
+        ),
+        *notes,
+        "The study can be fitted.",
+    ]
+    return Answer(
+        text="\n".join(lines),
+        data={"title": study.title, "persons": data.n_persons, "rows": data.n_rows, "groups": groups, "notes": notes},
+    )
+
+
+def fit_study(
+    path: Path,
+    model: str,
+    target: str | None,
+    out: Path | None,
+    *,
+    seed: int,
+    device: str,
+    overwrite: bool,
+    options: dict[str, Any],
+    settings: list[str],
+) -> Answer:
+    """Fit a model to a study; see the command for the arguments."""
+    from toolkit.runs.fitting import fit
+
+    study = Study.read(path)
+    config = _config(model, {**options, **dict(_setting(word) for word in settings)})
+    folder = out or Path("runs") / model
+    run = fit(
+        config, study_data(study, model, target), seed=seed, device=device, out=folder, overwrite=overwrite, study=study
+    )
+    metrics = run.metrics()
+    chosen = metrics[(metrics["scope"] == "mean") & (metrics["split"] == "test") & (metrics["level"] == "person")]
+    scores = {row.metric: row.value for row in chosen.itertuples()}
+    return Answer(
+        text="\n".join(
+            [
+                run.status.sentence(validated=True),
+                "Mean per person on the test rows: "
+                + ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+                + ".",
+                f"Run folder: {folder}",
+            ]
+        ),
+        data={"run": str(folder), "status": run.status.name, "converged": run.status.converged, "test": scores},
+    )
+
+
+def study_data(study: Study, model: str, target: str | None) -> Data:
+    """The rows or sequences of a study that a model is fitted to."""
+    if model.endswith("-crf"):
+        return study.sequences(target or study.state)
+    numeric = [name for name in study.targets if name != study.state]
+    return study.grouped(target or (numeric or list(study.targets))[0])
+
+
+def _config(model: str, options: dict[str, Any]) -> models.Config:
+    """The configuration of a model by its name on the command line."""
+    classes = {name: kind for kind, name in MODEL_NAMES.items()}
+    if model not in classes:
+        near = difflib.get_close_matches(model, classes, n=1, cutoff=0.0)
+        raise ConfigError(
+            "this model is not known",
+            code="E302",
+            column="model",
+            remedy=f"did you mean '{near[0]}'? Known: {', '.join(classes)}",
+        )
+    return getattr(models, classes[model])(**options)
+
+
+def _setting(word: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` as a setting; values are written as in Python, words need no quotes."""
+    name, mark, value = word.partition("=")
+    if not mark:
+        raise ConfigError("a setting is written NAME=VALUE", code="E302", column="--set")
+    try:
+        return name.strip(), ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name.strip(), value
+
+
+def _group_sizes(data: GroupedDataset, study: Study) -> dict[str, int]:
+    """Persons per comparison group, by the study's label."""
+    labels = [label for label in data.person_group if label is not None]
+    return {study.group_labels.get(name, name): labels.count(name) for name in sorted(set(labels))}
