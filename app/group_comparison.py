@@ -12,9 +12,10 @@ import streamlit as st
 
 from analyses.hsic import HsicResult, hsic_test
 from analyses.matrices import observed_transitions, transition_matrices
+from analyses.report.sentences import plural
 from analyses.transitions import TransitionComparison, compare_transitions
 from app import views
-from app.inputs import PERSONS, TestSettings
+from app.inputs import TestSettings
 from app.state import OpenRun
 from toolkit.errors import DataError, ToolkitWarning
 
@@ -120,7 +121,7 @@ def _computed(
     clustered: bool,
 ) -> GroupTest:
     streams = np.random.default_rng(settings.seed).spawn(3)
-    named = None if unit is None else settings.unit
+    named = None if unit is None else plural(settings.unit)
     hsic = hsic_test(matrices, labels, unit=unit, permutations=settings.permutations, rng=streams[0], unit_name=named)
     naive = None
     if clustered and unit is not None:
@@ -129,13 +130,8 @@ def _computed(
         # a warning about few persons is among the notes of the result, and shown with it
         warnings.simplefilter("ignore", ToolkitWarning)
         differences = compare_transitions(
-        matrices, labels == first, unit=unit, resamples=settings.permutations, level=settings.level, rng=streams[2],
-        states=states, unit_name=named, group_names=group_names,
-    )  # fmt: skip
+            matrices, labels == first, unit=unit, resamples=settings.permutations, level=settings.level, rng=streams[2],
+            states=states, unit_name=named, group_names=group_names,
+        )  # fmt: skip
     sizes = [int(np.sum(labels == label)) for label in np.unique(labels)]
     return GroupTest(hsic=hsic, naive_p=naive, differences=differences, smallest=min(sizes))
-
-
-def unit_words(settings: TestSettings) -> str:
-    """What is shuffled, in the plural."""
-    return PERSONS if settings.unit == PERSONS else f"whole {settings.unit}s"

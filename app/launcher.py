@@ -17,8 +17,9 @@ from pathlib import Path
 
 from toolkit.errors import ConfigError
 
-MAIN = Path(__file__).parent / "main.py"
-ROOT = MAIN.parent.parent
+HERE = Path(__file__).parent
+MAIN = HERE / "entry" / "dashboard.py"
+ROOT = HERE.parent
 RUNS_VARIABLE = "NME_RUNS"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 UPLOAD_MB = 200

@@ -1,4 +1,4 @@
-"""The dashboard's entry: pages, the sidebar, and one open run for all of them."""
+"""The frame of the dashboard: pages, the sidebar, and one open run for all of them."""
 
 from __future__ import annotations
 
@@ -47,6 +47,3 @@ def main() -> None:
     if problem:
         st.error(views.plain(f"This run cannot be opened: {problem}"))
     page.run()
-
-
-main()

@@ -97,7 +97,7 @@ class OpenRun:
     @property
     def observation(self) -> str:
         """What one row is called, plural."""
-        return f"{self.study.get('unit') or 'row'}s"
+        return sentences.plural(str(self.study.get("unit") or "row"))
 
     @property
     def group_name(self) -> str | None:
@@ -158,7 +158,10 @@ def open_run(path: Path) -> OpenRun:
             code="E401",
             remedy="Choose a folder that a fit has written, or run the fit again",
         ) from problem
-    return _opened(str(path), changed)
+    opened = _opened(str(path), changed)
+    # read here, where an error can still be told; every page needs it
+    _ = opened.persons
+    return opened
 
 
 @st.cache_resource(scope="session", show_spinner=False, max_entries=8)

@@ -70,7 +70,7 @@ def header(opened: OpenRun, settings: Settings) -> None:
     if counts:
         people += " – " + listed([f"{count} {name}" for name, count in counts.items()])
     clusters = int(persons["cluster"].nunique())
-    unit = f"{clusters} × {opened.cluster_name}" if clusters else "none (persons are the unit)"
+    unit = sentences.counted(clusters, str(opened.cluster_name)) if clusters else "none (persons are the unit)"
     rows = int((manifest.get("data") or {}).get("rows") or persons["rows"].sum())
     left_out = "; ".join(sentences.exclusion_sentences(manifest)) or "nobody"
     facts = [

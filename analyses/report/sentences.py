@@ -102,9 +102,14 @@ HOW_TO_READ = {
 }
 
 
+def plural(word: str) -> str:
+    """``families`` for ``family``, ``sites`` for ``site``."""
+    return f"{word[:-1]}ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else f"{word}s"
+
+
 def counted(count: int, word: str) -> str:
     """``1 row``, ``2,400 rows``."""
-    return f"{wording.thousands(count)} {word}{'' if count == 1 else 's'}"
+    return f"{wording.thousands(count)} {word if count == 1 else plural(word)}"
 
 
 def reliability_words(reliability: float) -> str:

@@ -85,7 +85,7 @@ def _overall(tested: TestSettings, result: GroupTest) -> None:
         views.sentence(text)
         if result.naive_p is not None:
             views.sentence(
-                f"Shuffling single persons instead of whole {tested.unit} groups would give "
+                f"Shuffling single persons instead of whole {sentences.plural(tested.unit)} would give "
                 f"{wording.p_text(result.naive_p)}; that treats relatives as strangers and is shown for comparison "
                 f"only."
             )

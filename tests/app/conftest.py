@@ -15,11 +15,7 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four small runs: personal and shared states, mood, and a study with families."""
     home = tmp_path_factory.mktemp("runs")
     labels = {"0": "below the cut-off", "1": "above the cut-off"}
-    for name, model in (
-        ("nme-crf-absolute", "nme-crf"),
-        ("generic-crf-absolute", "generic-crf"),
-        ("nme-mlp", "nme-mlp"),
-    ):
-        write_example(home / name, model=model, group_labels=labels, groups=("1", "0"))
+    for name in ("nme-crf-absolute", "generic-crf-absolute", "nme-mlp"):
+        write_example(home / name, model=name.removesuffix("-absolute"), group_labels=labels, groups=("1", "0"))
     write_example(home / "families", clusters=True)
     return home
