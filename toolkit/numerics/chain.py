@@ -78,7 +78,7 @@ def score(
 ) -> Float[Tensor, " batch"]:
     """Unnormalised log-score of fully labelled sequences. Padded steps count nothing."""
     present = torch.ones_like(states, dtype=torch.bool) if mask is None else mask
-    path = states.clamp(min=0)  # padding may hold -1; its score is zeroed below
+    path = torch.where(present, states, 0).clamp(min=0)  # padding may hold any label; its score is zeroed below
     steps = torch.gather(emissions, 2, path.unsqueeze(-1)).squeeze(-1)
     total = (steps * present).sum(dim=1)
     total = total + (_gather_transitions(transitions, path) * present[:, 1:]).sum(dim=1)
