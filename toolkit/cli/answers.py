@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import click
 import typer
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, ToolkitWarning
 
 INTERRUPTED = 130
 
@@ -31,6 +32,20 @@ class Answer:
 
 def plain_errors(command: Callable[[], Any]) -> int:
     """Run a command; returns the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ToolkitWarning)
+        warnings.showwarning = _note
+        return _exit_code(command)
+
+
+def _note(message: Warning | str, *_: Any) -> None:
+    """A warning of ours as a sentence on standard error; others are for developers."""
+    if isinstance(message, ToolkitWarning):
+        _complain(str(message))
+
+
+def _exit_code(command: Callable[[], Any]) -> int:
+    """Run a command, turning exceptions into a sentence and an exit code."""
     try:
         return int(command() or 0)
     except ToolkitError as error:

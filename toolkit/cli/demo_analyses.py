@@ -73,7 +73,7 @@ def _groups(run: SavedRun, variant: str, seed: int, effort: Effort) -> dict[str,
     prompts = run.predictions().merge(run.persons()[["person", "group"]], on="person")
     found["base_rates"] = base_rate_test(
         prompts["truth"].to_numpy(dtype=object),
-        prompts["group"].to_numpy(dtype=object),
+        prompts["group"].map(labels).to_numpy(dtype=object),
         person=prompts["person"].to_numpy(dtype=object),
         states_order=run.states,
         permutations=effort.permutations,

@@ -1,0 +1,76 @@
+"""``nme demo --quick`` from the data file to the report."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from toolkit.runs.folder import find_runs, load_run
+
+RUNS = {
+    "generic-crf-absolute",
+    "generic-crf-person_centred",
+    "generic-mlp",
+    "nme-crf-absolute",
+    "nme-crf-person_centred",
+    "nme-mlp",
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo")
+    words = [sys.executable, "-m", "toolkit.cli", "demo", "--quick", "--no-app", "--json", "--out", str(out / "d")]
+    first = subprocess.run(words, check=True, capture_output=True, text=True)
+    second = subprocess.run(words, check=True, capture_output=True, text=True)
+    return out / "d", json.loads(first.stdout), json.loads(second.stdout)
+
+
+def test_every_run_is_there_and_intact(demo):
+    out, _, _ = demo
+    runs = [load_run(path) for path in find_runs(out / "runs")]
+    assert {run.name for run in runs} == RUNS
+    assert all(run.verify() for run in runs)
+    assert {run.manifest["data"]["rows"] for run in runs} == {8702}
+    assert {run.manifest["data"]["persons"] for run in runs} == {100}
+
+
+def test_second_start_opens_the_finished_demonstration(demo):
+    _, first, second = demo
+    assert first["fitted"] is True
+    assert second["fitted"] is False
+
+
+def test_report_states_the_agreed_numbers_from_the_run_folders(demo):
+    out, _, _ = demo
+    report = (out / "report.html").read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]+>", " ", report)
+    for variant in ("absolute", "person_centred"):
+        run = load_run(out / "runs" / f"nme-crf-{variant}")
+        metrics = run.metrics()
+        alpha = metrics[(metrics["metric"] == "krippendorff_alpha") & (metrics["split"] == "test")]
+        for level in ("forecast", "previous state"):
+            for scope in ("pooled", "mean"):
+                value = alpha.loc[(alpha["level"] == level) & (alpha["scope"] == scope), "value"].item()
+                assert f"{value:.2f}".replace("-", "\N{MINUS SIGN}") in text
+        for name in ("hsic-model", "hsic-observed"):
+            kept = json.loads((run.path / "analyses" / name / "result.json").read_text())
+            assert f"{kept['statistic']:.2f}" in text
+    assert "not for diagnosis" in text
+
+
+def test_report_stands_alone(demo):
+    out, _, _ = demo
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in report
+    assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//""", report)
+
+
+def test_no_study_number_of_a_person_is_in_the_tables(demo):
+    out, _, _ = demo
+    persons = load_run(out / "runs" / "nme-mlp").persons()
+    assert persons["person"].str.fullmatch(r"P\d{3}").all()
