@@ -15,9 +15,15 @@ PERSONS = "persons"
 LEVELS = (0.90, 0.95, 0.99)
 ORDERS = {"estimate": "smallest to largest", "group": "by group", "certainty": "most reliable first"}
 VALUES = {
-    "probability": "model: transition probabilities",
-    "score": "model: transition scores",
-    "expected": "model: expected transitions",
+    "probability": "Modelled probabilities",
+    "score": "Modelled scores",
+    "expected": "Expected transitions",
+    "observed": "Observed transitions",
+}
+SUBJECTS = {
+    "probability": "modelled transition probabilities",
+    "score": "modelled transition scores",
+    "expected": "transitions expected under the model",
     "observed": "observed transitions",
 }
 VALUE_HELP = (

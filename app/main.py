@@ -43,7 +43,7 @@ def main() -> None:
     st.session_state["settings"] = inputs.sidebar(path, opened)
     st.session_state["opened"] = opened
     views.style()
-    st.header(page.title)
+    st.header(page.title, anchor=False)
     if problem:
         st.error(views.plain(f"This run cannot be opened: {problem}"))
     page.run()

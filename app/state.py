@@ -35,7 +35,7 @@ class OpenRun:
 
     def __init__(self, run: SavedRun) -> None:
         self.run = run
-        self.manifest: dict[str, Any] = run.manifest
+        self.manifest: dict[str, Any] = dict(run.manifest)
         self.study: dict[str, Any] = run.manifest.get("study") or {}
         self.group_names = sentences.group_labels(run.manifest)
 

@@ -53,7 +53,7 @@ def conclusion(results: Mapping[str, Any]) -> str:
         )
         if p is not None
     ]
-    return f"{_verdict(often, absolute, centred)} ({'; '.join(tests)}.)"
+    return f"{_verdict(often, absolute, centred)} The tests behind this: {'; '.join(tests)}."
 
 
 def _model_caution(results: Mapping[str, Any], variants: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from analyses import wording
 from analyses.figures import baseline_scatter, caterpillar, effect_distributions, model_alpha
-from analyses.figures.labels import is_transition, parameter_label
+from analyses.figures.labels import is_transition, listed, parameter_label
+from analyses.figures.rows import records
 from analyses.report import sentences
 from analyses.report.document import Section
 from analyses.report.figure_block import report_figure
@@ -37,18 +38,24 @@ def prediction_sections(
         if alpha is None:
             missing.append(f"prediction of {words}")
             continue
-        sections.append(_alpha_section(alpha, results.get(f"alpha_gain_{variant}"), words))
+        sections.append(
+            _alpha_section(
+                alpha, results.get(f"alpha_gain_{variant}"), results.get(f"alpha_hindsight_{variant}"), words
+            )
+        )
     sections += _mood(runs, missing)
     return sections
 
 
-def _alpha_section(alpha: pd.DataFrame, gain: Any, words: str) -> Section:
+def _alpha_section(alpha: pd.DataFrame, gain: Any, hindsight: pd.DataFrame | None, words: str) -> Section:
     frame = model_alpha.tidy(alpha)
     best = alpha["model"].iloc[int(alpha["mean_per_person"].to_numpy(dtype=float).argmax())]
     text = [f"{model_alpha.alt_text(frame)} The best mean per person is that of {best}."]
     names = {"first": "NME-CRF", "second": "Generic-CRF", "metric": "Krippendorff’s α"}
     if gain is not None:
         text.append(gain.text(**names))
+    if hindsight is not None:
+        text.append(_hindsight_sentence(hindsight))
     return Section(
         title=words[0].upper() + words[1:],
         level=2,
@@ -64,6 +71,17 @@ def _alpha_section(alpha: pd.DataFrame, gain: Any, words: str) -> Section:
         ),
         how_to_read=sentences.HOW_TO_READ["model_alpha"],
     )  # fmt: skip
+
+
+def _hindsight_sentence(alpha: pd.DataFrame) -> str:
+    values = [
+        f"{row.model} {wording.number(row.pooled)} pooled and {wording.number(row.mean_per_person)} per person"
+        for row in records(alpha)
+    ]
+    return (
+        f"Reading a whole day at once, in hindsight, gives {listed(values)}. That is not a forecast: what is known "
+        "before a later prompt includes the answers to the earlier one."
+    )
 
 
 def _mood(runs: Mapping[str, SavedRun], missing: list[str]) -> list[Section]:

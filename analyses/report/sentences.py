@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ LEVEL_NAMES = {
     "person": "with person effects",
     "population": "without person effects",
     "previous state": "always the previous state",
+    "forecast": "forecast, with person effects",
+    "whole sequence": "in hindsight, not a forecast",
 }
 HOW_TO_READ = {
     "caterpillar": (
@@ -129,7 +131,7 @@ def reliability_sentence(effects: pd.DataFrame, rows: int) -> str:
         rows: rows of the person that were used for fitting.
     """
     if effects.empty:
-        return "This model has no person effects: every person gets the average."
+        return "No differences between persons were found here: every person gets the average."
     reliability = float(np.clip(effects["reliability"].astype(float).mean(), 0, 1))
     start = f"With {counted(rows, 'row')} used for fitting, these estimates are {reliability_words(reliability)}"
     few = f" Fewer than {FEW_ROWS} rows: read them with great care." if rows < FEW_ROWS else ""
@@ -171,7 +173,8 @@ def spread_sentence(caterpillar: pd.DataFrame, components: pd.DataFrame) -> str:
         if bool(row["at_boundary"].fillna(value=False).iloc[0]):
             return f"{start} by so little that the model cannot tell it from zero."
         start += f" with a standard deviation of {wording.number(float(row['sd'].iloc[0]))}{unit}"
-    return f"{start}: for {away} of {len(caterpillar)} persons the interval leaves out the average person."
+    who = f"{away} of {len(caterpillar)} persons" if away else f"none of the {len(caterpillar)} persons"
+    return f"{start}: for {who} the interval leaves out the average person."
 
 
 def group_labels(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -197,14 +200,34 @@ def exclusion_sentences(manifest: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def _repeated_levels(rows: pd.DataFrame) -> list[str]:
+    """Levels whose every number another level gives already: a forecast, or the persons of a shared model."""
+    values = {level: part["value"].to_numpy(dtype=float) for level, part in rows.groupby("level")}
+    same = [("forecast", "person"), ("person", "population"), ("forecast", "population")]
+    return [
+        later
+        for later, first in same
+        if later in values and first in values and np.array_equal(values[later], values[first], equal_nan=True)
+    ]
+
+
 def status_words(manifest: Mapping[str, Any]) -> str:
     """The model's status as a sentence."""
     return str((manifest.get("status") or {}).get("sentence") or "The status of the fit is not known.")
 
 
-def metric_table(metrics: pd.DataFrame, split: str = "test") -> pd.DataFrame:
-    """One row per metric and level: pooled value, mean per person, persons averaged and left out."""
-    rows = metrics[metrics["split"] == split]
+def metric_table(
+    metrics: pd.DataFrame, split: str = "test", only: Sequence[str] = ("krippendorff_alpha", "pearson", "rmse")
+) -> pd.DataFrame:
+    """One row per metric and level: pooled value, mean per person, persons averaged and left out.
+
+    Args:
+        metrics: the run's metrics.
+        split: train, validation or test.
+        only: which metrics, by their name in the run.
+    """
+    rows = metrics[(metrics["split"] == split) & metrics["metric"].isin(list(only))]
+    rows = rows[~rows["level"].isin(_repeated_levels(rows))]
     table = []
     for (metric, level), part in rows.groupby(["metric", "level"], sort=False):
         by_scope = {scope: block.iloc[0] for scope, block in part[part["scope"] != "person"].groupby("scope")}

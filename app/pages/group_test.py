@@ -8,6 +8,7 @@ from analyses import wording
 from analyses.figures import group_matrices, interval_matrix, null_distribution
 from analyses.report import sentences
 from analyses.report.group_sections import difference_table
+from analyses.report.guard import SMALLEST_SHOWN
 from analyses.report.tables import p_cell
 from app import group_comparison, inputs, state, views
 from app.group_comparison import GroupTest
@@ -74,8 +75,8 @@ def _changed(tested: TestSettings, chosen: TestSettings) -> None:
 
 
 def _overall(tested: TestSettings, result: GroupTest) -> None:
-    st.subheader("All transitions together")
-    subject, features = inputs.VALUES[tested.value].replace("model: ", "model’s "), "transitions"
+    st.subheader("All transitions together", anchor=False)
+    subject, features = inputs.SUBJECTS[tested.value], "transitions"
     text = result.hsic.text(subject=subject, features=features)
     frame = null_distribution.tidy(result.hsic)
     left, right = st.columns([1, 1.25], gap="medium")
@@ -113,7 +114,7 @@ def _caution(result: GroupTest) -> None:
 
 def _single(tested: TestSettings, result: GroupTest) -> None:
     comparison = result.differences
-    st.subheader("Each transition on its own")
+    st.subheader("Each transition on its own", anchor=False)
     st.markdown(views.plain(f"Differences are {comparison.group_names[0]} minus {comparison.group_names[1]}."))
     views.sentence(comparison.text())
     frame = interval_matrix.tidy(comparison)
@@ -124,8 +125,10 @@ def _single(tested: TestSettings, result: GroupTest) -> None:
     with columns[1]:
         views.described(interval_matrix.alt_text(frame))
     with columns[2]:
+        # the sentences name the size of the groups
+        text = "" if result.smallest < SMALLEST_SHOWN else f"{comparison.text()}\n\n{comparison.apa()}"
         exported = frame.drop(columns=["verdict"])
-        views.downloads("differences", figure=(interval_matrix, frame), frame=exported, text=comparison.text())
+        views.downloads("differences", figure=(interval_matrix, frame), frame=exported, text=text)
     views.apa(comparison.apa(), key="differences")
     _difference_table(tested, result)
     _means(result)
@@ -152,6 +155,9 @@ def _means(result: GroupTest) -> None:
         frame = group_matrices.tidy(result.differences)
         views.chart(group_matrices.screen(frame), group_matrices.alt_text(frame), "group means")
         st.markdown(views.plain(sentences.HOW_TO_READ["group_matrices"]))
+        if result.smallest < SMALLEST_SHOWN:
+            st.caption("A group has 10 persons or fewer, so its average matrix cannot be saved.")
+            return
         views.downloads(
             "group-means", figure=(group_matrices, frame), frame=frame[["panel", "from_state", "to_state", "value"]]
         )

@@ -71,6 +71,9 @@ def _matrices(opened: OpenRun, person: str, effects: pd.DataFrame, row: Any) -> 
         return
     frame = person_matrix.tidy(opened.transitions, person)
     moves = effects[[is_transition(str(name)) for name in effects["parameter"]]]
+    # a transition in which nobody differs says nothing about how well this person is known
+    fixed = opened.components.loc[opened.components["at_boundary"].astype(bool), "parameter"]
+    moves = moves[~moves["parameter"].isin(set(fixed))]
     views.sentence(f"{_difference_sentence(frame)} {sentences.reliability_sentence(moves, int(row['rows_train']))}")
     views.chart(person_matrix.screen(frame, height=350), person_matrix.alt_text(frame), "matrices")
     st.caption(
@@ -95,8 +98,10 @@ def _difference_sentence(frame: pd.DataFrame) -> str:
     seen = f"{int(counts['value'].sum())} transitions were observed; {never} of {len(counts)} kinds never occurred."
     if abs(top["value"]) < 0.005:
         return f"This person moves between states as the average person does. {seen}"
+    start, end = str(top["from_state"]), str(top["to_state"])
+    step = f"staying in {start}" if start == end else f"moving from {start} to {end}"
     return (
-        f"The largest difference from the average person: moving from {top['from_state']} to {top['to_state']}, "
+        f"The largest difference from the average person: {step}, "
         f"{signed(100 * top['value'], 0)} percentage points. {seen}"
     )
 

@@ -65,13 +65,19 @@ def _figures(frame: pd.DataFrame, settings: Settings) -> None:
         views.explanation("caterpillar", "effect_distributions")
     with columns[1]:
         views.described(f"{caterpillar.alt_text(frame)} {effect_distributions.alt_text(distribution)}")
+    sizes = {str(group): int(count) for group, count in frame["group"].value_counts().items()}
+    if settings.by_group and small_groups(sizes):
+        columns[2].caption(
+            "A group has 10 persons or fewer, so figures by group cannot be saved. Choose “no grouping” in the sidebar."
+        )
+        return
     with columns[2], st.container(horizontal=True):
         views.downloads("persons", figure=(caterpillar, frame), label="Save left figure")
         views.downloads("distribution", figure=(effect_distributions, distribution), label="Save right figure")
 
 
 def _tables(opened: OpenRun, frame: pd.DataFrame, settings: Settings) -> None:
-    st.subheader("By group" if settings.by_group else "All together")
+    st.subheader("By group" if settings.by_group else "All together", anchor=False)
     groups = _group_table(frame)
     headings = {"group": "Group", "persons": "Persons", "median": "Median", "lower_quartile": "Lower quartile",
                 "upper_quartile": "Upper quartile", "reliability": "Mean reliability"}  # fmt: skip
@@ -102,7 +108,7 @@ def _group_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _persons_table(opened: OpenRun, frame: pd.DataFrame, settings: Settings) -> None:
-    st.subheader("Every person")
+    st.subheader("Every person", anchor=False)
     rows = opened.persons.set_index("person")["rows_train"].reindex(frame["person"]).to_numpy()
     shown = frame.assign(rests_on=[sentences.reliability_words(value) for value in frame["reliability"]], rows=rows)
     interval = f"{wording.percent(settings.level)} interval"

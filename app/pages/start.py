@@ -44,7 +44,7 @@ def page() -> None:
 
 
 def _contents(opened: OpenRun) -> None:
-    st.subheader(views.plain(opened.study.get("title") or opened.study.get("name") or "This run"))
+    st.subheader(views.plain(opened.study.get("title") or opened.study.get("name") or "This run"), anchor=False)
     views.sentence(sentences.MODEL_SENTENCES.get(opened.run.model, f"Model: {opened.run.model}"))
     outcome = f"Outcome: {opened.outcome}"
     if opened.has_states:
@@ -78,7 +78,7 @@ def _next_steps(opened: OpenRun) -> None:
 
 
 def _open_folder() -> None:
-    st.subheader("Open a run")
+    st.subheader("Open a run", anchor=False)
     with st.form("open", border=False):
         typed = st.text_input("Folder on this computer", placeholder="/home/me/study/runs", key="folder")
         pressed = st.form_submit_button("Open folder")
@@ -96,13 +96,13 @@ def _open_folder() -> None:
 
 def _report() -> None:
     for path in state.find_reports(state.folders())[:1]:
-        st.subheader("The report")
+        st.subheader("The report", anchor=False)
         st.markdown("All results of the demonstration on one page, to read or to print.")
         st.download_button("Save report.html", path.read_bytes, "report.html", "text/html", on_click="ignore")
 
 
 def _privacy() -> None:
-    st.subheader("Your data")
+    st.subheader("Your data", anchor=False)
     st.success(
         "**Nothing leaves this computer.** The dashboard answers this computer only (127.0.0.1), sends nothing, and "
         "loads "

@@ -286,3 +286,16 @@ def test_the_example_speaks_the_run_folders_language(runs_folder) -> None:
     run = load_run(runs_folder / "nme-crf-absolute")
     assert run.verify() == len(TABLES)
     assert run.states is not None
+
+
+def test_nothing_about_a_small_group_can_be_saved(tmp_path, monkeypatch) -> None:
+    write_example(tmp_path / "nme-crf-absolute", persons=30)
+    at = opened(tmp_path, monkeypatch, "persons")
+    assert "figures by group cannot be saved" in all_text(at)
+    assert [button.proto.label for button in at.get("download_button")] == ["CSV"]
+    at.sidebar.selectbox(key="group_variable").set_value("no grouping").run()
+    assert [button.proto.label for button in at.get("download_button")] == ["SVG", "PNG", "PDF"] * 2 + ["CSV"]
+    at = opened(tmp_path, monkeypatch, "group_test")
+    at.main.selectbox(key="permutations").set_value(999)
+    at.button[0].click().run()
+    assert "average matrix cannot be saved" in all_text(at)

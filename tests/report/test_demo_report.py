@@ -54,6 +54,7 @@ def results(runs):
                 prompts["truth"], prompts["group"], person=prompts["person"], permutations=99, rng=rng
             ),
             f"alpha_{variant}": alpha,
+            f"alpha_hindsight_{variant}": alpha.head(2),
             f"alpha_gain_{variant}": paired_bootstrap(
                 rng.normal(0.3, 0.1, 70), rng.normal(0.2, 0.1, 70), resamples=99, rng=rng
             ),
@@ -66,7 +67,7 @@ def test_complete_report_is_one_quiet_page(runs, results) -> None:
     assert LOADING.findall(page) == []
     assert parsed(page).scripts == 0
     for words in ("100 persons", "8,702", "Dejonckheere", "CC BY 4.0", "not for diagnosis", "Krippendorff", "n x HSIC",
-                  "simultaneous", "nme demo", "Seed", "mostly the group"):  # fmt: skip
+                  "simultaneous", "nme demo", "Seed", "mostly the group", "in hindsight"):  # fmt: skip
         assert words in page, words
     assert "Not part of this report" not in page
     assert page.count("<svg") == page.count('role="img"')

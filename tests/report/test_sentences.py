@@ -31,7 +31,7 @@ def test_a_person_with_three_rows_is_told_so() -> None:
     assert "mostly the group’s average" in text
     assert "great care" in text
     assert "1 row used" in sentences.reliability_sentence(effects, 1)
-    assert "no person effects" in sentences.reliability_sentence(effects.iloc[:0], 3)
+    assert "every person gets the average" in sentences.reliability_sentence(effects.iloc[:0], 3)
 
 
 def test_spread_names_the_parameter_and_a_boundary_fit() -> None:
