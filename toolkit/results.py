@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -32,8 +32,8 @@ class Result(Protocol):
         ...
 
 
-def read_only(values: ArrayLike, dtype: type = np.float64) -> np.ndarray:
+def read_only(values: ArrayLike, dtype: type = np.float64) -> np.ndarray[Any, np.dtype[Any]]:
     """A read-only copy of ``values``; freezing a dataclass does not freeze the arrays in it."""
-    array = np.array(values, dtype=dtype)
+    array = cast(np.ndarray[Any, np.dtype[Any]], np.array(values, dtype=dtype))
     array.setflags(write=False)
     return array

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -43,7 +44,7 @@ def plans(*, quick: bool) -> list[Plan]:
 
     Chains forecast: the predictors are lagged, and those of a later prompt hold the answer to this one.
     """
-    few = {"epochs": QUICK_EPOCHS} if quick else {}
+    few: dict[str, Any] = {"epochs": QUICK_EPOCHS} if quick else {}
     chains = {"generic-crf": GenericCrf(prediction="forecast", **few), "nme-crf": NmeCrf(prediction="forecast", **few)}
     fits = [
         Plan(name=f"{name}-{variant}", variant=variant, config=config, target="state")

@@ -106,13 +106,13 @@ def _agreement(generic: SavedRun, personal: SavedRun, variant: str, seed: int, e
 def _alpha(name: str, run: SavedRun, level: str) -> dict[str, Any]:
     """Pooled and mean alpha of one way to predict."""
     rows = _test_alpha(run, level).set_index("scope")
-    mean, pooled = rows.loc["mean"], rows.loc["pooled"]
+    scopes: dict[str, dict[str, Any]] = rows.to_dict(orient="index")  # pyright: ignore[reportAssignmentType]
     return {
         "model": name,
-        "pooled": float(pooled["value"]),
-        "mean_per_person": float(mean["value"]),
-        "persons": int(mean["persons"]),
-        "excluded": int(mean["excluded"]),
+        "pooled": float(scopes["pooled"]["value"]),
+        "mean_per_person": float(scopes["mean"]["value"]),
+        "persons": int(scopes["mean"]["persons"]),
+        "excluded": int(scopes["mean"]["excluded"]),
     }
 
 

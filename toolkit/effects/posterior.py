@@ -123,13 +123,15 @@ def _halve(
         return weight * _per_person(problem, losses, effects) + 0.5 * ((eta @ precision) * eta).sum(dim=1)
 
     before = objective(effects.eta)
+    eta = effects.eta + step
+    worse = objective(eta) > before + 1e-12 * before.abs()
     size = torch.ones_like(before)
     for _ in range(MAX_HALVINGS):
+        if not bool(worse.any()):
+            break
+        size = torch.where(worse, 0.5 * size, size)
         eta = effects.eta + size[:, None] * step
         worse = objective(eta) > before + 1e-12 * before.abs()
-        if not bool(worse.any()):
-            return eta
-        size = torch.where(worse, 0.5 * size, size)
     return torch.where(worse[:, None], effects.eta, eta)
 
 

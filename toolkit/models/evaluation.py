@@ -102,5 +102,5 @@ def _metric_rows(rows: pd.DataFrame, column: str, name: str, metric: Metric, whe
 def _names(codes: np.ndarray, names: np.ndarray) -> pd.api.extensions.ExtensionArray:
     """State names of codes; missing where the code is negative or NaN."""
     known = np.nan_to_num(codes, nan=-1.0).astype(np.int64)
-    values = np.where(known >= 0, names[np.maximum(known, 0)], None)
-    return pd.array(values, dtype="string")
+    values = pd.Series(names[np.maximum(known, 0)], dtype="string")
+    return values.where(pd.Series(known >= 0)).array

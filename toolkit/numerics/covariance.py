@@ -7,9 +7,16 @@ covariance stores the log standard deviations.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+# torch.linalg carries no types
+_cholesky = cast(Callable[[Tensor], Tensor], torch.linalg.cholesky)  # pyright: ignore[reportUnknownMemberType]
+_eigh = cast(Callable[[Tensor], tuple[Tensor, Tensor]], torch.linalg.eigh)  # pyright: ignore[reportUnknownMemberType]
 
 # Variance (on the standardised scale) under which a component counts as collapsed: its SD is then below a thousandth
 # of the outcome's.
@@ -20,7 +27,7 @@ def to_log_cholesky(covariance: Float[Tensor, "d d"], *, diagonal: bool) -> Floa
     """Log SDs if diagonal (d), else log diagonal of L, then its rows below (d (d + 1) / 2)."""
     if diagonal:
         return 0.5 * torch.log(torch.diagonal(covariance))
-    lower = torch.linalg.cholesky(covariance)
+    lower = _cholesky(covariance)
     rows, columns = _below(covariance.shape[0], covariance.device)
     return torch.cat([torch.log(torch.diagonal(lower)), lower[rows, columns]])
 
@@ -41,7 +48,7 @@ def with_floor(
     """Nearest covariance whose eigenvalues (variances, if diagonal) are at least ``floor``."""
     if diagonal:
         return torch.diag(torch.diagonal(covariance).clamp(min=floor))
-    values, vectors = torch.linalg.eigh(0.5 * (covariance + covariance.T))
+    values, vectors = _eigh(0.5 * (covariance + covariance.T))
     return (vectors * values.clamp(min=floor)) @ vectors.T
 
 
