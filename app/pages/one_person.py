@@ -71,10 +71,8 @@ def _matrices(opened: OpenRun, person: str, effects: pd.DataFrame, row: Any) -> 
         return
     frame = person_matrix.tidy(opened.transitions, person)
     moves = effects[[is_transition(str(name)) for name in effects["parameter"]]]
-    # a transition in which nobody differs says nothing about how well this person is known
-    fixed = opened.components.loc[opened.components["at_boundary"].astype(bool), "parameter"]
-    moves = moves[~moves["parameter"].isin(set(fixed))]
-    views.sentence(f"{_difference_sentence(frame)} {sentences.reliability_sentence(moves, int(row['rows_train']))}")
+    reliability = sentences.reliability_sentence(_varying(opened, moves), int(row["rows_train"]))
+    views.sentence(f"{_difference_sentence(frame)} {reliability}")
     views.chart(person_matrix.screen(frame, height=350), person_matrix.alt_text(frame), "matrices")
     st.caption(
         "Percent; rows are where a step starts, columns where it leads. Hatched: never observed for this person."
@@ -88,6 +86,12 @@ def _matrices(opened: OpenRun, person: str, effects: pd.DataFrame, row: Any) -> 
                 person_matrix.OBSERVED: "Times observed"}  # fmt: skip
     with st.expander("Table of all transitions", icon=":material/table:"):
         views.table(table, headings, key="transitions table")
+
+
+def _varying(opened: OpenRun, effects: pd.DataFrame) -> pd.DataFrame:
+    """Parameters in which persons differ at all; the others say nothing about how well this person is known."""
+    fixed = opened.components.loc[opened.components["at_boundary"].astype(bool), "parameter"]
+    return effects[~effects["parameter"].isin(set(fixed))]
 
 
 def _difference_sentence(frame: pd.DataFrame) -> str:
@@ -108,7 +112,7 @@ def _difference_sentence(frame: pd.DataFrame) -> str:
 
 def _series(opened: OpenRun, person: str, effects: pd.DataFrame, row: Any) -> None:
     frame = person_series.tidy(opened.predictions, person)
-    views.sentence(sentences.reliability_sentence(effects, int(row["rows_train"])))
+    views.sentence(sentences.reliability_sentence(_varying(opened, effects), int(row["rows_train"])))
     views.chart(
         person_series.screen(frame, outcome=opened.outcome, height=350), person_series.alt_text(frame), "series"
     )
