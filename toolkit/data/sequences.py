@@ -167,6 +167,24 @@ def time_order(data: GroupedDataset, rows: Int[np.ndarray, " chosen"]) -> Int[np
     return np.lexsort((rows, time, data.person[rows]))
 
 
+def cut_at_parts(data: GroupedDataset, labels: ArrayLike) -> GroupedDataset:
+    """The same rows, with a new sequence wherever the next row of a person's sequence belongs to another part.
+
+    Training rows on both sides of a test row then never count as following one another.
+
+    Args:
+        data: the rows.
+        labels: part of each row, shape (rows,).
+    """
+    order = time_order(data, np.arange(data.n_rows))
+    starts, _ = _cut(data, order)
+    parts = np.asarray(labels)[order]
+    starts[1:] |= parts[1:] != parts[:-1]
+    sequence = np.empty(data.n_rows, dtype=np.int64)
+    sequence[order] = np.cumsum(starts)
+    return replace(data, sequence=sequence)
+
+
 def _is_unsorted(data: GroupedDataset) -> bool:
     """Whether some person's rows stand in another order than their time."""
     order = np.argsort(data.person, kind="stable")

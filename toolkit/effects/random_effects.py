@@ -24,11 +24,14 @@ class EffectLayout:
         names: varying parameters, in the network's order.
         shapes: their shapes.
         labels: one readable label per coordinate, ``layers.1.weight[2]`` or ``transitions[positive,other]``.
+        mixing: turns effects into deviations of the network's parameters (d, d), where the two are on different scales;
+            None where they are the same.
     """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
+    mixing: Float[Tensor, "d d"] | None = None
 
     @property
     def size(self) -> int:
@@ -36,7 +39,8 @@ class EffectLayout:
         return len(self.labels)
 
     def unflatten(self, eta: Float[Tensor, "persons d"]) -> dict[str, Tensor]:
-        """One tensor (persons, *shape) per varying parameter."""
+        """Deviations of each varying parameter, (persons, *shape)."""
+        eta = eta if self.mixing is None else eta @ self.mixing.T
         sizes = [int(torch.Size(shape).numel()) for shape in self.shapes]
         # split, not slices: the backward pass of a slice zero-fills the whole vector once per parameter
         parts = torch.split(eta, sizes, dim=1)

@@ -90,6 +90,8 @@ class FittedNetwork:
             DataError: E119 for unknown persons if strict; E405 for missing features; E302 for an unknown level.
         """
         codes = self._checked_codes(data, level, strict)
+        if self.task == "sequence" and data.target_name is not None:
+            data = data.as_classes(self.classes)  # a forecast reads earlier states: in the fitted model's codes
         if self.task == "sequence":
             chosen = prediction or (self.config.prediction if isinstance(self.config, CrfConfig) else "sequence")
             return self._in_rows(data, codes, _forecast if chosen == "forecast" else _posterior)

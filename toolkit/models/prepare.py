@@ -59,15 +59,13 @@ class Scaler:
         return (np.asarray(data.target) - self.target_mean) / self.target_scale
 
 
-def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task, centre: bool) -> Scaler:
+def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task) -> Scaler:
     """Means and standard deviations of the training rows.
 
     Args:
         data: the whole data set.
         train: numbers of the training rows.
         task: the target is standardised for regression only.
-        centre: subtract the feature means. A linear network leaves them, so that its intercept is the outcome at
-            zero, as in lme4.
     """
     rows = np.asarray(data.features)[train]
     spread = rows.std(axis=0)
@@ -83,7 +81,7 @@ def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task, centre: b
     return Scaler(
         names=tuple(name for name, keep in zip(data.feature_names, kept, strict=True) if keep),
         dropped=dropped,
-        mean=rows.mean(axis=0)[kept] if centre else np.zeros(int(kept.sum())),
+        mean=rows.mean(axis=0)[kept],
         scale=spread[kept],
         target_mean=float(target.mean()) if numeric else 0.0,
         target_scale=float(target.std()) or 1.0 if numeric else 1.0,

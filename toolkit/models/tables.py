@@ -6,16 +6,13 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.special import softmax
-from scipy.stats import norm
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch, time_order
 from toolkit.effects.terms import TRANSITIONS
 from toolkit.models.training import Trained
-from toolkit.numerics.covariance import VARIANCE_FLOOR
 
 MINIMUM_ROWS = 10
-LEVEL = 0.95
 
 
 def persons_table(data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
@@ -45,85 +42,6 @@ def persons_table(data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
     )
 
 
-def effects_table(trained: Trained, level: float = LEVEL) -> pd.DataFrame:
-    """Person effects: estimate, posterior SD, interval, and reliability ``1 - Var(eta_i | data) / Var(eta)``.
-
-    Effects of the last layer are in units of the target; all others on the standardised scale.
-    """
-    network, found = trained.network, trained.estimate
-    labels, persons = network.effects.layout.labels, network.levels
-    columns = ["term", "level", "parameter", "estimate", "sd", "low", "high", "reliability"]
-    if not labels or found.posterior is None:
-        return pd.DataFrame({name: pd.Series(dtype="float64") for name in columns}).astype(
-            {"term": "string", "level": "string", "parameter": "string"}
-        )
-    eta = _array(network.effects.eta) * trained.units
-    variance = np.diagonal(_array(found.posterior.covariance), axis1=1, axis2=2)
-    prior = np.diagonal(_array(network.effects.covariance))
-    sd = np.sqrt(np.maximum(variance, 0.0)) * np.abs(trained.units)
-    reach = norm.ppf(0.5 + level / 2) * sd
-    return pd.DataFrame(
-        {
-            "term": pd.array([network.grouping] * eta.size, dtype="string"),
-            "level": pd.array(np.repeat(np.array(persons, dtype=object), len(labels)), dtype="string"),
-            "parameter": pd.array(list(labels) * len(persons), dtype="string"),
-            "estimate": eta.ravel(),
-            "sd": sd.ravel(),
-            "low": (eta - reach).ravel(),
-            "high": (eta + reach).ravel(),
-            "reliability": (1.0 - variance / prior).ravel(),
-        }
-    )
-
-
-def variance_table(trained: Trained) -> pd.DataFrame:
-    """Variance components, one row per parameter that varies, and the residual row of a numeric target.
-
-    ``share`` weighs each variance by how strongly its parameter acts on the outcome (its mean curvature per row), so
-    that shares of different parameters can be compared; with a residual they add up to one together with it (for a
-    random intercept this is the intraclass correlation). ``correlation`` is the correlation with the first parameter
-    of the term, where correlations are estimated.
-    """
-    network, found = trained.network, trained.estimate
-    labels = network.effects.layout.labels
-    gaussian = network.task == "regression"
-    scale = network.scaler.target_scale
-    frame = pd.DataFrame(columns=["term", "parameter", "variance", "sd", "share", "correlation", "at_boundary"])
-    if labels and found.posterior is not None:
-        covariance = _array(network.effects.covariance)
-        variance = np.diagonal(covariance)
-        acting = np.diagonal(_array(found.posterior.curvature).sum(axis=0)) * (0.5 if gaussian else 1.0)
-        weight = variance * acting / trained.training_rows
-        total = weight.sum() + (found.sigma2 if gaussian else 0.0)
-        deviation = np.sqrt(variance)
-        first = covariance[0] / (deviation[0] * deviation)
-        diagonal = not np.any(covariance - np.diag(variance))
-        frame = pd.DataFrame(
-            {
-                "term": network.grouping,
-                "parameter": list(labels),
-                "variance": variance * trained.units**2,
-                "sd": deviation * np.abs(trained.units),
-                "share": weight / total if total > 0 else np.nan,
-                "correlation": np.where(diagonal | (np.arange(len(labels)) == 0), np.nan, first),
-                "at_boundary": variance <= 2.0 * VARIANCE_FLOOR,
-            }
-        )
-    if gaussian:
-        share = 1.0 - float(frame["share"].sum()) if len(frame) else 1.0
-        residual = {"term": "residual", "parameter": "residual", "variance": found.sigma2 * scale**2, "share": share}
-        residual |= {
-            "sd": np.sqrt(found.sigma2) * scale,
-            "correlation": np.nan,
-            "at_boundary": found.sigma2 <= 2.0 * VARIANCE_FLOOR,
-        }
-        frame = (
-            pd.concat([frame, pd.DataFrame([residual])], ignore_index=True) if len(frame) else pd.DataFrame([residual])
-        )
-    frame = frame[["term", "parameter", "variance", "sd", "share", "correlation", "at_boundary"]]
-    return frame.astype({"term": "string", "parameter": "string", "at_boundary": "bool"})
-
-
 def transitions_table(trained: Trained, data: GroupedDataset) -> pd.DataFrame:
     """Transitions of every person: scores, their row softmax, what the model expects, and what was observed.
 
@@ -135,9 +53,9 @@ def transitions_table(trained: Trained, data: GroupedDataset) -> pd.DataFrame:
     assert network.classes is not None
     states, persons = network.classes, network.levels
     size = len(states)
-    shared = _array(network.shared[TRANSITIONS])
+    shared = as_array(network.shared[TRANSITIONS])
     effects = network.effects.layout.unflatten(network.effects.eta).get(TRANSITIONS)
-    scores = shared + _array(effects) if effects is not None else np.broadcast_to(shared, (len(persons), size, size))
+    scores = shared + as_array(effects) if effects is not None else np.broadcast_to(shared, (len(persons), size, size))
     pairs, codes = network.pair_marginals(data)
     mass = np.zeros((len(persons), size, size))
     np.add.at(mass, codes, pairs)
@@ -194,6 +112,6 @@ def trace_table(trained: Trained) -> pd.DataFrame:
     return frame
 
 
-def _array(values: torch.Tensor) -> np.ndarray:
-    """Detached float64 array."""
+def as_array(values: torch.Tensor) -> np.ndarray:
+    """Detached float64 array of a tensor."""
     return values.detach().cpu().numpy().astype(np.float64)

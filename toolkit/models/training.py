@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,9 +10,11 @@ import numpy as np
 import torch
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.sequences import cut_at_parts
+from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import EffectLayout, coordinate_labels
 from toolkit.effects.terms import TRANSITIONS, resolve_terms
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.config import Config
 from toolkit.models.estimate import Estimate, VarianceRule, estimate, start_state
 from toolkit.models.fitted import FittedNetwork
@@ -21,14 +24,23 @@ from toolkit.models.nme_crf import CrfConfig, NmeCrf
 from toolkit.models.prepare import Scaler, Task, fit_scaler, problem
 from toolkit.optimise.minimise import Progress, Settings
 
+WEIGHT, BIAS = "layers.0.weight", "layers.0.bias"  # all that a linear network has
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trained:
-    """A fitted network, how it was estimated, and the factors that turn effects into the units they are reported in."""
+    """A fitted network, how it was estimated, and on which scale its effects are reported.
+
+    Attributes:
+        network: the network with its person effects.
+        estimate: how it was estimated.
+        reported_scale: matrix (d, d) that takes effects from the estimation's scale to the reported one.
+        training_rows: number of rows it was fitted to.
+    """
 
     network: FittedNetwork
     estimate: Estimate
-    units: np.ndarray
+    reported_scale: np.ndarray
     training_rows: int
 
 
@@ -61,7 +73,7 @@ def train(
     task = task_of(config)
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     fitted_rows = np.flatnonzero(labels == "train")
-    scaler = fit_scaler(data, fitted_rows, task=task, centre=bool(config.hidden))
+    scaler = fit_scaler(data, fitted_rows, task=task)
     outputs = len(data.classes or ()) if task in {"multiclass", "sequence"} else 1
     module = Mlp(len(scaler.names), config.hidden, outputs)
     shared = initial_parameters(module, generator=generator, dtype=dtype, device=device)
@@ -72,9 +84,11 @@ def train(
     layout = effect_layout(config, module, shared, scaler, data.classes)
     state = start_state(shared, layout, data.n_persons, _rule(config, task))
 
-    def part(name: str):  # noqa: ANN202
+    cut = cut_at_parts(data, labels) if task == "sequence" else data
+
+    def part(name: str) -> Problem:
         rows = np.flatnonzero(labels == name)
-        chosen = data.take(rows)
+        chosen = cut.take(rows)
         return problem(chosen, np.asarray(data.person)[rows], scaler, module, task=task, dtype=dtype, device=device)
 
     settings = Settings(lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay)
@@ -96,8 +110,8 @@ def train(
         shared=found.shared,
         effects=found.effects,
     )
-    units = _units(layout, module, scaler, linear=not config.hidden)
-    return Trained(network=network, estimate=found, units=units, training_rows=len(fitted_rows))
+    scale = _reported_scale(layout, module, shared, scaler, linear=not config.hidden)
+    return Trained(network=network, estimate=found, reported_scale=scale, training_rows=len(fitted_rows))
 
 
 def _least_squares(
@@ -106,10 +120,9 @@ def _least_squares(
     """Ordinary least squares: variances of a linear network are judged around sensible predictions at once."""
     design = np.column_stack([features, np.ones(len(features))])
     solution = np.linalg.lstsq(design, target, rcond=None)[0]
-    weight, bias = like["layers.0.weight"], like["layers.0.bias"]
     return {
-        "layers.0.weight": torch.as_tensor(solution[None, :-1]).to(weight),
-        "layers.0.bias": torch.as_tensor(solution[-1:]).to(bias),
+        WEIGHT: torch.as_tensor(solution[None, :-1]).to(like[WEIGHT]),
+        BIAS: torch.as_tensor(solution[-1:]).to(like[BIAS]),
     }
 
 
@@ -124,7 +137,55 @@ def effect_layout(
         inputs = classes if name == TRANSITIONS else scaler.names if name == "layers.0.weight" else None
         labels += coordinate_labels(name, tuple(shared[name].shape), outputs, inputs)
     shapes = tuple(tuple(shared[name].shape) for name in names)
-    return EffectLayout(names=names, shapes=shapes, labels=tuple(labels))
+    # all correlations together say the same on every scale, and are estimated best on the centred one
+    full = isinstance(config, NmeMlp | NmeCrf) and config.covariance == "full"
+    linear = not config.hidden and WEIGHT in names
+    raw = _raw_scale(names, shared, scaler) if linear else None
+    mixing = None if full else raw
+    if mixing is not None:
+        _warn_of_far_zero(scaler)
+    return EffectLayout(names=names, shapes=shapes, labels=tuple(labels), mixing=mixing)
+
+
+def _warn_of_far_zero(scaler: Scaler) -> None:
+    """W213 where independent intercepts would be those at a point far outside the data."""
+    far = [name for name, mean, sd in zip(scaler.names, scaler.mean, scaler.scale, strict=True) if abs(mean) > 10 * sd]
+    if far:
+        warnings.warn(
+            ToolkitWarning(
+                f"zero lies far outside the values of {', '.join(far)}, and independent intercepts are those at zero: "
+                'subtract a value from the middle, or use covariance="full"',
+                code="W213",
+            ),
+            stacklevel=4,
+        )
+
+
+def _raw_scale(names: tuple[str, ...], shared: dict[str, torch.Tensor], scaler: Scaler) -> torch.Tensor:
+    """Mixing of a linear network: effects on intercept and slopes of the features as they are, as in lme4.
+
+    The network sees centred features. A slope that differs by ``eta_w`` per SD then moves the network's bias by
+    ``eta_w mean / sd`` as well: independent effects on the raw scale are not independent on the centred one.
+
+    Raises:
+        ConfigError: E302 if slopes vary without the intercept.
+    """
+    if BIAS not in names:
+        raise ConfigError(
+            "effects: slopes of a linear network vary without its intercept",
+            code="E302",
+            column="effects",
+            remedy='use "last", which lets both vary, or add hidden layers',
+        )
+    start, places = 0, {}
+    for name in names:
+        places[name] = torch.arange(start, start + shared[name].numel()).reshape(shared[name].shape)
+        start += shared[name].numel()
+    mixing = torch.eye(start, dtype=shared[BIAS].dtype, device=shared[BIAS].device)
+    moved = torch.as_tensor(scaler.mean / scaler.scale).to(mixing)
+    for output, row in enumerate(places[WEIGHT]):
+        mixing[places[BIAS][output], row] = moved
+    return mixing
 
 
 def _rule(config: Config, task: Task) -> VarianceRule:
@@ -136,18 +197,23 @@ def _rule(config: Config, task: Task) -> VarianceRule:
     return VarianceRule(update=update, diagonal=diagonal, gaussian=task == "regression")
 
 
-def _units(layout: EffectLayout, module: Mlp, scaler: Scaler, *, linear: bool) -> np.ndarray:
-    """Factor of each coordinate from the standardised scale to the reported one.
+def _reported_scale(
+    layout: EffectLayout, module: Mlp, shared: dict[str, torch.Tensor], scaler: Scaler, *, linear: bool
+) -> np.ndarray:
+    """Matrix (d, d) that takes effects from the scale they are estimated on to the reported one.
 
-    Effects of the last layer are reported in units of the target; those of a linear network's weights per unit of the
-    feature.
+    Effects of the last layer are reported in units of the target; those of a linear network as intercept and slopes of
+    the features as they are. All others stay on the standardised scale.
     """
     last = f"layers.{len(module.layers) - 1}."
     factors: list[np.ndarray] = []
     for name, shape in zip(layout.names, layout.shapes, strict=True):
         factor = np.full(shape, scaler.target_scale if name.startswith(last) else 1.0)
-        factors.append((factor / scaler.scale if linear and name.endswith("weight") else factor).ravel())
-    return np.concatenate(factors) if factors else np.zeros(0)
+        factors.append((factor / scaler.scale if linear and name == WEIGHT else factor).ravel())
+    units = np.diag(np.concatenate(factors)) if factors else np.zeros((0, 0))
+    if linear and WEIGHT in layout.names and layout.mixing is None:
+        return units @ np.linalg.inv(_raw_scale(layout.names, shared, scaler).cpu().numpy().astype(np.float64))
+    return units
 
 
 def pick_device(device: str) -> torch.device:

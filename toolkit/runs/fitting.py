@@ -17,8 +17,9 @@ from toolkit.data.splits import Split, all_training, explicit, within_person_tim
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.config import Config
+from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
-from toolkit.models.tables import effects_table, persons_table, trace_table, transitions_table, variance_table
+from toolkit.models.tables import persons_table, trace_table, transitions_table
 from toolkit.models.training import Trained, pick_device, task_of, train
 from toolkit.optimise.minimise import Progress
 from toolkit.runs.manifest import describe_run, now
@@ -64,8 +65,7 @@ def fit(
     if task_of(config) != "regression":
         rows = rows.as_classes()
     check_trainable(rows)
-    if task_of(config) == "binary" and len(rows.classes or ()) != 2:
-        raise ConfigError("task 'binary' needs a target with two classes", code="E302", column="task")
+    _check_fitting(config, rows)
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
     parts = _split(rows, split)
@@ -93,6 +93,24 @@ def fit(
     if out is not None:
         write_run(run, rows, Path(out), overwrite=overwrite)
     return run
+
+
+def _check_fitting(config: Config, data: GroupedDataset) -> None:
+    """Refuse data of a kind the configuration is not for (E302)."""
+    task = task_of(config)
+    if task == "regression" and data.is_classification:
+        raise ConfigError(
+            "task 'regression' needs a numeric target; this one holds classes",
+            code="E302",
+            column="task",
+            remedy="use task='multiclass' or 'binary', or a chain model",
+        )
+    if task == "binary" and len(data.classes or ()) != 2:
+        raise ConfigError("task 'binary' needs a target with two classes", code="E302", column="task")
+    if len(data.groupings) > 1:
+        raise ConfigError(
+            "this model takes one grouping factor, the person", code="E302", column="groups", remedy="name one column"
+        )
 
 
 def _split(data: GroupedDataset, split: SplitChoice) -> Split:

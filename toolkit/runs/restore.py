@@ -33,7 +33,10 @@ def restore_network(run: SavedRun) -> FittedNetwork:
     shared = {name.removeprefix("shared."): value for name, value in generic.items() if name.startswith("shared.")}
     names = tuple(about["effect_names"])
     layout = EffectLayout(
-        names=names, shapes=tuple(tuple(shared[name].shape) for name in names), labels=tuple(about["effect_labels"])
+        names=names,
+        shapes=tuple(tuple(shared[name].shape) for name in names),
+        labels=tuple(about["effect_labels"]),
+        mixing=generic.get("mixing"),
     )
     scaler = Scaler(
         names=tuple(about["features"]),

@@ -12,6 +12,7 @@ import pandas as pd
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
 from toolkit.errors import DataError
+from toolkit.models.effect_tables import correlations
 from toolkit.models.fitted import Level
 from toolkit.models.nme_crf import Prediction
 from toolkit.models.training import Trained
@@ -91,11 +92,8 @@ class Run:
 
     def correlations(self) -> pd.DataFrame:
         """Correlation matrix of the person effects, parameters in rows and columns."""
-        effects = self.trained.network.effects
-        covariance = effects.covariance.detach().cpu().numpy().astype(np.float64)
-        deviation = np.sqrt(np.diagonal(covariance))
-        labels = list(effects.layout.labels)
-        return pd.DataFrame(covariance / np.outer(deviation, deviation), index=labels, columns=labels)
+        labels = list(self.trained.network.effects.layout.labels)
+        return pd.DataFrame(correlations(self.trained), index=labels, columns=labels)
 
     def transitions(self) -> pd.DataFrame:
         """Transitions of every person: from_state, to_state, score, probability, expected, generic, observed.

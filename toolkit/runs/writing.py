@@ -123,6 +123,8 @@ def _generic(run: Run) -> dict[str, torch.Tensor]:
     tensors = {f"shared.{name}": value for name, value in network.shared.items()}
     tensors["covariance"] = network.effects.covariance
     tensors["sigma2"] = torch.tensor(run.trained.estimate.sigma2, dtype=torch.float64)
+    if network.effects.layout.mixing is not None:
+        tensors["mixing"] = network.effects.layout.mixing
     scaler = network.scaler
     tensors["feature_mean"] = torch.as_tensor(np.array(scaler.mean))
     tensors["feature_scale"] = torch.as_tensor(np.array(scaler.scale))
