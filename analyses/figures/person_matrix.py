@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -17,11 +17,19 @@ if TYPE_CHECKING:
 OWN, GENERIC, DIFFERENCE, OBSERVED = "This person", "Average person", "Difference", "Times observed"
 
 
-def tidy(transitions: pd.DataFrame, person: str) -> pd.DataFrame:
+def tidy(
+    transitions: pd.DataFrame, person: str, *, value: Literal["probability", "expected"] = "probability"
+) -> pd.DataFrame:
     """Four panels of one person from the run's transitions table, in the schema of ``matrix_panels``.
 
     Probabilities are shown in percent, differences in percentage points; values stay on 0 to 1.
     A cell is ``unobserved`` where the person never made that transition in the data the model saw.
+
+    Args:
+        transitions: the run's transitions table.
+        person: pseudonym.
+        value: ``probability`` is the row softmax of the transition scores alone, against the shared one; ``expected``
+            are the transitions the whole model expects of the person, against their mean over persons.
 
     Raises:
         KeyError: if the person is not in the table.
@@ -31,13 +39,28 @@ def tidy(transitions: pd.DataFrame, person: str) -> pd.DataFrame:
         raise KeyError(person)
     never = rows["observed"].to_numpy() == 0
     own, generic = rows["probability"], rows["generic"]
+    if value == "expected":
+        own = rows["expected"]
+        mean = transitions.groupby(["from_state", "to_state"], sort=False)["expected"].mean()
+        cells = pd.MultiIndex.from_frame(rows[["from_state", "to_state"]])
+        generic = pd.Series(mean.reindex(cells).to_numpy(dtype=float), index=rows.index)
     panels = [
-        _panel(rows, OWN, own, [number(100 * v, 0) for v in own], "probability", never),
-        _panel(rows, GENERIC, generic, [number(100 * v, 0) for v in generic], "probability", [False] * len(rows)),
-        _panel(rows, DIFFERENCE, own - generic, [signed(100 * v, 0) for v in own - generic], "difference", never),
+        _panel(rows, OWN, own, [_percent(v) for v in own], "probability", never),
+        _panel(rows, GENERIC, generic, [_percent(v) for v in generic], "probability", [False] * len(rows)),
+        _panel(rows, DIFFERENCE, own - generic, [_points(v) for v in own - generic], "difference", never),
         _panel(rows, OBSERVED, rows["observed"].astype(float), [str(int(v)) for v in rows["observed"]], "count", never),
     ]
     return pd.concat(panels, ignore_index=True)
+
+
+def _percent(value: float) -> str:
+    """A probability in percent; a dash where the state is never expected."""
+    return "–" if pd.isna(value) else number(100 * value, 0)
+
+
+def _points(value: float) -> str:
+    """A difference in percentage points."""
+    return "–" if pd.isna(value) else signed(100 * value, 0)
 
 
 def _panel(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +14,13 @@ from analyses.report import sentences
 from app import views
 from app.inputs import Settings
 from app.state import OpenRun
+
+EXPECTED, SCORES = "Expected of this person", "Transition scores alone"
+WHICH = (EXPECTED, SCORES)
+WHICH_HELP = (
+    "Expected: how this person moves between states according to the whole model, their usual states included. "
+    "Transition scores alone: the part of the model that says which state follows which, everything else being equal."
+)
 
 
 def page() -> None:
@@ -69,8 +76,13 @@ def _matrices(opened: OpenRun, person: str, effects: pd.DataFrame, row: Any) -> 
     if person not in set(opened.transitions["person"]):
         st.info("This run holds no transitions for this person.")
         return
-    frame = person_matrix.tidy(opened.transitions, person)
-    moves = effects[[is_transition(str(name)) for name in effects["parameter"]]]
+    value: Literal["probability", "expected"] = "expected"
+    if st.radio("Which transitions?", list(WHICH), horizontal=True, help=WHICH_HELP, key="which") == SCORES:
+        value = "probability"
+    frame = person_matrix.tidy(opened.transitions, person, value=value)
+    moves = effects
+    if value == "probability":
+        moves = effects[[is_transition(str(name)) for name in effects["parameter"]]]
     reliability = sentences.reliability_sentence(_varying(opened, moves), int(row["rows_train"]))
     views.sentence(f"{_difference_sentence(frame)} {reliability}")
     views.chart(person_matrix.screen(frame, height=350), person_matrix.alt_text(frame), "matrices")

@@ -8,7 +8,9 @@ import subprocess
 import sys
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from app.launcher import MAIN, RUNS_VARIABLE
 from toolkit.runs.folder import find_runs, load_run
 
 RUNS = {
@@ -61,6 +63,17 @@ def test_report_states_the_agreed_numbers_from_the_run_folders(demo):
             kept = json.loads((run.path / "analyses" / name / "result.json").read_text())
             assert f"{kept['statistic']:.2f}" in text
     assert "not for diagnosis" in text
+
+
+@pytest.mark.parametrize("page", ["start", "persons", "one_person", "group_test"])
+def test_dashboard_opens_the_demonstration(demo, monkeypatch, page):
+    out, _, _ = demo
+    monkeypatch.setenv(RUNS_VARIABLE, str(out / "runs"))
+    at = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    at.switch_page(f"../pages/{page}.py").run()
+    assert not at.exception
+    assert not at.error
+    assert any("100 persons" in element.value for element in at.markdown)
 
 
 def test_report_stands_alone(demo):
