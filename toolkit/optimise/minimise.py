@@ -64,9 +64,7 @@ def minimise(
         progress: called with epoch, epochs and the monitored loss.
     """
     optimiser = _adam(parameters, settings, undecayed)
-    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimiser, factor=SHRINK, patience=max(settings.patience // 4, 10), threshold=1e-4
-    )
+    schedule = _schedule(optimiser, settings, validated=validate is not None)
     state = {**parameters, **buffers}
     trace: list[dict[str, float]] = []
     best, best_loss, best_epoch = _copy(state), math.inf, 0
@@ -79,6 +77,8 @@ def minimise(
         if not _finite(terms["objective"], parameters):
             status = Status.NOT_FINITE
             break
+        if validate is None:  # the loss here is a number; after the step it may not be
+            best, best_epoch = _copy(state), epoch - 1
         optimiser.step()
         row = {"epoch": float(epoch), **{name: float(value.detach()) for name, value in terms.items()}}
         row |= update(epoch) if update is not None else {}
@@ -89,7 +89,7 @@ def minimise(
             status = Status.NOT_FINITE
             break
         schedule.step(monitored)
-        if validate is None or monitored < best_loss:
+        if validate is not None and monitored < best_loss:
             best, best_loss, best_epoch = _copy(state), monitored, epoch
         if monitored < mark - PROGRESS * abs(mark) or epoch == 1:
             mark, marked_epoch = monitored, epoch
@@ -99,7 +99,10 @@ def minimise(
         if stop is not None:
             status = stop
             break
-    _restore(state, best)
+    if validate is None and status is not Status.NOT_FINITE:
+        best_epoch = len(trace)
+    else:
+        _restore(state, best)
     return Outcome(trace=tuple(trace), best_epoch=best_epoch, status=status)
 
 
@@ -110,6 +113,19 @@ def _adam(parameters: dict[str, Tensor], settings: Settings, undecayed: frozense
         for free, decay in ((False, settings.weight_decay), (True, 0.0))
     ]
     return torch.optim.Adam([group for group in groups if group["params"]], lr=settings.lr)
+
+
+def _schedule(
+    optimiser: torch.optim.Adam, settings: Settings, *, validated: bool
+) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
+    """Smaller steps when progress stops; with a vanishing learning rate any training objective would seem settled."""
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimiser,
+        factor=SHRINK,
+        patience=max(settings.patience // 4, 10),
+        threshold=1e-4,
+        min_lr=0.0 if validated else settings.lr * SHRINK**2,
+    )
 
 
 def _stopping(
