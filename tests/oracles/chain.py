@@ -55,7 +55,7 @@ def log_likelihood(
 
 def best_path(emissions: Matrix, transitions: Matrix, start: Ends = None, end: Ends = None):
     """The best path, its score, and by how much the second best falls short."""
-    ranked = sorted(((path_score(emissions, transitions, path, start, end), path) for path in all_paths(emissions)))
+    ranked = sorted((path_score(emissions, transitions, path, start, end), path) for path in all_paths(emissions))
     second = ranked[-2][0] if len(ranked) > 1 else -math.inf
     return list(ranked[-1][1]), ranked[-1][0], ranked[-1][0] - second
 
