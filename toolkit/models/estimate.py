@@ -1,9 +1,11 @@
 """Estimation of a neural mixed effects model: shared parameters, person effects and variances.
 
 Between epochs of Adam on shared and person parameters together the variances are updated
-(`toolkit.effects.variance`). At the end of an ``em`` fit the shared network is held and effects and variances are
-carried to their joint fixed point by exact Newton steps, so that reported effects are posterior modes, their SDs
-belong to them, and a linear network ends where the linear mixed model does.
+(`toolkit.effects.variance`). At the end of an ``em`` fit whose effects enter the outputs linearly (last layer,
+transitions) the shared network is held and effects and variances are carried to their joint fixed point by exact Newton
+steps, so that reported effects are posterior modes, their SDs belong to them, and a linear network ends where the
+linear mixed model does. Elsewhere effects and variances stay where early stopping left them, and the posterior is a
+Laplace approximation there.
 """
 
 from __future__ import annotations
@@ -38,11 +40,14 @@ class VarianceRule:
         update: ``em``, ``paper``, or ``none`` (no person effects).
         diagonal: person effects are independent of each other.
         gaussian: the loss is a squared error, so that ``sigma2`` is a residual variance.
+        exact: effects enter the outputs linearly (last layer, transitions), so that Newton steps and posteriors are
+            exact; elsewhere the posterior is a Laplace approximation around the effects gradient descent found.
     """
 
     update: Literal["em", "paper", "none"]
     diagonal: bool = True
     gaussian: bool = False
+    exact: bool = True
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -76,7 +81,10 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Estimate:
-    """A finished estimation: state, posterior of the effects (None without effects), and how training went."""
+    """A finished estimation: state, posterior of the effects (None without effects), and how training went.
+
+    ``exact`` tells whether effects and variances are at their joint fixed point, see `VarianceRule`.
+    """
 
     shared: dict[str, Tensor]
     effects: RandomEffects
@@ -84,6 +92,7 @@ class Estimate:
     sigma2: float
     outcome: Outcome
     polish_steps: int
+    exact: bool
 
 
 def start_state(shared: dict[str, Tensor], layout: EffectLayout, persons: int, rule: VarianceRule) -> State:
@@ -124,11 +133,12 @@ def estimate(
     trace, steps = list(outcome.trace), 0
     # As published, effects stay where early stopping left them; without validation rows the updates are carried to
     # their fixed point.
-    if trace and state.layout.size and (state.rule.update == "em" or validation is None):
+    finish = state.rule.exact and (state.rule.update == "em" or validation is None)
+    if trace and state.layout.size and finish:
         steps = _polish(train, state, trace)
     found = None
     if state.layout.size:
-        if state.rule.update == "em":
+        if finish and state.rule.update == "em":
             state.eta.copy_(newton_step(train, state.shared, state.effects, state.weight)[0])
         found = posterior(train, state.shared, state.effects, state.weight)
     return Estimate(
@@ -138,6 +148,7 @@ def estimate(
         sigma2=float(state.sigma2),
         outcome=replace(outcome, trace=tuple(trace)),
         polish_steps=steps,
+        exact=state.rule.exact,
     )
 
 
@@ -183,10 +194,14 @@ def _round(problem: Problem, state: State) -> None:
     """One round of Newton step and variance update.
 
     Effects far from their mode have a variance of their own making: gradient descent leaves them near zero at first,
-    and a sample covariance taken then collapses before the data have spoken.
+    and a sample covariance taken then collapses before the data have spoken. Where effects do not enter linearly, a
+    Newton step need not lead to the mode: they stay as gradient descent has them.
     """
-    eta, at = newton_step(problem, state.shared, state.effects, state.weight)
-    state.eta.data.copy_(eta)
+    if state.rule.exact:
+        eta, at = newton_step(problem, state.shared, state.effects, state.weight)
+        state.eta.data.copy_(eta)
+    else:
+        at = posterior(problem, state.shared, state.effects, state.weight)
     if state.rule.update == "paper":
         _recentre(state)
         _paper_update(problem, state)
@@ -213,15 +228,17 @@ def _paper_update(problem: Problem, state: State) -> None:
 
 
 def _em_update(problem: Problem, state: State, at: Posterior) -> None:
-    """Least squares for the shared values of what varies, then both variances with the posterior covariance added."""
-    delta, eta = variance.mean_shift(state.covariance, state.eta.detach(), at.covariance)
-    _shift(state, delta, eta)
+    """Means of what varies into the shared parameters, then both variances with the posterior covariance added."""
+    if state.rule.exact:
+        _shift(state, *variance.mean_shift(state.covariance, state.eta.detach(), at.covariance))
+    else:
+        _recentre(state)
     if state.rule.gaussian:
         squared = _loss_sum(problem, state)
         # the curvature of a squared error is 2 g g'
         sigma2 = variance.expected_residual_variance(squared, 0.5 * at.curvature, at.covariance, problem.rows)
         state.sigma2.copy_(sigma2.clamp(min=VARIANCE_FLOOR))
-    if state.rule.diagonal:
+    if state.rule.diagonal and state.rule.exact:
         variances = variance.scored_variances(torch.diagonal(state.covariance), state.eta.detach(), at.covariance)
         _set_covariance(state, torch.diag(variances))
     else:

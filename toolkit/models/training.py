@@ -13,7 +13,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import cut_at_parts
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import EffectLayout, coordinate_labels
-from toolkit.effects.terms import TRANSITIONS, resolve_terms
+from toolkit.effects.terms import CHAIN_NAMES, TRANSITIONS, resolve_terms
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.config import Config
 from toolkit.models.estimate import Estimate, VarianceRule, estimate, start_state
@@ -82,7 +82,7 @@ def train(
     if task == "regression" and not config.hidden:
         shared |= _least_squares(scaler.features(data)[fitted_rows], scaler.target(data)[fitted_rows], like=shared)
     layout = effect_layout(config, module, shared, scaler, data.classes)
-    state = start_state(shared, layout, data.n_persons, _rule(config, task))
+    state = start_state(shared, layout, data.n_persons, _rule(config, task, layout, module))
 
     cut = cut_at_parts(data, labels) if task == "sequence" else data
 
@@ -188,13 +188,15 @@ def _raw_scale(names: tuple[str, ...], shared: dict[str, torch.Tensor], scaler: 
     return mixing
 
 
-def _rule(config: Config, task: Task) -> VarianceRule:
+def _rule(config: Config, task: Task, layout: EffectLayout, module: Mlp) -> VarianceRule:
     """How this configuration estimates its variances."""
     update: Literal["em", "paper", "none"] = "none"
     diagonal = True
     if isinstance(config, NmeMlp | NmeCrf):
         update, diagonal = config.variance_update, config.covariance == "diagonal"
-    return VarianceRule(update=update, diagonal=diagonal, gaussian=task == "regression")
+    last = f"layers.{len(module.layers) - 1}."
+    exact = all(name.startswith(last) or name in CHAIN_NAMES for name in layout.names)
+    return VarianceRule(update=update, diagonal=diagonal, gaussian=task == "regression", exact=exact)
 
 
 def _reported_scale(

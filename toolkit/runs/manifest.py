@@ -82,6 +82,7 @@ def describe_run(
             "best_epoch": outcome.best_epoch,
             "epochs": sum(1 for row in outcome.trace if "objective" in row),
             "variance_rounds": trained.estimate.polish_steps,
+            "posterior": "exact" if trained.estimate.exact else "Laplace approximation where early stopping ended",
         },
         "resume_count": 0,
         "warnings": warnings,
