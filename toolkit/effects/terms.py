@@ -39,8 +39,8 @@ def _matching(part: str, names: Sequence[str]) -> list[str]:
         "T": TRANSITIONS,
     }
     found = [name for name in names if fnmatchcase(name, words.get(part, part))]
-    if part == "all":  # start and end scores stay shared: one sequence start a person cannot carry a person effect
-        found = [name for name in found if name not in {"start", "end"}]
+    # start and end scores stay shared: one sequence start a person cannot carry a person effect
+    found = [name for name in found if name not in {"start", "end"}]
     if not found:
         near = difflib.get_close_matches(part, [*words, *names], n=3, cutoff=0.3)
         raise ConfigError(
