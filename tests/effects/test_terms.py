@@ -29,7 +29,7 @@ CRF = (*MLP, "transitions", "start", "end")
         (("layers.1.bias", "first"), MLP, (*MLP[:2], "layers.1.bias")),
         (["last", "last", "layers.2.bias"], MLP, MLP[4:]),
         ("transitions", CRF, ("transitions",)),
-        ("start", CRF, ("start",)),
+        ("*", CRF, (*MLP, "transitions")),
         ("last", LAYERS, LAYERS[-2:]),  # layer 10 comes after layer 9, not after layer 1
         ("first", LAYERS, LAYERS[:2]),
         ("layers.1.*", LAYERS, LAYERS[2:4]),
@@ -48,6 +48,12 @@ def test_an_unknown_name_offers_the_nearest(effects, names, near):
         resolve_terms(effects, names)
     assert caught.value.code == "E302"
     assert near in caught.value.remedy.split(";")[0]
+
+
+@pytest.mark.parametrize("effects", ["start", "end", ("last", "start")])
+def test_start_and_end_scores_stay_shared(effects):
+    with pytest.raises(ConfigError, match="E302"):
+        resolve_terms(effects, CRF)
 
 
 @pytest.mark.parametrize("effects", ["T", "last+T", "", "Last", "start"])
