@@ -11,6 +11,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.launcher import MAIN, RUNS_VARIABLE
+from toolkit.cli.demo import run_demo
+from toolkit.errors import RunFolderError
 from toolkit.runs.folder import find_runs, load_run
 
 RUNS = {
@@ -45,6 +47,14 @@ def test_second_start_opens_the_finished_demonstration(demo):
     _, first, second = demo
     assert first["fitted"] is True
     assert second["fitted"] is False
+
+
+def test_somebody_elses_runs_are_not_replaced(tmp_path):
+    (tmp_path / "runs" / "nme-mlp").mkdir(parents=True)
+    (tmp_path / "runs" / "nme-mlp" / "mine.txt").write_text("mine")
+    with pytest.raises(RunFolderError, match="E306"):
+        run_demo(tmp_path, seed=1, quick=True, again=True, quiet=True)
+    assert (tmp_path / "runs" / "nme-mlp" / "mine.txt").exists()
 
 
 def test_report_states_the_agreed_numbers_from_the_run_folders(demo):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,14 +66,12 @@ def run_demo(out: Path, *, seed: int, quick: bool, again: bool, quiet: bool) -> 
     """
     report = out / "report.html"
     settings = {"toolkit": toolkit.__version__, "seed": seed, "quick": quick}
-    if again and (out / MARKER).is_file():
-        shutil.rmtree(out / "runs", ignore_errors=True)
-        (out / MARKER).unlink()
-    if _finished(out, settings):
+    if not again and _finished(out, settings):
         return Answer(
             text=f"The demonstration is finished already (start anew with --again).\nReport: {report}",
             data={"report": str(report), "runs": str(out / "runs"), "fitted": False},
         )
+    _claim(out)
     started = time.monotonic()
     console = Console(stderr=True, quiet=quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -90,7 +87,7 @@ def run_demo(out: Path, *, seed: int, quick: bool, again: bool, quiet: bool) -> 
         bar.update(task, description="Writing the report")
         _report(runs, results, report)
         bar.update(task, description="Done", advance=1)
-    write_atomically(out / MARKER, json.dumps(settings).encode())
+    write_atomically(out / MARKER, json.dumps({**settings, "finished": True}).encode())
     seconds = time.monotonic() - started
     if not quiet:
         _summary(results, Console())
@@ -100,6 +97,33 @@ def run_demo(out: Path, *, seed: int, quick: bool, again: bool, quiet: bool) -> 
     )
 
 
+def _claim(out: Path) -> None:
+    """Mark the folder as the demonstration's, whose runs may be replaced.
+
+    Raises:
+        RunFolderError: E306 if runs of somebody else are in it, E305 if it cannot be written.
+    """
+    names = {plan.name for plan in plans(quick=False)}
+    taken = any((out / "runs" / name).exists() for name in names) or (out / "report.html").exists()
+    if taken and not (out / MARKER).is_file():
+        raise RunFolderError(
+            "the folder holds runs or a report that are not the demonstration's",
+            code="E306",
+            column="out",
+            remedy="choose another folder (--out)",
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / MARKER, json.dumps({"finished": False}).encode())
+    except OSError:
+        raise RunFolderError(
+            "the folder of the demonstration cannot be written",
+            code="E305",
+            column="out",
+            remedy="choose another (--out)",
+        ) from None
+
+
 def _finished(out: Path, settings: dict) -> bool:
     """Whether this very demonstration lies there complete and unchanged."""
     try:
@@ -107,7 +131,7 @@ def _finished(out: Path, settings: dict) -> bool:
         intact = all(load_run(out / "runs" / plan.name).verify() for plan in plans(quick=settings["quick"]))
     except (OSError, ValueError, RunFolderError):
         return False
-    return saved == settings and intact and (out / "report.html").is_file()
+    return saved == {**settings, "finished": True} and intact and (out / "report.html").is_file()
 
 
 def _fitted(plan: Plan, folder: Path, seed: int, step: Callable[[str], None]) -> SavedRun:
