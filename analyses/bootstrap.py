@@ -7,17 +7,26 @@ Miller, 2008, Review of Economics and Statistics 90, 414-427).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from analyses import wording
-from analyses.intervals import WARN_BELOW, Intervals, choose_method, few_units_note, make_intervals, studentise_shift
+from analyses.intervals import (
+    METHODS,
+    WARN_BELOW,
+    Intervals,
+    choose_method,
+    few_units_note,
+    make_intervals,
+    studentise_shift,
+)
 from analyses.resampling import Units, check_draws, count_block_sizes, multinomial_counts
 from toolkit.errors import DataError
 
 RELATIVE_ZERO = 1e-12
+SINGLE_FROM = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,12 +34,14 @@ class Contrast:
     """Mean (one side) or difference of two means (side True minus side False) per cell, with intervals.
 
     Attributes:
-        point: shape (cells,). means: shape (sides, cells), True first. rows: valid rows, shape (sides, cells).
-        intervals: see `Intervals`. method: "percentile" or "bootstrap-t", as used.
+        point: shape (cells,). error: its linearised standard error over units. means: shape (sides, cells), True
+            first. rows: valid rows, shape (sides, cells).
+        intervals: see `Intervals`. method: "percentile", "bca" or "bootstrap-t", as used.
         units_per_side: units with at least one row on the side. notes: sentences for the reader.
     """
 
     point: np.ndarray
+    error: np.ndarray
     means: np.ndarray
     rows: np.ndarray
     intervals: Intervals
@@ -48,12 +59,15 @@ class Stratum:
         signs: +1 or -1 of each side that lies in this stratum.
         columns: linear terms first (centred sums, sizes, side by side), then their products, shape (units, columns).
         cuts: where one block of columns ends and the next begins.
+        total: rows of the stratum when each unit has equally many in every cell; the columns are then only the centred
+            sums and their squares. None otherwise.
     """
 
     n_units: int
     signs: tuple[float, ...]
     columns: np.ndarray
     cuts: tuple[int, ...]
+    total: float | None = None
 
 
 def bootstrap_contrast(
@@ -77,7 +91,7 @@ def bootstrap_contrast(
         side: True and False rows; None for the mean itself.
         units: what is resampled.
         resamples: number of resamples, at least 99.
-        method: "auto", "percentile" or "bootstrap-t".
+        method: "auto", "percentile", "bca" or "bootstrap-t".
         level: of the intervals, such as .95.
         rng: source of the resamples.
 
@@ -97,21 +111,40 @@ def bootstrap_contrast(
             remedy="Compare groups with at least two (11 are needed to display a group)",
         )
     effective = min(units.n_units, 2 * min(per_side)) if side is not None else units.n_units
-    used = choose_method(method, level, effective, units.name)
+    used = choose_method(method, level, effective, units.name, (*METHODS, "bca"))
     rows = sizes.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums.sum(axis=1) / rows
     signs = (1.0, -1.0)[: len(sides)]
-    strata = _strata(sums, sizes, means, members, signs)
+    scale = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
+    # Values of size 1, so that their squares stay within single precision whatever the unit of measurement.
+    strata = _strata(sums / scale, sizes, means / scale, members, signs)
     point = means[0] - means[1] if len(sides) == 2 else means[0]
     _, error = _evaluate(strata, [np.ones((1, s.n_units)) for s in strata], len(point))
-    draws = _draw(strata, len(point), resamples, rng)
-    scale = float(np.nanmax(np.abs(values), initial=0.0))
-    tested = np.isfinite(point) & (error[0] > RELATIVE_ZERO * scale)
-    intervals = make_intervals(point, error[0], *draws, method=used, tested=tested, level=level)
+    shift, studentised = _draw(strata, len(point), resamples, rng)
+    tested = np.isfinite(point) & (error[0] > RELATIVE_ZERO)
+    error = error[0] * scale
+    acceleration = _acceleration(strata, len(point)) if used == "bca" else None
+    intervals = make_intervals(
+        point,
+        error,
+        shift * scale,
+        studentised,
+        method=used,
+        tested=tested,
+        level=level,
+        acceleration=acceleration,
+    )
     notes = _notes(intervals, effective, units.name, resamples, point)
     return Contrast(
-        point=point, means=means, rows=rows, intervals=intervals, method=used, units_per_side=per_side, notes=notes
+        point=point,
+        error=error,
+        means=means,
+        rows=rows,
+        intervals=intervals,
+        method=used,
+        units_per_side=per_side,
+        notes=notes,
     )
 
 
@@ -140,6 +173,14 @@ def _strata(
 
 def _stratum(sums: list[np.ndarray], sizes: list[np.ndarray], signs: tuple[float, ...]) -> Stratum:
     """Lay out the columns whose weighted sums give the shifts and their variance (see `_evaluate`)."""
+    if len(signs) == 1 and sizes[0].shape[1] == 1 and np.all(sizes[0] == sizes[0][0]):
+        return Stratum(
+            n_units=sums[0].shape[0],
+            signs=signs,
+            columns=np.concatenate([sums[0], sums[0] ** 2], axis=1),
+            cuts=(sums[0].shape[1], 2 * sums[0].shape[1]),
+            total=float(sizes[0].sum()),
+        )
     linear = [*sums, *sizes]
     products = []
     for k in range(len(signs)):
@@ -156,24 +197,69 @@ def _stratum(sums: list[np.ndarray], sizes: list[np.ndarray], signs: tuple[float
 
 
 def _evaluate(strata: list[Stratum], weights: list[np.ndarray], cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """``theta* - theta`` and its linearised standard error under weights, both of shape (resamples, cells).
+    """``theta* - theta`` and its linearised standard error under weights, both of shape (resamples, cells)."""
+    sums = [(weight @ stratum.columns).T for stratum, weight in zip(strata, weights, strict=True)]
+    shift, error = _moved(strata, sums, cells)
+    return shift.T, error.T
+
+
+def _moved(strata: list[Stratum], sums: list[np.ndarray], cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shift and standard error, shape (cells, resamples), from weighted sums of columns, shape (columns, resamples).
 
     With side k's mean ``m_k = S_k / N_k`` the influence of unit u is ``e_u = sum_k sign_k (S_ku - m_k N_ku) / N_k``,
-    and the variance is ``U / (U - 1) sum_u w_u e_u^2``, expanded into products that do not depend on the weights.
+    and the variance is ``U / (U - 1) sum_u w_u e_u^2``, expanded into products that do not depend on the weights. When
+    every unit has equally many rows, ``sum_u w_u e_u^2 = (sum_u w_u S_u^2 - S*^2 / U) / N^2``.
     """
-    shift = np.zeros((weights[0].shape[0], cells))
+    shift = np.zeros((cells, sums[0].shape[1]), dtype=sums[0].dtype)
     variance = np.zeros_like(shift)
     with np.errstate(invalid="ignore", divide="ignore"):
-        for stratum, weight in zip(strata, weights, strict=True):
-            blocks = np.split(weight @ stratum.columns, stratum.cuts[:-1], axis=1)
+        for stratum, total in zip(strata, sums, strict=True):
+            correction = stratum.n_units / (stratum.n_units - 1)
+            if stratum.total is not None:
+                shift += total[:cells] * (stratum.signs[0] / stratum.total)
+                spread = total[:cells] ** 2
+                spread *= -1 / stratum.n_units
+                spread += total[cells:]
+                spread *= correction / stratum.total**2
+                variance += spread
+                continue
+            blocks = np.split(total, stratum.cuts[:-1], axis=0)
             n_sides = len(stratum.signs)
             sizes = blocks[n_sides : 2 * n_sides]
             moved = [blocks[k] / sizes[k] for k in range(n_sides)]
             for k, sign in enumerate(stratum.signs):
                 shift += sign * moved[k]
-            spread = _spread_of_influence(stratum.signs, blocks[2 * n_sides :], sizes, moved)
-            variance += spread * (stratum.n_units / (stratum.n_units - 1))
-    return shift, np.sqrt(np.maximum(variance, 0.0))
+            variance += correction * _spread_of_influence(stratum.signs, blocks[2 * n_sides :], sizes, moved)
+        np.maximum(variance, 0.0, out=variance)
+    return shift, np.sqrt(variance, out=variance)
+
+
+def _acceleration(strata: list[Stratum], cells: int) -> Float[np.ndarray, " cells"]:
+    """BCa's acceleration from the jackknife over units (Efron & Tibshirani, 1993, eq. 14.15), strata as scipy does.
+
+    ``a = sum_s sum_u (U_su / n_s)^3 / (6 (sum_s sum_u (U_su / n_s)^2)^1.5)`` with
+    ``U_su = (n_s - 1) (mean - theta_-u)``.
+    """
+    whole = [stratum.columns.sum(axis=0)[:, None] for stratum in strata]
+    cubes, squares = np.zeros(cells), np.zeros(cells)
+    for k, stratum in enumerate(strata):
+        left_out = [total if j != k else total - stratum.columns.T for j, total in enumerate(whole)]
+        left_out = [np.broadcast_to(total, (len(total), stratum.n_units)) for total in left_out]
+        theta = _jackknifed(strata, left_out, cells, k)
+        pull = (stratum.n_units - 1) * (np.nanmean(theta, axis=1, keepdims=True) - theta) / stratum.n_units
+        cubes += np.nansum(pull**3, axis=1)
+        squares += np.nansum(pull**2, axis=1)
+    return np.divide(cubes, 6 * squares**1.5, out=np.zeros(cells), where=squares > 0)
+
+
+def _jackknifed(strata: list[Stratum], sums: list[np.ndarray], cells: int, k: int) -> np.ndarray:
+    """The shift without each unit of stratum k; a unit that held all data of a cell leaves NaN."""
+    shrunk = list(strata)
+    total = strata[k].total
+    if total is not None:
+        shrunk[k] = replace(strata[k], total=total * (strata[k].n_units - 1) / strata[k].n_units)
+    shift = _moved(shrunk, sums, cells)[0]
+    return np.where(np.isfinite(shift), shift, np.nan)
 
 
 def _spread_of_influence(
@@ -193,15 +279,23 @@ def _spread_of_influence(
 def _draw(
     strata: list[Stratum], cells: int, resamples: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "resamples cells"], Float[np.ndarray, "resamples cells"]]:
-    """All resamples: the shifts and the studentised shifts; undefined ones are NaN."""
-    shift, error = np.empty((resamples, cells)), np.empty((resamples, cells))
+    """All resamples: the shifts and the studentised shifts; undefined ones are NaN.
+
+    From `SINGLE_FROM` units on the sums are taken in single precision: the columns are centred, the error is some 1e-6
+    of a standard error, and the products cost half. Below, a resample may lack all variance, which takes double.
+    """
+    single = min(stratum.n_units for stratum in strata) >= SINGLE_FROM
+    kind = np.float32 if single else np.float64
+    columns = [np.ascontiguousarray(stratum.columns.T, dtype=kind) for stratum in strata]
+    sums = [np.empty((column.shape[0], resamples), dtype=kind) for column in columns]
     blocks = list(count_block_sizes(sum(stratum.n_units for stratum in strata), resamples))
-    buffers = [np.empty((blocks[0].stop, s.n_units)) for s in strata]
+    buffers = [np.empty((blocks[0].stop, s.n_units), dtype=kind) for s in strata]
     for block in blocks:
-        rows = block.stop - block.start
-        weights = [multinomial_counts(s.n_units, rows, rng, out) for s, out in zip(strata, buffers, strict=True)]
-        shift[block], error[block] = _evaluate(strata, weights, cells)
-    return shift, studentise_shift(shift, error)
+        for stratum, column, out, buffer in zip(strata, columns, sums, buffers, strict=True):
+            weights = multinomial_counts(stratum.n_units, block.stop - block.start, rng, buffer)
+            np.matmul(column, weights.T, out=out[:, block])
+    shift, error = _moved(strata, sums, cells)
+    return shift.T, studentise_shift(shift, error, 1e-3 if single else 1e-9, axis=1).T
 
 
 def _notes(intervals: Intervals, effective: int, unit_name: str, resamples: int, point: np.ndarray) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyses.bootstrap import _evaluate, _strata, _unit_totals, bootstrap_contrast
-from analyses.intervals import choose_method, make_intervals
-from analyses.resampling import make_units
+from analyses.bootstrap import _acceleration, _evaluate, _strata, _unit_totals, bootstrap_contrast
+from analyses.intervals import adjusted_holm, choose_method, make_intervals
+from analyses.resampling import count_block_sizes, make_units, multinomial_counts
 from toolkit.errors import DataError, ToolkitWarning
 
 
@@ -220,7 +220,7 @@ def test_auto_takes_bootstrap_t_below_forty_and_warns_below_twenty():
     ("options", "code"),
     [
         ({"resamples": 98}, "E125"),
-        ({"method": "bca"}, "E302"),
+        ({"method": "bayes"}, "E302"),
         ({"level": 1.0}, "E302"),
         ({"level": 95.0}, "E302"),
     ],
@@ -234,3 +234,74 @@ def test_bad_options_are_named(options, code):
 def test_a_group_of_one_is_refused():
     with pytest.raises(DataError, match="E124"):
         contrast(np.ones((40, 1)), np.arange(40) < 1)
+
+
+def test_bca_agrees_with_scipy_within_monte_carlo_error():
+    rng = np.random.default_rng(11)
+    values = rng.lognormal(size=(70, 2))
+    side = np.arange(70) < 25
+    found = contrast(values, side, method="bca", resamples=40_000).intervals
+    theirs = scipy.stats.bootstrap(
+        (values[side], values[~side]),
+        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+        n_resamples=40_000,
+        method="BCa",
+        axis=0,
+        rng=np.random.default_rng(12),
+    )
+    slack = 6 * 0.019 * theirs.standard_error
+    assert np.all(np.abs(found.low - theirs.confidence_interval.low) < slack)
+    assert np.all(np.abs(found.high - theirs.confidence_interval.high) < slack)
+
+
+def test_bca_of_joint_units_jackknifes_whole_units():
+    rng = np.random.default_rng(13)
+    values, side, unit = rng.gamma(1.0, size=(40, 1)), np.arange(40) % 2 == 0, np.arange(40) // 4
+    units = make_units(unit, 40)
+    sides = np.stack([side, ~side])
+    sums, sizes, members = _unit_totals(values, sides, units)
+    strata = _strata(sums, sizes, sums.sum(axis=1) / sizes.sum(axis=1), members, (1.0, -1.0))
+    left = [values[side & (unit != u)].mean() - values[~side & (unit != u)].mean() for u in range(10)]
+    pull = np.mean(left) - np.array(left)
+    expected = np.sum(pull**3) / (6 * np.sum(pull**2) ** 1.5)
+    assert _acceleration(strata, 1)[0] == pytest.approx(expected)
+
+
+def test_bca_p_is_the_level_at_which_the_interval_touches_zero():
+    rng = np.random.default_rng(14)
+    values, side = rng.gamma(1.0, size=(60, 1)), np.arange(60) < 20
+    values[side] += 0.35
+    p = contrast(values, side, method="bca", resamples=9999).intervals.pvalue[0]
+    at = contrast(values, side, method="bca", resamples=9999, level=1 - p).intervals
+    assert min(abs(at.low[0]), abs(at.high[0])) < 0.02
+
+
+def test_holm_is_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
+    p = np.array([0.01, np.nan, 0.04, 0.03, 0.005, 0.9, 0.03])
+    known = ~np.isnan(p)
+    np.testing.assert_allclose(adjusted_holm(p)[known], multipletests(p[known], method="holm")[1])
+    assert np.isnan(adjusted_holm(p)[1])
+
+
+def test_the_unit_of_measurement_does_not_matter():
+    rng = np.random.default_rng(15)
+    values, side = rng.standard_normal((120, 3)), np.arange(120) < 50
+    for method in ("percentile", "bca", "bootstrap-t"):
+        one, far = contrast(values, side, method=method), contrast(1e12 * values, side, method=method)
+        np.testing.assert_allclose(1e12 * one.intervals.low, far.intervals.low, rtol=1e-5)
+        np.testing.assert_allclose(one.intervals.pvalue, far.intervals.pvalue)
+
+
+def test_single_precision_is_invisible_beside_a_loop_in_double():
+    rng = np.random.default_rng(16)
+    values, side = 1000 + rng.standard_normal((90, 2)), np.arange(90) < 45
+    found = contrast(values, side, resamples=999, seed=3).intervals
+    same = np.random.default_rng(3)
+    shift = []
+    for block in count_block_sizes(90, 999):
+        drawn = [multinomial_counts(45, block.stop - block.start, same) for _ in range(2)]
+        shift.append((drawn[0] @ values[side] - drawn[1] @ values[~side]) / 45)
+    shift = np.concatenate(shift)
+    np.testing.assert_allclose([found.low, found.high], np.quantile(shift, (0.025, 0.975), axis=0), rtol=1e-5)

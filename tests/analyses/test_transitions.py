@@ -197,7 +197,7 @@ def test_any_shape_gives_finite_ordered_intervals(n, size, method, seed):
         ({"states": ["a"]}, "E127"),
         ({"states": ["a", "a"]}, "E127"),
         ({"resamples": 50}, "E125"),
-        ({"method": "bca"}, "E302"),
+        ({"method": "bayes"}, "E302"),
     ],
 )
 def test_bad_input_is_named(change, code):
