@@ -39,7 +39,7 @@ class Posterior:
 
     Attributes:
         curvature: unweighted curvature of each person's loss, ``G' H G`` (persons, d, d).
-        covariance: posterior covariance (persons, d, d).
+        covariance: posterior covariance (persons, d, d), float64.
     """
 
     curvature: Float[Tensor, "persons d d"]
@@ -78,10 +78,14 @@ def loss_curvature(
 def posterior_covariance(
     curvature: Float[Tensor, "persons d d"], covariance: Float[Tensor, "d d"], weight: float
 ) -> Float[Tensor, "persons d d"]:
-    """``(w G'HG + Sigma^-1)^-1`` as ``L (I + w L' G'HG L)^-1 L'``: a vanishing ``Sigma = L L'`` does no harm."""
-    lower = torch.linalg.cholesky(covariance)
-    inner = weight * (lower.T @ curvature @ lower)
-    identity = torch.eye(covariance.shape[0], dtype=covariance.dtype, device=covariance.device)
+    """``(w G'HG + Sigma^-1)^-1`` as ``L (I + w L' G'HG L)^-1 L'``: a vanishing ``Sigma = L L'`` does no harm.
+
+    In float64 whatever the arguments: the variance updates take it from the prior, which is nearly the same where the
+    data say little.
+    """
+    lower = torch.linalg.cholesky(covariance.double())
+    inner = weight * (lower.T @ curvature.double() @ lower)
+    identity = torch.eye(covariance.shape[0], dtype=lower.dtype, device=covariance.device)
     return lower @ torch.cholesky_inverse(torch.linalg.cholesky(identity + inner)) @ lower.T
 
 
@@ -108,7 +112,7 @@ def newton_step(
     held = {name: value.detach() for name, value in shared.items()}
     slope = grad(lambda lines: problem.losses(held, effects.layout, lines).sum())(problem.lines_of(effects.eta))
     slopes = weight * _per_person(problem, slope, effects) + effects.eta @ precision
-    step = -(at.covariance @ slopes[..., None]).squeeze(-1)
+    step = -(at.covariance @ slopes[..., None].double()).squeeze(-1).to(slopes)
     return _halve(problem, held, effects, step, weight), at
 
 

@@ -31,7 +31,8 @@ def expected_covariance(
     eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d d"]
 ) -> Float[Tensor, "d d"]:
     """Expected second moment of the person effects (the ``em`` update)."""
-    return eta.T @ eta / eta.shape[0] + posterior.mean(dim=0)
+    wide = eta.to(posterior)
+    return wide.T @ wide / eta.shape[0] + posterior.mean(dim=0)
 
 
 def expected_residual_variance(
@@ -71,6 +72,7 @@ def scored_variances(
     (eta_i^2 + C_i)``, the EM update, stands still; EM itself crawls towards variances that are zero and along
     parameters that can stand in for each other.
     """
+    prior, eta = prior.to(posterior), eta.to(posterior)
     root = torch.sqrt(prior)
     explained = marginal_information(torch.diag(prior), posterior) * root[:, None] * root  # v_d^(1/2) M_i,de v_e^(1/2)
     score = 0.5 * (torch.square(eta) / prior - torch.diagonal(explained, dim1=1, dim2=2)).sum(dim=0)
@@ -88,7 +90,7 @@ def marginal_information(
 
     In a linear mixed model this is ``Z_i' V_i^-1 Z_i`` (Woodbury).
     """
-    precision = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
+    precision = torch.cholesky_inverse(torch.linalg.cholesky(covariance.to(posterior)))
     return precision - precision @ posterior @ precision
 
 
@@ -102,12 +104,14 @@ def mean_shift(
     delta``. Moving the plain mean of the effects instead (as EM does) gets there too, but slowly where single persons
     say little.
     """
+    covariance, wide = covariance.to(posterior), eta.to(posterior)
     information = marginal_information(covariance, posterior)
     total = information.sum(dim=0)
-    score = torch.cholesky_solve(eta.sum(dim=0)[:, None], torch.linalg.cholesky(covariance))
+    score = torch.cholesky_solve(wide.sum(dim=0)[:, None], torch.linalg.cholesky(covariance))
     values, vectors = torch.linalg.eigh(total)
     # a constant added to all scores of a row changes no probability: without information the mean stays put
-    informed = values > 1e-8 * values[-1]
+    informed = values > max(1e-8, 1e3 * torch.finfo(eta.dtype).eps) * values[-1]
     inverse = torch.where(informed, 1.0 / torch.where(informed, values, 1.0), 0.0)
     delta = (vectors * inverse @ vectors.T @ score).squeeze(-1)
-    return delta, eta - (covariance @ information @ delta[:, None]).squeeze(-1)
+    moved = wide - (covariance @ information @ delta[:, None]).squeeze(-1)
+    return delta.to(eta), moved.to(eta)
