@@ -45,7 +45,8 @@ class EffectLayout:
         # split, not slices: the backward pass of a slice zero-fills the whole vector once per parameter
         parts = torch.split(eta, sizes, dim=1)
         return {
-            name: part.reshape(-1, *shape) for name, shape, part in zip(self.names, self.shapes, parts, strict=True)
+            name: part.reshape(part.shape[0], *shape)
+            for name, shape, part in zip(self.names, self.shapes, parts, strict=True)
         }
 
 

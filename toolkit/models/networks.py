@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -18,7 +19,9 @@ class Mlp(nn.Module):
         """Lay out the layers; parameters are set by `initial_parameters`."""
         super().__init__()
         widths = [inputs, *hidden, outputs]
-        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, a, b) for a, b in itertools.pairwise(widths))
+        with warnings.catch_warnings():  # torch warns of the empty weight of a model of intercepts only
+            warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
+            self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, a, b) for a, b in itertools.pairwise(widths))
 
     def forward(self, rows: Float[Tensor, "*rows feature"]) -> Float[Tensor, "*rows output"]:
         """Outputs of each row."""
