@@ -23,6 +23,7 @@ app.add_typer(analyze, name="analyze")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
+RunFolders = Annotated[list[Path], typer.Argument(help="Run folders.")]
 UNITS = "'person', or 'cluster' to keep the persons of a cluster together."
 
 
@@ -135,6 +136,133 @@ def analyze_baseline(
     from toolkit.cli.analyses import baseline
 
     baseline(run, parameter=parameter, unit=unit, resamples=resamples, seed=seed).show(json)
+
+
+@analyze.command("variance")
+def analyze_variance(
+    run: RunFolder,
+    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    split: Annotated[str | None, typer.Option(help="train, validation or test; test rows by default.")] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> None:
+    """How much of the differences is between persons, and where in the model?"""
+    from toolkit.cli.robustness import variance
+
+    variance(run, unit=unit, split=split, resamples=resamples, seed=seed).show(json)
+
+
+@analyze.command("stability")
+def analyze_stability(
+    runs: RunFolders,
+    study: Annotated[Path | None, typer.Option(help="study.toml, to fit one run's model again.")] = None,
+    refits: Annotated[int, typer.Option(help="Fits with other seeds; 0 for none.")] = 5,
+    repeats: Annotated[int, typer.Option(help="Fits per share of dropped rows; 0 for none.")] = 5,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1_000,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> None:
+    """Do person estimates come out alike with other seeds and fewer rows? Several runs, or one and its study."""
+    from toolkit.cli.repeat_fits import run_stability
+
+    answer = run_stability(
+        runs, study=study, refits=refits, repeats=repeats, resamples=resamples, seed=seed, quiet=json
+    )
+    answer.show(json)
+
+
+@analyze.command("less-data")
+def analyze_less_data(
+    runs: RunFolders,
+    study: Annotated[Path, typer.Option(help="study.toml of the runs.")],
+    metric: Annotated[str | None, typer.Option(help="Metric to compare; the first by default.")] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> None:
+    """Which model is ahead when each person has 100, 75, 50 and 25 % of the training rows?"""
+    from toolkit.cli.repeat_fits import run_less_data
+
+    run_less_data(runs, study, metric=metric, resamples=resamples, seed=seed, quiet=json).show(json)
+
+
+@analyze.command("multiverse")
+def analyze_multiverse(
+    runs: RunFolders,
+    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    permutations: Annotated[int, typer.Option(help="Random permutations.")] = 999,
+    alpha: Annotated[float, typer.Option(help="Level of significance.")] = 0.05,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> None:
+    """Is the group difference found under other reasonable choices? Several runs are several state definitions."""
+    from toolkit.cli.robustness import multiverse
+
+    multiverse(runs, unit=unit, permutations=permutations, alpha=alpha, seed=seed).show(json)
+
+
+@analyze.command("power")
+def analyze_power(  # noqa: PLR0913 - one argument per option of the command
+    run: RunFolder,
+    cell: Annotated[str, typer.Option(help="Transition that differs, FROM,TO.")],
+    difference: Annotated[float, typer.Option(help="Difference in percentage points; 0 gives the error rate.")] = 5.0,
+    clusters: Annotated[str, typer.Option(help="Persons or clusters per group to try.")] = "10,20,40,80",
+    transitions: Annotated[str, typer.Option(help="Transitions per person to try.")] = "50,100",
+    cluster_size: Annotated[int, typer.Option(help="Persons per cluster.")] = 1,
+    correlation: Annotated[float, typer.Option(help="How alike persons of a cluster are, 0 to below 1.")] = 0.0,
+    simulations: Annotated[int, typer.Option(help="Simulated studies per design.")] = 500,
+    base: Annotated[str, typer.Option(help="expected or generic: which transitions to start from.")] = "expected",
+    hsic: Annotated[bool, typer.Option("--hsic/--no-hsic", help="Also test all transitions together.")] = True,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> None:
+    """How many persons and transitions does a study need?"""
+    from toolkit.cli.robustness import power
+
+    answer = power(
+        run,
+        cell=cell,
+        difference=difference,
+        clusters=clusters,
+        transitions=transitions,
+        cluster_size=cluster_size,
+        correlation=correlation,
+        simulations=simulations,
+        base=base,
+        hsic=hsic,
+        seed=seed,
+        quiet=json,
+    )
+    answer.show(json)
+
+
+@app.command()
+def compare(
+    runs: RunFolders,
+    metric: Annotated[list[str] | None, typer.Option(help="Metric; repeatable, all by default.")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    baseline: Annotated[str | None, typer.Option(help="Compare with this run only; all pairs by default.")] = None,
+    holm: Annotated[bool, typer.Option("--holm", help="Marks after Holm's correction.")] = False,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> None:
+    """Which of several models predicts best? Mean per person, with marks for clear differences."""
+    from toolkit.cli.robustness import compare as compare_all
+
+    answer = compare_all(
+        runs,
+        metrics=metric,
+        split=split,
+        unit=unit,
+        baseline=baseline,
+        holm=holm,
+        resamples=resamples,
+        seed=seed,
+    )
+    answer.show(json)
 
 
 @app.command()

@@ -1,0 +1,17 @@
+"""Keep a result in its run folder, and answer with its sentences."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from toolkit.cli.answers import Answer
+from toolkit.results import Result
+from toolkit.runs.folder import SavedRun, save_analysis
+
+
+def kept(run: SavedRun, name: str, result: Result) -> Answer:
+    """Save a result in the run folder as ``analyses/NAME`` and answer with what it says."""
+    folder = save_analysis(run, name, result)
+    summary: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return Answer(text=f"{result.text()}\n{result.apa()}\nKept in {folder}", data=summary)

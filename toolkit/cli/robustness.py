@@ -1,0 +1,153 @@
+"""Commands around a finding: where variance lies, whether choices matter, how large a study has to be, which model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from analyses.multiverse import specification_curve
+from analyses.power import model_of_run, power_curve
+from analyses.run_comparison import compare_runs
+from analyses.variance import variance_of_run
+from toolkit.cli.analyses import grouped_matrices, unit_name, units
+from toolkit.cli.answers import Answer
+from toolkit.cli.keeping import kept
+from toolkit.cli.repeat_fits import fits_bar
+from toolkit.errors import ConfigError, DataError
+from toolkit.runs.folder import SavedRun, load_run
+
+VALUES = ("score", "probability", "expected", "observed")
+
+
+def variance(path: Path, *, unit: str, split: str | None, resamples: int, seed: int) -> Answer:
+    """Shares of the person variance, ICC, marginal and conditional R2."""
+    run = load_run(path)
+    if unit not in ("person", "cluster"):
+        raise ConfigError("the unit is 'person' or 'cluster'", code="E302", column="unit")
+    rng = np.random.default_rng(seed)
+    return kept(run, "variance", variance_of_run(run, unit=unit, split=split, resamples=resamples, rng=rng))
+
+
+def multiverse(paths: Sequence[Path], *, unit: str, permutations: int, alpha: float, seed: int) -> Answer:
+    """Group comparison under every combination of choices; several runs are several state definitions."""
+    runs = [load_run(path) for path in paths]
+    persons, group = _same_persons(runs)
+    matrices = {}
+    for place, run in enumerate(runs):
+        name = run.name if len({other.name for other in runs}) == len(runs) else f"{place + 1}: {run.name}"
+        for value in VALUES:
+            found, values, _ = grouped_matrices(run, value)
+            matrices[name, value] = values[[found.index(person) for person in persons]]
+    finite = np.all([np.isfinite(values).all(axis=(1, 2)) for values in matrices.values()], axis=0)
+    left = int((~finite).sum())
+    notes = [f"{left} persons without expected transitions in some state are left out."] if left else []
+    inside = [person for person, keep in zip(persons, finite, strict=True) if keep]
+    result = specification_curve(
+        {key: values[finite] for key, values in matrices.items()},
+        group[finite],
+        cluster=units(runs[0], inside, unit),
+        cluster_name=unit_name(runs[0], unit),
+        permutations=permutations,
+        alpha=alpha,
+        rng=np.random.default_rng(seed),
+        notes=notes,
+    )
+    return kept(runs[0], "multiverse", result)
+
+
+def power(  # noqa: PLR0913 - one argument per option of the command
+    path: Path,
+    *,
+    cell: str,
+    difference: float,
+    clusters: str,
+    transitions: str,
+    cluster_size: int,
+    correlation: float,
+    simulations: int,
+    base: str,
+    hsic: bool,
+    seed: int,
+    quiet: bool,
+) -> Answer:
+    """Power of group comparisons by simulation from the run's transitions."""
+    run = load_run(path)
+    scores, variances, states, notes = model_of_run(run, base)
+    ends = [state.strip() for state in cell.split(",")]
+    if len(ends) != 2 or set(ends) - set(states):
+        raise ConfigError(
+            "a cell is written FROM,TO", code="E302", column="--cell", remedy=f"states: {', '.join(states)}"
+        )
+    with fits_bar("Simulating studies", quiet) as bar:
+        result = power_curve(
+            scores,
+            variances,
+            cell=(states.index(ends[0]), states.index(ends[1])),
+            difference=difference / 100,
+            clusters=_numbers(clusters, "--clusters"),
+            transitions=_numbers(transitions, "--transitions"),
+            cluster_size=cluster_size,
+            correlation=correlation,
+            simulations=simulations,
+            hsic=hsic,
+            states=states,
+            notes=notes,
+            rng=np.random.default_rng(seed),
+            progress=bar,
+        )
+    return kept(run, "power", result)
+
+
+def compare(
+    paths: Sequence[Path],
+    *,
+    metrics: Sequence[str] | None,
+    split: str,
+    unit: str,
+    baseline: str | None,
+    holm: bool,
+    resamples: int,
+    seed: int,
+) -> Answer:
+    """Mean metrics of several runs with marks; kept in the folder of the first."""
+    runs = [load_run(path) for path in paths]
+    result = compare_runs(
+        runs,
+        metrics=metrics or None,
+        split=split,
+        unit=unit,
+        baseline=baseline,
+        correction="holm" if holm else "none",
+        resamples=resamples,
+        rng=np.random.default_rng(seed),
+    )
+    answer = kept(runs[0], "comparison", result)
+    table = result.table().to_string(index=False)
+    return Answer(text=f"{table}\n^ letters of models that are significantly better\n{answer.text}", data=answer.data)
+
+
+def _same_persons(runs: Sequence[SavedRun]) -> tuple[list[str], np.ndarray]:
+    """Persons with a group and their labels; E407 when the runs do not have the same."""
+    persons, _, group = grouped_matrices(runs[0], "score")
+    known = dict(zip(persons, group, strict=True))
+    for run in runs[1:]:
+        others, _, labels = grouped_matrices(run, "score")
+        if dict(zip(others, labels, strict=True)) != known:
+            raise DataError(
+                "the runs do not have the same persons in the same groups",
+                code="E407",
+                remedy="compare state definitions within one study",
+            )
+    return persons, group
+
+
+def _numbers(words: str, option: str) -> list[int]:
+    """Whole numbers separated by commas."""
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise ConfigError(
+            "whole numbers separated by commas are needed", code="E302", column=option, remedy="such as 10,20,40"
+        ) from None
