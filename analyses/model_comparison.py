@@ -132,10 +132,11 @@ class ModelComparison:
         letter = ascii_lowercase[best]
         beaten = [model for k, model in enumerate(self.models) if letter in self.marks[metric][k]]
         tested = [k for k, pair in enumerate(self.pairs) if pair[0] == metric and best in pair[1:]]
-        rule = "after Holm's correction" if self.correction == "holm" else "without correction for several comparisons"
         if not tested:
             return f"{start}; it was not compared with the others."
-        return f"{start}; clearly better ({rule}) than {' and '.join(beaten) if beaten else 'none of those compared'}."
+        if not beaten:
+            return f"{start}, but not clearly better than any model it was compared with."
+        return f"{start}, clearly better than {' and '.join(beaten)}."
 
 
 def compare_models(  # noqa: PLR0913 - each option is one a report has to name
@@ -296,10 +297,13 @@ def _warn_once(caught: list[warnings.WarningMessage]) -> None:
 
 def _notes(results: list[PairedResult], tests: int, correction: str, level: float) -> tuple[str, ...]:
     notes = list(dict.fromkeys(note for result in results for note in result.notes))
-    if correction == "none" and tests > 1:
+    if correction == "holm":
+        notes.append("Clearly better means after Holm's correction for several comparisons.")
+    elif tests > 1:
         notes.append(
-            f"Of {tests} comparisons, about {wording.number(tests * (1 - level), 1)} would come out by chance alone if "
-            "the models did not differ; Holm's p is kept beside each."
+            f"Clearly better is meant without correction for several comparisons: of {tests}, about "
+            f"{wording.number(tests * (1 - level), 1)} would come out by chance alone if the models did not differ; "
+            "Holm's p is kept beside each."
         )
     excluded = max(result.n_excluded for result in results)
     if excluded:

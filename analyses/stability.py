@@ -13,11 +13,13 @@ from numpy.typing import ArrayLike
 from analyses import wording
 from analyses.icc import icc_two_way, two_way_sums
 from analyses.resampling import check_draws, multinomial_counts
-from toolkit.errors import DataError
+from toolkit.errors import DataError, RunFolderError
 from toolkit.results import read_only
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from toolkit.runs.folder import SavedRun
 
 STABLE_ICC = 0.75
 STABLE_CS = 0.25
@@ -188,6 +190,30 @@ def stability(
         level=level,
         notes=(*notes, *_notes(seeds, fewer)),
     )
+
+
+def stable_parameters(run: SavedRun) -> dict[str, bool] | None:
+    """Which parameters of a run were found stable: name -> yes or no; None when that was not looked into.
+
+    Reads what ``nme analyze stability`` kept in the run folder. Names are those of the random effects' table (biases),
+    or ``probability[from,to]`` and ``expected[from,to]`` for the transitions of a chain; parameters that are not
+    listed could not be compared between fits.
+
+    Raises:
+        RunFolderError: E402 for a damaged table.
+    """
+    import pandas as pd
+
+    path = run.path / "analyses" / "stability" / "table.parquet"
+    if not path.is_file():
+        return None
+    try:
+        table = pd.read_parquet(path)
+        return {str(row.parameter): bool(row.stable) for row in table.itertuples()}
+    except (OSError, ValueError, AttributeError):
+        raise RunFolderError(
+            "the table of the stability analysis is damaged", code="E402", remedy="repeat nme analyze stability"
+        ) from None
 
 
 def pairwise_ranks(values: Float[np.ndarray, "runs persons"]) -> float:

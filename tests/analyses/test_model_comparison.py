@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
 from analyses.comparison import paired_bootstrap
+from analyses.learning_curve import learning_curve
 from analyses.model_comparison import compare_models
 from analyses.run_comparison import check_same_rows
 from toolkit.errors import ConfigError, DataError
@@ -98,3 +100,25 @@ def test_bad_input_is_named(scores, rng):
         compare_models(scores, ["g", "s", "n"], resamples=9, rng=rng)
     with pytest.raises(DataError, match="E124"):
         check_same_rows([None])
+
+
+def test_learning_curve_compares_at_every_share(scores, rng):
+    parts = [
+        pd.DataFrame(
+            {"model": model, "share": share, "person": range(50), "metric": "ccc", "value": scores["ccc"][:, k]}
+        )
+        for share in (0.5, 1.0)
+        for k, model in ((0, "generic"), (2, "personal"))
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    found = learning_curve(table, "ccc", resamples=99, rng=rng)
+    assert found.shares == (1.0, 0.5)
+    assert found.to_frame()["mean"].tolist() == pytest.approx([*scores["ccc"].mean(axis=0)[[0, 2]]] * 2)
+    assert "50%: generic" in found.text()
+    assert "With 100% of the training rows" in found.apa()
+    with pytest.raises(DataError, match="E127"):
+        learning_curve(table.iloc[:-50], "ccc", rng=rng)
+    with pytest.raises(DataError, match="E124"):
+        learning_curve(table, "rmse", rng=rng)
+    with pytest.raises(DataError, match="E103"):
+        learning_curve(table.drop(columns="person"), "ccc", rng=rng)

@@ -7,9 +7,11 @@ import json
 import pandas as pd
 import pytest
 
+from analyses.stability import stable_parameters
 from tests.small_study import small_study
 from toolkit.cli.answers import plain_errors
 from toolkit.cli.main import app
+from toolkit.runs.folder import load_run
 
 STUDY = """
 title = "Small study"
@@ -98,6 +100,8 @@ def test_stability_of_several_runs(nme, runs):
     kept = table(runs, "nme-mlp", "stability")
     assert {"parameter", "stable"} <= set(kept.columns)
     assert list(kept["parameter"]) == ["layers.1.bias"]
+    assert set(stable_parameters(load_run(runs / "nme-mlp"))) == {"layers.1.bias"}
+    assert stable_parameters(load_run(runs / "nme-mlp-2")) is None
     for others, code_of in ((["nme-mlp-same"], "E407"), (["generic-mlp"], "E407"), (["nme-crf"], "E407"), ([], "E124")):
         code, _, err = nme("analyze", "stability", runs / "nme-mlp", *(runs / name for name in others))
         assert (code, code_of in err) == (2, True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from toolkit.cli.answers import Answer
@@ -15,3 +18,15 @@ def kept(run: SavedRun, name: str, result: Result) -> Answer:
     folder = save_analysis(run, name, result)
     summary: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return Answer(text=f"{result.text()}\n{result.apa()}\nKept in {folder}", data=summary)
+
+
+@contextmanager
+def busy(title: str, quiet: bool = False) -> Iterator[None]:
+    """A spinner on standard error while something takes seconds; nothing without a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(title):
+        yield

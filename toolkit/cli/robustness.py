@@ -13,7 +13,7 @@ from analyses.run_comparison import compare_runs
 from analyses.variance import variance_of_run
 from toolkit.cli.analyses import grouped_matrices, unit_name, units
 from toolkit.cli.answers import Answer
-from toolkit.cli.keeping import kept
+from toolkit.cli.keeping import busy, kept
 from toolkit.cli.repeat_fits import fits_bar
 from toolkit.errors import ConfigError, DataError
 from toolkit.runs.folder import SavedRun, load_run
@@ -27,7 +27,9 @@ def variance(path: Path, *, unit: str, split: str | None, resamples: int, seed: 
     if unit not in ("person", "cluster"):
         raise ConfigError("the unit is 'person' or 'cluster'", code="E302", column="unit")
     rng = np.random.default_rng(seed)
-    return kept(run, "variance", variance_of_run(run, unit=unit, split=split, resamples=resamples, rng=rng))
+    with busy("Resampling persons"):
+        result = variance_of_run(run, unit=unit, split=split, resamples=resamples, rng=rng)
+    return kept(run, "variance", result)
 
 
 def multiverse(paths: Sequence[Path], *, unit: str, permutations: int, alpha: float, seed: int) -> Answer:
@@ -44,16 +46,17 @@ def multiverse(paths: Sequence[Path], *, unit: str, permutations: int, alpha: fl
     left = int((~finite).sum())
     notes = [f"{left} persons without expected transitions in some state are left out."] if left else []
     inside = [person for person, keep in zip(persons, finite, strict=True) if keep]
-    result = specification_curve(
-        {key: values[finite] for key, values in matrices.items()},
-        group[finite],
-        cluster=units(runs[0], inside, unit),
-        cluster_name=unit_name(runs[0], unit),
-        permutations=permutations,
-        alpha=alpha,
-        rng=np.random.default_rng(seed),
-        notes=notes,
-    )
+    with busy("Testing every combination of choices"):
+        result = specification_curve(
+            {key: values[finite] for key, values in matrices.items()},
+            group[finite],
+            cluster=units(runs[0], inside, unit),
+            cluster_name=unit_name(runs[0], unit),
+            permutations=permutations,
+            alpha=alpha,
+            rng=np.random.default_rng(seed),
+            notes=notes,
+        )
     return kept(runs[0], "multiverse", result)
 
 
@@ -113,16 +116,17 @@ def compare(
 ) -> Answer:
     """Mean metrics of several runs with marks; kept in the folder of the first."""
     runs = [load_run(path) for path in paths]
-    result = compare_runs(
-        runs,
-        metrics=metrics or None,
-        split=split,
-        unit=unit,
-        baseline=baseline,
-        correction="holm" if holm else "none",
-        resamples=resamples,
-        rng=np.random.default_rng(seed),
-    )
+    with busy("Comparing models"):
+        result = compare_runs(
+            runs,
+            metrics=metrics or None,
+            split=split,
+            unit=unit,
+            baseline=baseline,
+            correction="holm" if holm else "none",
+            resamples=resamples,
+            rng=np.random.default_rng(seed),
+        )
     answer = kept(runs[0], "comparison", result)
     table = result.table().to_string(index=False)
     return Answer(text=f"{table}\n^ letters of models that are significantly better\n{answer.text}", data=answer.data)
