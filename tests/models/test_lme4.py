@@ -110,6 +110,7 @@ def test_the_published_update_ends_at_its_own_fixed_point(case, names):
     assert found["residual"] == pytest.approx(golden["sigma"], rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["sleep_int", "sleep_diag", "sleep_corr"])
 def test_the_published_update_stands_still_at_the_end(case):
     """Another round changes nothing: variances are the sample (co)variance of the ridge estimates they imply."""

@@ -246,7 +246,7 @@ def test_the_number_of_threads_does_not_matter(quick, kind):
         torch.testing.assert_close(other[name], value, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["regression", pytest.param("multiclass", marks=pytest.mark.slow), "crf"])
 def test_single_precision_is_honoured(quick, kind):
     config, data = make(kind)
     single = fitted(config.model_copy(update={"precision": "float32"}), data, thirds(data))
