@@ -45,6 +45,10 @@ def test_chains_compare_probabilities():
     assert found.shares == (1.0, 0.5)
     assert sum(name.startswith("probability[") for name in found.parameters) == 9
     assert sum(name.startswith("expected[") for name in found.parameters) == 9
+    for prefix in ("layers.0.bias", "layers.0.weight"):  # only differences between states are identified
+        mine = [k for k, name in enumerate(found.parameters) if name.startswith(prefix)]
+        assert len(mine) == 3
+        assert np.allclose(found.estimates[:, :, mine].sum(axis=2), 0)
 
 
 def test_rows_are_dropped_from_training_only(data):

@@ -142,9 +142,7 @@ def identified_estimates(run: Run | SavedRun) -> pd.DataFrame:
     chosen = [name for name in chosen if not name.startswith(("transitions", "start", "end"))]
     wide = effects[effects["parameter"].isin(chosen)].pivot(index="level", columns="parameter", values="estimate")
     wide = wide.reindex(columns=chosen)
-    biases = [name for name in chosen if name.endswith("]") and ".bias[" in name]
-    if biases:  # of several outputs only the differences matter
-        wide[biases] = wide[biases].sub(wide[biases].mean(axis=1), axis=0)
+    wide = _without_common_part(wide)
     tables = [wide.rename_axis(index="person", columns=None)]
     if any(name.startswith("transitions") for name in names):
         tables += [_cells(run.transitions(), value) for value in ("probability", "expected")]
@@ -152,6 +150,16 @@ def identified_estimates(run: Run | SavedRun) -> pd.DataFrame:
     if found.empty or not len(found.columns):
         raise DataError("no parameter of this model can be compared between fits", code="E124")
     return found.sort_index()
+
+
+def _without_common_part(wide: pd.DataFrame) -> pd.DataFrame:
+    """Effects on several outputs (states) minus their mean over outputs: only differences between outputs matter."""
+    output = wide.columns.to_series().str.replace(r"\[[^\],]+(,|\])", r"[\1", n=1, regex=True)
+    several = output.str.contains(r"\.bias\[|\[,", regex=True)
+    for _, names in output[several].groupby(output[several]):
+        columns = list(names.index)
+        wide[columns] = wide[columns].sub(wide[columns].mean(axis=1), axis=0)
+    return wide
 
 
 def stack_estimates(tables: Sequence[pd.DataFrame]) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
