@@ -64,7 +64,7 @@ class PairedResult:
         direction = "higher" if self.difference >= 0 else "lower"
         return (
             f"Over {self.n} persons{excluded}, the mean {metric} of {first} was {clear}{direction} than that of "
-            f"{second}: {wording.number(self.mean_a)} against {wording.number(self.mean_b)}, {self._numbers()}."
+            f"{second}: {wording.number(self.mean_a)} against {wording.number(self.mean_b)}, difference {self._numbers()}."
         )
 
     def apa(self, first: str = "the first model", second: str = "the second", metric: str = "score") -> str:
@@ -74,7 +74,7 @@ class PairedResult:
     def _numbers(self) -> str:
         interval = wording.ci_text(wording.number(self.low), wording.number(self.high), self.level)
         how = f"{self.method}, {wording.thousands(self.resamples)} resamples of {self.unit_name}"
-        return f"difference {wording.number(self.difference)}, {interval} ({how}), {wording.p_text(self.pvalue)}"
+        return f"{wording.number(self.difference)}, {interval} ({how}), {wording.p_text(self.pvalue)}"
 
 
 def paired_bootstrap(
