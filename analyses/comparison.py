@@ -62,9 +62,10 @@ class PairedResult:
         )
         clear = "clearly " if self.low > 0 or self.high < 0 else "not clearly "
         direction = "higher" if self.difference >= 0 else "lower"
+        means = f"{wording.number(self.mean_a)} against {wording.number(self.mean_b)}"
         return (
             f"Over {self.n} persons{excluded}, the mean {metric} of {first} was {clear}{direction} than that of "
-            f"{second}: {wording.number(self.mean_a)} against {wording.number(self.mean_b)}, difference {self._numbers()}."
+            f"{second}: {means}, difference {self._numbers()}."
         )
 
     def apa(self, first: str = "the first model", second: str = "the second", metric: str = "score") -> str:
