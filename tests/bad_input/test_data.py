@@ -257,7 +257,7 @@ def written(folder: Path, content: bytes | str, name: str = f"{WORD}.csv") -> Ca
         ("E105", f'id,x\na,1\n"{WORD},2\nb,3\n', (3,)),
         ("E105", f'id,x\na,1\n"{WORD}"b,2\n', (3,)),
         ("E105", f"id,x\na,1\n\n{WORD},2\n", (3,)),
-        ("E106", f"id,x\n{WORD},1\n".encode("utf-16"), ()),
+        ("E107", f"id,x\n{WORD},1\n".encode("utf-16-le"), ()),
         ("E106", f"id,x\na,1\n{WORD}é,1\n".encode("latin-1"), (3,)),
         ("E107", f"id,x\n{WORD}\x00,1\n", ()),
         ("E107", b"PK\x03\x04" + WORD.encode(), ()),

@@ -24,6 +24,19 @@ PREFIX = {"person": ("P", 3), "cluster": ("C", 2)}  # letter and least number of
 COLUMNS = ["role", "label", "pseudonym"]
 
 
+def key_folder() -> Path:
+    """The folder of the keys of imported studies, outside every project.
+
+    ``NME_KEYS`` if it is set, else ``nme/keys`` in the user's data folder. Whoever copies or publishes a project then
+    does not pass the names on with it.
+    """
+    chosen = os.environ.get("NME_KEYS")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "nme" / "keys"
+
+
 def unpredictable() -> np.random.Generator:
     """A generator seeded from the operating system's entropy."""
     return np.random.default_rng(secrets.randbits(128))

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.columns import require_columns, require_unique_names
+from toolkit.data.dates import with_day_first
 from toolkit.data.derivations import DERIVATIONS
 from toolkit.data.grouped import GroupedDataset
-from toolkit.data.pseudonyms import pseudonymised, read_key, unpredictable, write_key
-from toolkit.data.readers import read_table
+from toolkit.data.pseudonyms import key_folder, pseudonymised, read_key, unpredictable, write_key
+from toolkit.data.readers import ReadOptions, read_table
 from toolkit.data.sequences import SequenceBatch
-from toolkit.data.study_file import nearest_name, read_settings
+from toolkit.data.study_file import READING, nearest_name, read_settings
 from toolkit.errors import ConfigError
 
 
@@ -32,7 +33,10 @@ class Study:
         licence: under which terms they may be used.
         unit: what one row is ("prompt", "day").
         data_file: the table.
+        read_options: how the file is written, where it should not be found by looking.
         key_path: private file that holds the pseudonyms.
+        pseudonymous: the file holds pseudonyms already ('nme import' writes such files); no key is read or written.
+        day_first: dates like 01/02/2026 are the first of February; without it such dates are refused.
         derive: name of the derivation that makes the columns, if they are not in the file as such.
         person: id column.
         cluster: family, site, ... of a person.
@@ -52,7 +56,10 @@ class Study:
     licence: str = ""
     unit: str = "row"
     data_file: Path
+    read_options: ReadOptions = field(default_factory=ReadOptions)
     key_path: Path
+    pseudonymous: bool = False
+    day_first: bool | None = None
     derive: str | None = None
     person: str
     cluster: str | None = None
@@ -84,18 +91,21 @@ class Study:
         if derive is not None and derive not in DERIVATIONS:
             remedy = nearest_name(derive, DERIVATIONS)
             raise ConfigError(f"unknown derivation '{derive}' in [data]", code="E302", column="derive", remedy=remedy)
-        known = {key: tuple(value) if isinstance(value, list) else value for key, value in roles.items()}
         return cls(
-            **{"name": path.stem, "title": path.stem, **settings, **known},
+            **{"name": path.stem, "title": path.stem, **settings, **_with_tuples(roles)},
             data_file=path.parent / data["file"],
-            key_path=Path(key_path) if key_path else path.parent / data.get("key", f"{path.stem}.key.csv"),
+            read_options=ReadOptions(**_with_tuples({key: data[key] for key in READING if key in data})),
+            key_path=Path(key_path) if key_path else _key_path(path, data),
+            pseudonymous=data.get("pseudonymous", False),
+            day_first=data.get("day_first"),
             derive=derive,
         )
 
     def frame(self, *, rng: np.random.Generator | None = None) -> pd.DataFrame:
         """The table with pseudonyms in place of persons and clusters.
 
-        New persons get a pseudonym, and the key file is written; persons seen before keep theirs.
+        A file that holds pseudonyms already is given as it is. Otherwise new persons get a pseudonym, and the key file
+        is written; persons seen before keep theirs.
 
         Args:
             rng: order of new pseudonyms; unpredictable by default, as it should be outside tests.
@@ -106,11 +116,15 @@ class Study:
         derivation = DERIVATIONS[self.derive] if self.derive else None
         ids = {"person": self.person, "cluster": self.cluster}
         text_columns = derivation.text_columns if derivation else [column for column in ids.values() if column]
-        frame = read_table(self.data_file, text_columns=text_columns)
+        frame = read_table(self.data_file, text_columns=text_columns, options=self.read_options)
         if derivation:
             frame = derivation.make(frame)
         require_unique_names(list(frame.columns))
         require_columns(frame, ids)
+        if self.time is not None and self.day_first is not None and self.time in frame.columns:
+            frame[self.time] = with_day_first(frame[self.time], day_first=self.day_first)
+        if self.pseudonymous:
+            return frame
         known = read_key(self.key_path)
         frame, key, notices = pseudonymised(frame, ids, known, rng=unpredictable() if rng is None else rng)
         if key != known:
@@ -157,3 +171,15 @@ class Study:
             "classes": self.states if target == self.state and self.states else None,
             "pseudonymous": True,
         }
+
+
+def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists of a settings file as tuples, which nobody can change."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
+def _key_path(path: Path, data: Mapping[str, Any]) -> Path:
+    """Where the pseudonyms are kept: a file beside the study, or one of the private key folder."""
+    if "key_name" in data:
+        return key_folder() / f"{data['key_name']}.key.csv"
+    return path.parent / data.get("key", f"{path.stem}.key.csv")

@@ -11,14 +11,26 @@ from typing import Any
 
 from toolkit.errors import ConfigError, DataError
 
-# key -> kind: "text", "list" (of text) or "table" (of text)
+# key -> kind: "text", "list" (of text), "flag" or "table"
 TOP = {key: "text" for key in ("name", "title", "citation", "licence", "unit")} | {
     key: "table" for key in ("data", "roles", "group_labels")
 }
-DATA = {"file": "text", "derive": "text", "key": "text"}
+READING = {key: "text" for key in ("separator", "decimal", "thousands", "encoding", "sheet")} | {"value_labels": "list"}
+DATA = {
+    **{
+        "file": "text",
+        "derive": "text",
+        "key": "text",
+        "key_name": "text",
+        "pseudonymous": "flag",
+        "day_first": "flag",
+    },
+    **READING,
+}
 ROLES = {key: "text" for key in ("person", "cluster", "group", "time", "sequence", "state")} | {
     key: "list" for key in ("targets", "features", "states")
 }
+KINDS = {"text": "text in quotes", "list": "a list of texts", "flag": "true or false", "table": "a table"}
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -63,14 +75,14 @@ def _check(given: Mapping[str, Any], known: Mapping[str, str], *, where: str) ->
                 f"unknown key '{key}' in {where}", code="E302", column=key, remedy=nearest_name(key, known)
             )
         if not _is_kind(value, known[key]):
-            kind = {"text": "text in quotes", "list": "a list of texts", "table": "a table"}[known[key]]
+            kind = KINDS[known[key]]
             raise ConfigError(f"'{key}' in {where} must be {kind}", code="E302", column=key)
 
 
 def _is_kind(value: object, kind: str) -> bool:
     if kind == "list":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return isinstance(value, str if kind == "text" else dict)
+    return isinstance(value, {"text": str, "flag": bool, "table": dict}[kind])
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
