@@ -27,7 +27,7 @@ class PairedResult:
         pvalue: inverts the interval; NaN when all differences are equal.
         mean_a, mean_b: means over the persons used.
         n: persons used. n_excluded: persons without a value in a or b. n_units: units resampled.
-        method: "percentile" or "bootstrap-t", as used. notes: sentences for the reader.
+        method: "percentile", "bca", "bootstrap-t" or "symmetric-t", as used. notes: sentences for the reader.
     """
 
     difference: float
@@ -74,7 +74,7 @@ class PairedResult:
 
     def _numbers(self) -> str:
         interval = wording.ci_text(wording.number(self.low), wording.number(self.high), self.level)
-        how = f"{self.method}, {wording.thousands(self.resamples)} resamples of {self.unit_name}"
+        how = f"{wording.METHODS[self.method]}, {wording.thousands(self.resamples)} resamples of {self.unit_name}"
         return f"{wording.number(self.difference)}, {interval} ({how}), {wording.p_text(self.pvalue)}"
 
 
@@ -96,7 +96,7 @@ def paired_bootstrap(
         b: the same persons under the second model.
         unit: label per person of what is resampled as a whole (family); None: persons.
         resamples: at least 99.
-        method: "percentile", "bootstrap-t", or "auto": bootstrap-t below 40 units.
+        method: "percentile", "bca", "bootstrap-t", "symmetric-t" or "auto": bootstrap-t.
         level: of the interval.
         rng: source of the resamples.
         unit_name: plural for sentences; "persons" without `unit`, else "units".

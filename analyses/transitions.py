@@ -47,7 +47,7 @@ class TransitionComparison:
         pvalue_holm: Holm's correction. pvalue_permutation, pvalue_permutation_max: permutation of the group labels over
             whole units, per cell and corrected for all cells (max-T); NaN unless `permutations` was given.
         standard_error: of each difference, linearised over units.
-        method: "percentile", "bca" or "bootstrap-t", as used. group_names: names of (True, False).
+        method: "percentile", "bca", "bootstrap-t" or "symmetric-t", as used. group_names: names of (True, False).
         scale: "probability" (sentences speak of percentage points), "score" or "logit" (log odds ratios).
         notes: what the reader should know, as sentences.
     """
@@ -175,7 +175,7 @@ class TransitionComparison:
             }
 
     def _how(self) -> str:
-        return f"{self.method}, {wording.thousands(self.resamples)} resamples of {self.unit_name}"
+        return f"{wording.METHODS[self.method]}, {wording.thousands(self.resamples)} resamples of {self.unit_name}"
 
     def _size(self, value: float) -> str:
         return wording.points(value) if self.scale == "probability" else wording.number(value)
@@ -231,8 +231,9 @@ def compare_transitions(  # noqa: PLR0913 - each option is one a report has to n
         group: True or False (or 1 and 0) per person, shape (persons,).
         unit: label per person of what is resampled as a whole (family); None: persons.
         resamples: at least 99.
-        method: "percentile", "bca", "bootstrap-t", or "auto": bootstrap-t when fewer than 40 units carry the comparison
-            (twice the smaller group), else percentile.
+        method: "percentile", "bca", "bootstrap-t", "symmetric-t" or "auto": the symmetric bootstrap-t, or the
+            equal-tailed one when units have persons in both groups. Simultaneous intervals rest on the studentised
+            resamples with every method; below 40 units a group these are smoothed (see `analyses.bootstrap_draws`).
         level: of the intervals.
         rng: source of the resamples.
         states: names of the S states.

@@ -8,6 +8,13 @@ import math
 MINUS = "−"
 UNDEFINED = "not defined"
 
+METHODS = {
+    "percentile": "percentile bootstrap",
+    "bca": "BCa bootstrap",
+    "bootstrap-t": "bootstrap-t",
+    "symmetric-t": "symmetric bootstrap-t",
+}
+
 
 def number(value: float, digits: int = 2) -> str:
     """``-1.234`` becomes ``−1.23`` with U+2212; what rounds to zero carries no sign; NaN becomes words."""

@@ -1,76 +1,142 @@
-"""Coverage of bootstrap intervals of transition differences: ``python -m benchmarks.calibration.interval_coverage``.
+"""Coverage of bootstrap intervals, single and simultaneous: ``python -m benchmarks.calibration.interval_coverage``.
 
-Two groups of n / 2 persons and 16 cells without any difference; single intervals should cover zero in 95 % of cells,
-simultaneous ones should cover all cells at once in 95 % of simulations. "auto" is the default; the others stand beside
-it. With 2,000 simulations four binomial standard errors are about .0165 for the simultaneous coverage, hence the band.
+Two groups and 16 cells without any difference: single intervals should cover zero in 95 % of cells, simultaneous ones
+all cells at once in 95 % of simulations. The main table has equal groups of persons with normal effects, skewed ones
+(rows of a matrix from Dirichlet(1, 1, 1, 1)) and strongly skewed ones (exponential); the default stands beside other
+methods up to 38 persons, where they differ. Below it are designs that strain every method: unequal groups, families,
+and groups that differ in spread and shape. The last table is the mean of one sample, as in the paired comparison of two
+models. Four binomial standard errors of 2,000 simulations make the bands.
 """
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from analyses.transitions import compare_transitions
+from analyses.bootstrap import bootstrap_contrast
+from analyses.comparison import paired_bootstrap
+from analyses.resampling import make_units
+from benchmarks.calibration.keeping import in_bands, keep
 from toolkit.errors import ToolkitWarning
 
-RESULTS = Path(__file__).parents[1] / "results"
 SEED = 20_241
+SIMULATIONS, RESAMPLES = 2000, 499
 PERSONS = (10, 20, 38, 100, 195)
-SINGLE_BAND, FAMILYWISE_BAND = (0.9335, 0.9655), (0.0345, 0.0665)
+METHODS = ("auto", "percentile", "bca", "bootstrap-t")
+Study = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+SKEWED = np.array([0.3, 0.5, 1.0, 3.0])
 
 
 def draw(kind: str, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Person matrices: normal scores, or probabilities with skewed effects (each row Dirichlet(1, 1, 1, 1))."""
-    return rng.standard_normal((n, 4, 4)) if kind == "normal" else rng.dirichlet(np.ones(4), (n, 4))
+    """Sixteen cells of n persons, less their true mean."""
+    if kind == "normal":
+        return rng.standard_normal((n, 16))
+    if kind == "skewed":
+        return rng.dirichlet(np.ones(4), (n, 4)).reshape(n, 16) - 0.25
+    return rng.exponential(1.0, (n, 16)) - 1
 
 
-def coverage(kind: str, n: int, method: str, simulations: int, resamples: int, seed: int) -> dict[str, float]:
-    """Share of cells covered by single intervals, and of simulations covered throughout by simultaneous ones."""
-    single, together = 0.0, 0
-    group = np.arange(n) < n // 2
+def equal_groups(kind: str, n: int) -> Callable[[np.random.Generator], Study]:
+    """Two groups of n / 2 persons from one distribution."""
+    return lambda rng: (draw(kind, n, rng), np.arange(n) < n // 2, None)
+
+
+def strained(name: str) -> Callable[[np.random.Generator], Study]:
+    """One of the designs below the main table."""
+    return {
+        "30 against 70 persons, skewed": lambda rng: (draw("skewed", 100, rng), np.arange(100) < 30, None),
+        "12 against 26 persons, normal": lambda rng: (draw("normal", 38, rng), np.arange(38) < 12, None),
+        "12 against 26 persons, skewed": lambda rng: (draw("skewed", 38, rng), np.arange(38) < 12, None),
+        "40 families of 1 to 4, correlation .5": families,
+        "groups of 19, spread 2 : 1": lambda rng: (
+            draw("normal", 38, rng) * np.where(np.arange(38) < 19, 2.0, 1.0)[:, None],
+            np.arange(38) < 19,
+            None,
+        ),
+        "groups of 19, another skewness each": other_shape,
+    }[name]
+
+
+STRAINED = (
+    "12 against 26 persons, normal",
+    "12 against 26 persons, skewed",
+    "30 against 70 persons, skewed",
+    "40 families of 1 to 4, correlation .5",
+    "groups of 19, spread 2 : 1",
+    "groups of 19, another skewness each",
+)
+
+
+def families(rng: np.random.Generator) -> Study:
+    """Forty families of one to four persons whose values correlate .5 within the family."""
+    family = np.repeat(np.arange(40), rng.integers(1, 5, 40))
+    values = np.sqrt(0.5) * (draw("normal", 40, rng)[family] + draw("normal", family.size, rng))
+    return values, family < 20, family
+
+
+def other_shape(rng: np.random.Generator) -> Study:
+    """Dirichlet(1, 1, 1, 1) against Dirichlet(.3, .5, 1, 3), each less its mean."""
+    one = draw("skewed", 19, rng)
+    other = (rng.dirichlet(SKEWED, (19, 4)) - SKEWED / SKEWED.sum()).reshape(19, 16)
+    return np.concatenate([one, other]), np.arange(38) < 19, None
+
+
+def contrast_coverage(
+    study: Callable[[np.random.Generator], Study], method: str, seed: int, simulations: int = SIMULATIONS
+) -> dict[str, float]:
+    """Share of cells covered by single intervals, and of simulations with any cell left out by simultaneous ones."""
+    single, missed = 0.0, 0
     for stream in np.random.SeedSequence(seed).spawn(simulations):
         rng = np.random.default_rng(stream)
-        found = compare_transitions(draw(kind, n, rng), group, resamples=resamples, method=method, rng=rng)
+        values, side, family = study(rng)
+        units = make_units(family, len(values))
+        found = bootstrap_contrast(
+            values, side, units, resamples=RESAMPLES, method=method, level=0.95, rng=rng
+        ).intervals
         single += float(np.mean((found.low <= 0) & (found.high >= 0)))
-        together += bool(np.all((found.low_simultaneous <= 0) & (found.high_simultaneous >= 0)))
-    return {"single": round(single / simulations, 4), "simultaneous": together / simulations}
+        missed += bool(np.any((found.low_simultaneous > 0) | (found.high_simultaneous < 0)))
+    return {"single": round(single / simulations, 4), "familywise_error": round(missed / simulations, 4)}
 
 
-def judged(row: dict[str, float]) -> dict[str, float | bool]:
-    """The rates with whether each lies in its band."""
-    familywise = round(1 - row["simultaneous"], 4)
-    return {
-        **row,
-        "familywise_error": familywise,
-        "single_in_band": SINGLE_BAND[0] <= row["single"] <= SINGLE_BAND[1],
-        "familywise_in_band": FAMILYWISE_BAND[0] <= familywise <= FAMILYWISE_BAND[1],
-    }
+def paired_coverage(kind: str, n: int, seed: int) -> dict[str, float]:
+    """Share of simulations in which the interval of a paired difference covers its true mean of zero."""
+    covered = 0
+    for stream in np.random.SeedSequence(seed).spawn(SIMULATIONS):
+        rng = np.random.default_rng(stream)
+        found = paired_bootstrap(draw(kind, n, rng)[:, 0], np.zeros(n), resamples=RESAMPLES, rng=rng)
+        covered += found.low <= 0 <= found.high
+    return {"single": round(covered / SIMULATIONS, 4)}
 
 
-def measure(simulations: int = 2000, resamples: int = 499) -> dict[str, dict[str, float | bool]]:
-    """Every combination of effects and persons; every method up to 38 persons, where they differ."""
-    rates = {}
-    for k, (kind, n) in enumerate((kind, n) for kind in ("normal", "skewed") for n in PERSONS):
-        methods = ("auto", "percentile", "bca") if n <= 38 else ("auto",)
-        for method in methods:
-            row = judged(coverage(kind, n, method, simulations, resamples, SEED + k))
-            print(kind, n, method, row, flush=True)
-            rates[f"{kind}, {n} persons, {method}"] = row
-    return rates
+def measure() -> dict[str, dict[str, dict[str, float | bool]]]:
+    """All three tables."""
+    kinds = ("normal", "skewed", "strongly skewed")
+    main, other, paired = {}, {}, {}
+    for k, (kind, n) in enumerate((kind, n) for kind in kinds for n in PERSONS):
+        for method in METHODS if n <= 38 else ("auto", "percentile"):
+            main[f"{kind}, {n} persons, {method}"] = shown(contrast_coverage(equal_groups(kind, n), method, SEED + k))
+        paired[f"{kind}, {n} persons"] = shown(paired_coverage(kind, n, SEED + 100 + k))
+    for k, name in enumerate(STRAINED):
+        for method in ("auto", "percentile"):
+            other[f"{name}, {method}"] = shown(contrast_coverage(strained(name), method, SEED + 200 + k))
+    return {"two equal groups": main, "strained designs": other, "paired differences": paired}
+
+
+def shown(row: dict[str, float]) -> dict[str, float | bool]:
+    """Print a row with whether it lies in its band, and pass it on."""
+    judged = in_bands(row)
+    print(judged, flush=True)
+    return judged
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", ToolkitWarning)
     started = time.perf_counter()
     with threadpool_limits(limits=1):
-        rates = measure()
-    settings = {"simulations": 2000, "resamples": 499, "seed": SEED, "nominal": 0.95}
-    settings |= {"single_band": SINGLE_BAND, "familywise_band": FAMILYWISE_BAND}
-    settings |= {"seconds": round(time.perf_counter() - started)}
-    text = json.dumps({"settings": settings, "coverage": rates}, indent=2)
-    (RESULTS / "interval_coverage.json").write_text(text + "\n", encoding="utf-8")
+        tables = measure()
+    settings = {"simulations": SIMULATIONS, "resamples": RESAMPLES, "seed": SEED, "nominal": 0.95}
+    keep("interval_coverage", settings | {"seconds": round(time.perf_counter() - started)}, tables)

@@ -212,7 +212,7 @@ def test_few_persons_warn():
     from toolkit.errors import ToolkitWarning
 
     with pytest.warns(ToolkitWarning, match="W301"):
-        assert compare(t, group).method == "bootstrap-t"
+        assert compare(t, group).method == "symmetric-t"
 
 
 def test_observed_transitions_smooth_counts():
