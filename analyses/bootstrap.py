@@ -78,7 +78,7 @@ def bootstrap_contrast(
     sides = np.ones((1, values.shape[0]), dtype=bool) if side is None else np.stack([side, ~side])
     sums, sizes, members = unit_totals(values, sides, units)
     per_side = tuple(int(count) for count in members.sum(axis=1))
-    _check_sides(per_side, units)
+    check_sides(per_side, units)
     rows = sizes.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums.sum(axis=1) / rows
@@ -111,11 +111,12 @@ def bootstrap_contrast(
         intervals=intervals,
         method=used,
         units_per_side=per_side,
-        notes=_notes(intervals, effective, units.name, resamples, point),
+        notes=contrast_notes(intervals, effective, units.name, resamples, point),
     )
 
 
-def _check_sides(per_side: tuple[int, ...], units: Units) -> None:
+def check_sides(per_side: tuple[int, ...], units: Units) -> None:
+    """Raise E124 when a side has fewer than two units."""
     if min(per_side) < 2:
         raise DataError(
             f"a group has fewer than two {units.name}: there is nothing to resample",
@@ -125,7 +126,10 @@ def _check_sides(per_side: tuple[int, ...], units: Units) -> None:
         )
 
 
-def _notes(intervals: Intervals, effective: int, unit_name: str, resamples: int, point: np.ndarray) -> tuple[str, ...]:
+def contrast_notes(
+    intervals: Intervals, effective: int, unit_name: str, resamples: int, point: np.ndarray
+) -> tuple[str, ...]:
+    """What the reader of these intervals should know, as sentences."""
     notes = []
     if effective < WARN_BELOW:
         sentence = few_units_note(effective, unit_name)

@@ -3,6 +3,9 @@
 # pyright: strict
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
@@ -107,3 +110,75 @@ def zero_note(zeros: Bool[np.ndarray, "S S"], states: tuple[str, ...], how: str)
         "renormalise": "they are left out and the other transitions of the row divided by their sum",
     }[how]
     return f"Structural zeros: {which}{more}; {did}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedMatrices:
+    """Matrices as they are compared, (persons, S, S), with state names, the name of their scale, and notes."""
+
+    matrices: np.ndarray
+    states: tuple[str, ...]
+    scale: str
+    notes: tuple[str, ...]
+
+
+def prepared_matrices(t: ArrayLike, states: Sequence[str] | None, scale: str, structural: str) -> PreparedMatrices:
+    """Check matrices, name their states and put them on the scale asked for.
+
+    Args:
+        t: one matrix per person, from x into, shape (persons, S, S).
+        states: names of the S states; None: state 1, state 2, ...
+        scale: see `analyses.transitions.compare_transitions`.
+        structural: see there.
+
+    Raises:
+        DataError: E110, E111, E127, E128; ConfigError: E302.
+    """
+    matrices = checked_matrices(t)
+    size = matrices.shape[1]
+    names = tuple(str(s) for s in states) if states is not None else tuple(f"state {k + 1}" for k in range(size))
+    if len(names) != size or len(set(names)) != size:
+        raise DataError(
+            f"{len(names)} state names for {size} states", code="E127", column="states", remedy="Name every state once"
+        )
+    on_scale, shown, zeros = _on_scale(matrices, scale, structural, names)
+    return PreparedMatrices(matrices=on_scale, states=names, scale=shown, notes=(*_missing_notes(on_scale), *zeros))
+
+
+def _on_scale(
+    matrices: np.ndarray, scale: str, structural: str, states: tuple[str, ...]
+) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    """Matrices on their scale, its name, and what was done about structural zeros."""
+    if scale not in SCALES or structural not in ("keep", "drop", "renormalise"):
+        wrong = "scale" if scale not in SCALES else "structural"
+        remedy = f"Use one of {', '.join(SCALES if wrong == 'scale' else ('keep', 'drop', 'renormalise'))}"
+        raise ConfigError(f"{wrong} is not known", code="E302", column=wrong, remedy=remedy)
+    inside = np.nanmin(matrices) >= 0 and np.nanmax(matrices) <= 1 + 1e-9
+    shown = ("probability" if inside else "score") if scale == "auto" else scale
+    if shown == "logit" or scale == "probability":
+        check_probabilities(matrices)
+    elif structural == "renormalise" and shown == "score":
+        raise ConfigError(
+            "scores cannot be renormalised", code="E302", column="structural", remedy='Use "drop", or probabilities'
+        )
+    notes: tuple[str, ...] = ()
+    zeros = structural_zeros(matrices) if shown != "score" or structural != "keep" else np.zeros((1, 1), dtype=bool)
+    if zeros.any():
+        notes = (zero_note(zeros, states, structural),)
+        if structural != "keep":
+            matrices = without_structural_zeros(matrices, zeros, structural)
+    if shown == "logit":
+        # An impossible transition has no odds, whatever is done about it elsewhere.
+        matrices = logit_transitions(np.where(zeros, np.nan, matrices) if zeros.any() else matrices)
+    return matrices, shown, notes
+
+
+def _missing_notes(matrices: np.ndarray) -> tuple[str, ...]:
+    absent = np.isnan(matrices).all(axis=2) & ~np.isnan(matrices).all(axis=(0, 2))
+    persons = int(np.count_nonzero(absent.sum(axis=1)))
+    if persons == 0:
+        return ()
+    return (
+        f"{persons} persons have no matrix row for at least one state (never visited); they are left out of the means "
+        "of that row, and the number of persons is kept per cell.",
+    )
