@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli import data_commands
 from toolkit.cli.answers import Answer, plain_errors
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 analyze = typer.Typer(no_args_is_help=True, help="Analyses of a finished run; results are kept in its folder.")
 app.add_typer(analyze, name="analyze")
+data_commands.register(app)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
@@ -93,10 +95,28 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
 
 
 @analyze.command("hsic")
-def analyze_hsic(
+def analyze_hsic(  # noqa: PLR0913 - one argument per option of the command
     run: RunFolder,
     value: Annotated[str, typer.Option(help="score, probability, expected or observed.")] = "score",
     unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    within: Annotated[
+        str | None, typer.Option(help="'cluster': shuffle groups within clusters only, where the group varies inside.")
+    ] = None,
+    match_sizes: Annotated[
+        bool, typer.Option("--match-sizes", help="Clusters trade groups with clusters of equal size only.")
+    ] = False,
+    kernel: Annotated[str, typer.Option(help="gaussian, laplace, linear or discrete.")] = "gaussian",
+    bandwidth_multiple: Annotated[float, typer.Option(help="Bandwidth, as a multiple of the median rule's.")] = 1.0,
+    method: Annotated[
+        str, typer.Option(help="auto (exact where few ways to shuffle exist), exact, permutation or gamma.")
+    ] = "auto",
+    stop_after: Annotated[
+        int | None, typer.Option(help="Stop once so many permutations reach the observed value, such as 20.")
+    ] = None,
+    effect_size: Annotated[
+        bool, typer.Option("--effect-size", help="Add normalised HSIC and the energy coefficient with intervals.")
+    ] = False,
+    alpha: Annotated[float, typer.Option(help="Level of significance.")] = 0.05,
     permutations: Annotated[int, typer.Option(help="Random permutations.")] = 9_999,
     seed: Seed = 1,
     json: AsJson = False,
@@ -104,7 +124,22 @@ def analyze_hsic(
     """Do the groups' transition matrices differ? Kernel permutation test."""
     from toolkit.cli.analyses import hsic
 
-    hsic(run, value=value, unit=unit, permutations=permutations, seed=seed).show(json)
+    answer = hsic(
+        run,
+        value=value,
+        unit=unit,
+        within=within,
+        match_sizes=match_sizes,
+        kernel=kernel,
+        bandwidth_multiple=bandwidth_multiple,
+        method=method,
+        stop_after=stop_after,
+        effect_size=effect_size,
+        alpha=alpha,
+        permutations=permutations,
+        seed=seed,
+    )
+    answer.show(json)
 
 
 @analyze.command("differences")
@@ -126,16 +161,23 @@ def analyze_differences(
 @analyze.command("baseline")
 def analyze_baseline(
     run: RunFolder,
-    parameter: Annotated[str | None, typer.Option(help="Person effect; the last bias by default.")] = None,
+    parameter: Annotated[
+        str | None, typer.Option(help="Person effect; the last bias, or the bias of each state, by default.")
+    ] = None,
     unit: Annotated[str, typer.Option(help=UNITS)] = "person",
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    permutations: Annotated[int, typer.Option(help="Shuffles of the baselines over persons.")] = 9_999,
+    level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
     seed: Seed = 1,
     json: AsJson = False,
 ) -> None:
-    """Do person-specific biases follow the persons' baseline levels?"""
+    """Do person-specific biases follow the persons' baseline levels, in training and in held-out rows?"""
     from toolkit.cli.analyses import baseline
 
-    baseline(run, parameter=parameter, unit=unit, resamples=resamples, seed=seed).show(json)
+    answer = baseline(
+        run, parameter=parameter, unit=unit, resamples=resamples, permutations=permutations, level=level, seed=seed
+    )
+    answer.show(json)
 
 
 @analyze.command("variance")

@@ -98,10 +98,16 @@ def _notices(written: Sequence[str], levels: Sequence[str], *, column: str, kind
     stripped = [text.strip() for text in written]
     blanks = sum(before != after for before, after in zip(written, stripped, strict=True))
     composed = sum(unicodedata.normalize("NFC", text) != text for text in stripped)
+    apart = len({text for text in written if text.strip()})
+    merged = f"; {apart - len(levels)} of them became one with another" if apart > len(levels) else ""
     same_but_case = len(levels) - len({level.casefold() for level in levels})
     found = (
-        (blanks, "W211", f"blanks around {blanks} {kind} label(s) in column '{column}' were removed"),
-        (composed, "W212", f"accents in {composed} {kind} label(s) in column '{column}' were put into one form"),
+        (blanks, "W211", f"blanks around {blanks} {kind} label(s) in column '{column}' were removed{merged}"),
+        (
+            composed,
+            "W212",
+            f"accents in {composed} {kind} label(s) in column '{column}' were put into one form{merged}",
+        ),
         (
             same_but_case,
             "W201",

@@ -1,0 +1,105 @@
+"""nme import and nme init: shown, confirmed, written; JSON; exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.data.test_roles import diary
+from toolkit.cli.answers import plain_errors
+from toolkit.cli.main import app
+
+
+@pytest.fixture
+def nme(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("NME_KEYS", str(tmp_path / "keys"))
+
+    def run(*words: object, answers: str | None = None) -> tuple[int, str, str]:
+        if answers is not None:
+            monkeypatch.setattr("sys.stdin", io.StringIO(f"{answers}\n"))
+        code = plain_errors(lambda: app([str(word) for word in words], standalone_mode=False))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    diary().to_csv(tmp_path / "a.csv", index=False)
+    return tmp_path / "a.csv"
+
+
+def test_import_check_and_json(nme, file, tmp_path):
+    code, out, _ = nme("import", file, "--out", tmp_path / "s", "--yes", "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert (answer["rows"], answer["persons"], answer["clusters"]) == (120, 8, 4)
+    assert answer["roles"]["group"] == "treatment"
+    assert answer["left_out"] == ["remarks"]
+    code, out, _ = nme("check", tmp_path / "s" / "study.toml")
+    assert code == 0
+    assert "8 persons, 120 rows" in out
+
+
+def test_what_was_found_out_needs_a_yes(nme, file, tmp_path):
+    code, _, err = nme("import", file, "--out", tmp_path / "s")
+    assert (code, "E131" in err, "--yes" in err) == (2, True, True)
+    assert not (tmp_path / "s").exists()
+    words = ["--person", "participantID", "--cluster", "-", "--group", "-", "--time", "beep", "--sequence", "-"]
+    code, out, _ = nme("import", file, "--out", tmp_path / "s", *words, "--state", "-", "--target", "mood")
+    assert code == 0
+    assert "8 persons" in out
+
+
+def test_a_semicolon_file_needs_a_yes_or_its_marks(nme, tmp_path):
+    path = tmp_path / "a.csv"
+    diary().to_csv(path, index=False, sep=";", decimal=",")
+    _, _, err = nme("import", path, "--out", tmp_path / "s")
+    assert "semicolon between cells, decimal comma" in err
+    words = ["--separator", "semicolon", "--decimal", "comma", "--yes"]
+    assert nme("import", path, "--out", tmp_path / "s", *words)[0] == 0
+    assert pd.read_parquet(tmp_path / "s" / "data.parquet")["mood"].notna().all()
+
+
+def test_init_asks_for_each_role(nme, file, tmp_path):
+    answers = "nobody\nparticipantID\n-\ntreatment\nbeep\n-\n-\nmood\nsleep, day"
+    code, out, _ = nme("init", file, "--out", tmp_path / "s", answers=answers)
+    assert code == 0
+    assert "120 rows, 11 columns" in out
+    assert "column(s) not in the table: 'nobody'" in out
+    text = (tmp_path / "s" / "study.toml").read_text()
+    assert 'features = ["sleep", "day"]' in text
+    assert "# cluster =" in text
+
+
+def test_dates_that_can_be_read_in_two_ways(nme, tmp_path):
+    path = tmp_path / "a.csv"
+    frame = diary(days=1)
+    frame["beep"] = [f"{k % 5 + 1:02d}/02/2026" for k in range(len(frame))]
+    frame.to_csv(path, index=False)
+    words = ["import", path, "--out", tmp_path / "s", "--time", "beep", "--yes"]
+    code, _, err = nme(*words)
+    assert (code, "E114" in err, "--day-first" in err) == (2, True, True)
+    assert nme(*words, "--day-first")[0] == 0
+    assert nme("check", tmp_path / "s" / "study.toml")[0] == 0
+
+
+def test_wide_join_and_partner(nme, tmp_path):
+    wide = pd.DataFrame({"id": ["a", "b", "c", "d"], "couple": ["1", "1", "2", "2"]})
+    for k in range(1, 9):
+        wide[f"m{k}"] = [(k + p) % 3 for p in range(4)]
+    wide.to_csv(tmp_path / "wide.csv", index=False)
+    pd.DataFrame({"id": ["a", "b", "c", "d"], "age": [20, 30, 40, 50]}).to_csv(tmp_path / "persons.csv", index=False)
+    words = ["--wide", "m1:m8", "--wide-name", "mood", "--join", tmp_path / "persons.csv", "--partner", "mood"]
+    roles = ["--person", "id", "--cluster", "couple", "--time", "occasion", "--target", "mood", "--feature", "age"]
+    code, _, err = nme("import", tmp_path / "wide.csv", "--out", tmp_path / "s", *words, *roles, "--yes")
+    assert (code, err) == (0, "")
+    frame = pd.read_parquet(tmp_path / "s" / "data.parquet")
+    assert len(frame) == 32
+    assert frame["age"].value_counts().eq(8).all()
+    assert frame["mood_partner"].notna().all()

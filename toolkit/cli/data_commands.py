@@ -1,0 +1,90 @@
+"""The options of ``nme init`` and ``nme import``; nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Source = Annotated[Path, typer.Argument(help="csv, tsv, parquet, xlsx, sav, dta or sas7bdat file.")]
+Out = Annotated[Path, typer.Option(help="Folder of the study.")]
+Role = "Column; '-' for none."
+ROLES, FILE, SHAPE, STUDY = "Roles of columns", "How the file is written", "Shape of the table", "The study"
+
+
+def _option(text: str, panel: str, *names: str) -> typer.models.OptionInfo:
+    return typer.Option(*names, help=text, rich_help_panel=panel)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands that make studies."""
+    app.command("import")(import_file)
+    app.command("init")(init)
+
+
+def init(
+    file: Source,
+    out: Out = Path("study"),
+    sheet: Annotated[str | None, _option("Sheet of an Excel file.", FILE)] = None,
+    encoding: Annotated[str | None, _option("Encoding of the text, such as cp1252.", FILE)] = None,
+    overwrite: Annotated[bool, _option("Replace the study in the folder.", STUDY, "--overwrite")] = False,
+) -> None:
+    """Make a study from a file, asking for each role; Enter takes the proposal."""
+    from toolkit.cli.importing import Wishes, run_init
+
+    wishes = Wishes(reading={"sheet": sheet, "encoding": encoding}, overwrite=overwrite)
+    run_init(file, out, wishes).show(False)
+
+
+def import_file(  # noqa: PLR0913 - one argument per option of the command
+    file: Source,
+    out: Out = Path("study"),
+    person: Annotated[str | None, _option(f"Whose row it is. {Role}", ROLES)] = None,
+    cluster: Annotated[str | None, _option(f"Family, site, ... {Role}", ROLES)] = None,
+    group: Annotated[str | None, _option(f"What is compared. {Role}", ROLES)] = None,
+    time: Annotated[str | None, _option(f"Order of a person's rows. {Role}", ROLES)] = None,
+    sequence: Annotated[str | None, _option(f"Day or session. {Role}", ROLES)] = None,
+    state: Annotated[str | None, _option(f"States. {Role}", ROLES)] = None,
+    target: Annotated[list[str] | None, _option(f"To predict; repeatable. {Role}", ROLES)] = None,
+    feature: Annotated[list[str] | None, _option(f"Predictor; repeatable. {Role}", ROLES)] = None,
+    separator: Annotated[str | None, _option("comma, semicolon, tab or bar.", FILE)] = None,
+    decimal: Annotated[str | None, _option("point or comma.", FILE)] = None,
+    thousands: Annotated[str | None, _option("comma, point, space or apostrophe.", FILE)] = None,
+    encoding: Annotated[str | None, _option("Such as cp1252.", FILE)] = None,
+    sheet: Annotated[str | None, _option("Sheet of an Excel file.", FILE)] = None,
+    labels: Annotated[list[str] | None, _option("Column read as its value labels; repeatable.", FILE)] = None,
+    day_first: Annotated[bool | None, _option("Which comes first in dates.", FILE, "--day-first/--month-first")] = None,
+    wide: Annotated[str | None, _option("FIRST:LAST of the columns that are occasions.", SHAPE)] = None,
+    wide_name: Annotated[str, _option("Name of the column made of them.", SHAPE)] = "state",
+    join: Annotated[Path | None, _option("Table with one row per person.", SHAPE)] = None,
+    partner: Annotated[list[str] | None, _option("Column to add from the partner; repeatable.", SHAPE)] = None,
+    title: Annotated[str | None, _option("For headings.", STUDY)] = None,
+    unit: Annotated[str, _option("What one row is: prompt, day, ...", STUDY)] = "row",
+    keep: Annotated[list[str] | None, _option("Text column to keep without a role; repeatable.", STUDY)] = None,
+    key: Annotated[Path | None, _option("Key file; outside the study by default.", STUDY)] = None,
+    overwrite: Annotated[bool, _option("Replace the study in the folder.", STUDY, "--overwrite")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Take what was found out, without asking.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Make a study from a file: pseudonyms, roles found or named, a study.toml to read and change."""
+    from toolkit.cli.importing import Wishes, run_import
+
+    roles = {"person": person, "cluster": cluster, "group": group, "time": time, "sequence": sequence, "state": state}
+    reading = {"separator": separator, "decimal": decimal, "thousands": thousands, "encoding": encoding}
+    wishes = Wishes(
+        roles={**roles, "targets": target, "features": feature},
+        reading={**reading, "sheet": sheet, "value_labels": tuple(labels) if labels else None},
+        wide=wide,
+        wide_name=wide_name,
+        join=join,
+        partner=tuple(partner or ()),
+        title=title,
+        unit=unit,
+        keep=tuple(keep or ()),
+        key=key,
+        day_first=day_first,
+        overwrite=overwrite,
+    )
+    run_import(file, out, wishes, yes=yes, as_json=json).show(json)

@@ -1,0 +1,222 @@
+"""``nme init`` and ``nme import``: what was found out is shown, and taken when somebody says yes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import typer
+
+from toolkit.cli.answers import Answer
+from toolkit.data.columns import require_columns
+from toolkit.data.dates import date_order, looks_like_dates
+from toolkit.data.import_source import ImportSource
+from toolkit.data.importing import ImportChoices, ImportedStudy, import_study
+from toolkit.data.readers import ReadOptions, read_table
+from toolkit.data.reshaping import columns_between, wide_to_long, with_partner_columns, with_person_table
+from toolkit.data.roles import NONE, SEVERAL, Proposal, propose_roles, with_changes
+from toolkit.errors import ConfigError, DataError
+
+QUESTIONS = {
+    "person": "Whose row is it",
+    "cluster": "Family or site of a person",
+    "group": "Groups to compare",
+    "time": "Order of a person's rows",
+    "sequence": "Day or session",
+    "state": "States",
+    "targets": "To predict (several with commas)",
+    "features": "To predict from (several with commas)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the options say; see the commands."""
+
+    roles: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    wide: str | None = None
+    wide_name: str = "state"
+    join: Path | None = None
+    partner: tuple[str, ...] = ()
+    title: str | None = None
+    unit: str = "row"
+    keep: tuple[str, ...] = ()
+    key: Path | None = None
+    day_first: bool | None = None
+    overwrite: bool = False
+
+    def said(self) -> dict[str, Any]:
+        """The roles that were named."""
+        return {role: value for role, value in self.roles.items() if value}
+
+    def choices(self, day_first: bool | None) -> ImportChoices:
+        """What the import needs besides the roles."""
+        return ImportChoices(
+            title=self.title,
+            unit=self.unit,
+            keep=self.keep,
+            day_first=day_first,
+            key_path=self.key,
+            overwrite=self.overwrite,
+        )
+
+
+def run_import(file: Path, out: Path, wishes: Wishes, *, yes: bool, as_json: bool) -> Answer:
+    """Import a file, after what was found out was confirmed: by --yes, by options, or at the terminal."""
+    source, proposal = _looked_at(file, wishes)
+    open_questions = _open_questions(source, proposal, wishes)
+    if open_questions and not yes:
+        if as_json or not sys.stdin.isatty():
+            raise ConfigError(
+                f"found out and not confirmed: {'; '.join(open_questions)}",
+                code="E131",
+                column="--yes",
+                remedy="Say --yes if this is right, or name what is not with the options of 'nme import --help'",
+            )
+        typer.echo(preview(source, proposal))
+        if not typer.confirm("Is this right?", default=True):
+            proposal = asked_roles(source, proposal)
+    return _imported(source, proposal, out, wishes)
+
+
+def run_init(file: Path, out: Path, wishes: Wishes) -> Answer:
+    """Import a file, asking for each role."""
+    source, proposal = _looked_at(file, wishes)
+    typer.echo(preview(source, proposal))
+    typer.echo("Enter takes what is in brackets; '-' means none.")
+    return _imported(source, asked_roles(source, proposal), out, wishes)
+
+
+def preview(source: ImportSource, proposal: Proposal) -> str:
+    """The form of the file and the proposed roles; names and counts, no cell."""
+    table = proposal.table()
+    width = max(len(role) for role in table["role"])
+    lines = [f"Read as {source.format.words()}: {source.rows} rows, {len(source.columns)} columns.", ""]
+    for role, columns, reason in table.itertuples(index=False):
+        shown = columns if len(columns) <= 70 else f"{columns[:70]} ..."
+        lines.append(f"{role:<{width}}  {shown}" + (f"   ({reason})" if reason and shown != NONE else ""))
+    return "\n".join(lines)
+
+
+def asked_roles(source: ImportSource, proposal: Proposal) -> Proposal:
+    """The roles as somebody at the terminal wants them; a column that is not there is asked for again."""
+    for role, question in QUESTIONS.items():
+        value = getattr(proposal.roles, role)
+        default = (", ".join(value) if isinstance(value, tuple) else value) or NONE
+        while True:
+            answer = str(typer.prompt(question, default=default)).strip()
+            names = [] if answer == NONE else [answer]
+            if role in SEVERAL and answer not in (NONE, *source.columns):
+                names = list(value) if answer == default else [name.strip() for name in answer.split(",")]
+            try:
+                require_columns(source.sample, {role: names})
+            except DataError as error:
+                typer.echo(error.sentence)
+                continue
+            break
+        proposal = with_changes(proposal, role, names) if answer != default else proposal
+    return proposal
+
+
+def _looked_at(file: Path, wishes: Wishes) -> tuple[ImportSource, Proposal]:
+    """The checked file in its final shape, and the roles that were named or found."""
+    options = ReadOptions(**{name: value for name, value in wishes.reading.items() if value is not None})
+    source = ImportSource.open(file, options)
+    source = _reshaped(source, wishes)
+    return source, propose_roles(source.sample, said=wishes.said())
+
+
+def _reshaped(source: ImportSource, wishes: Wishes) -> ImportSource:
+    """Wide columns stacked, the table of persons joined, partners' columns added; these need the whole table."""
+    if wishes.wide is not None:
+        first, _, last = wishes.wide.partition(":")
+        columns = columns_between(source.sample, first, last or first)
+        source = source.with_frame(wide_to_long(source.whole(), {wishes.wide_name: columns}))
+    if wishes.join is not None:
+        frame, person = source.whole(), wishes.roles.get("person")
+        persons = read_table(wishes.join, text_columns=[person] if person else ())
+        on = person or next((name for name in persons.columns if name in frame.columns), str(persons.columns[0]))
+        source = source.with_frame(with_person_table(frame, persons, on=str(on)))
+    if wishes.partner:
+        roles = {role: wishes.roles.get(role) for role in ("cluster", "person", "time")}
+        if not all(roles.values()):
+            raise ConfigError("partners' columns need --cluster, --person and --time", code="E302", column="--partner")
+        occasion = [name for name in (wishes.roles.get("sequence"), roles["time"]) if name and name != NONE]
+        frame = with_partner_columns(
+            source.whole(), wishes.partner, dyad=str(roles["cluster"]), person=str(roles["person"]), occasion=occasion
+        )
+        source = source.with_frame(frame)
+    return source
+
+
+def _open_questions(source: ImportSource, proposal: Proposal, wishes: Wishes) -> list[str]:
+    """What was found out and nobody has said: the form of the file, and roles."""
+    found = [f"the file is {source.format.words()}"] if source.format.assumed else []
+    said = wishes.said()
+    for role, columns, _ in proposal.table().itertuples(index=False):
+        if role not in said and columns != NONE and role != "features":
+            found.append(f"{role} is '{columns}'")
+    return found
+
+
+def _day_first(source: ImportSource, proposal: Proposal, wishes: Wishes) -> bool | None:
+    """The order of day and month, said or proved by the cells; asked for otherwise.
+
+    Raises:
+        DataError: E114 if the time column holds dates that can be read in two ways.
+    """
+    time = proposal.roles.time
+    if time is None:
+        return None
+    series: pd.Series = source.sample[time]
+    if not (pd.api.types.is_string_dtype(series.dtype) and looks_like_dates(series)):
+        return None
+    order = date_order(series) if wishes.day_first is None else wishes.day_first
+    if order is None:
+        raise DataError(
+            f"dates in column '{time}' can be read in two ways",
+            code="E114",
+            column=time,
+            remedy="Say whether the day or the month comes first: --day-first or --month-first",
+        )
+    return order
+
+
+def _imported(source: ImportSource, proposal: Proposal, out: Path, wishes: Wishes) -> Answer:
+    """Write the study and say what was done."""
+    made = import_study(source, proposal, out, choices=wishes.choices(_day_first(source, proposal, wishes)))
+    return Answer(text="\n".join(_sentences(source, made)), data=_summary(source, proposal, made))
+
+
+def _sentences(source: ImportSource, made: ImportedStudy) -> list[str]:
+    clusters = f" in {made.clusters} clusters" if made.clusters else ""
+    lines = [
+        f"Read as {source.format.words()}.",
+        f"Imported {made.rows} rows of {made.persons} persons{clusters}, {len(made.kept)} columns.",
+        f"Study: {made.study_file} (open it: every role has its reason beside it)",
+        f"Who is who: {made.key_path} (readable by you alone; do not pass it on)",
+    ]
+    if made.left_out:
+        lines.append(f"Left out, because text and ids can hold names: {len(made.left_out)} column(s).")
+    lines += [str(notice) for notice in made.notices]
+    return [*lines, f"Next: nme check {made.study_file}"]
+
+
+def _summary(source: ImportSource, proposal: Proposal, made: ImportedStudy) -> dict[str, Any]:
+    return {
+        "study": str(made.study_file),
+        "key": str(made.key_path),
+        "format": source.format.words(),
+        "rows": made.rows,
+        "persons": made.persons,
+        "clusters": made.clusters,
+        "columns": list(made.kept),
+        "left_out": list(made.left_out),
+        "roles": {role: columns for role, columns, _ in proposal.table().itertuples(index=False) if columns != NONE},
+        "notes": [str(notice) for notice in made.notices],
+    }
