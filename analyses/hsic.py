@@ -8,320 +8,281 @@ Peters, 2018, JRSS B 80, 5-31), so that published values can be compared; the p-
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analyses import wording
-from analyses.kernels import centred, kernel_matrix, low_rank_factor, median_bandwidth
-from analyses.resampling import (
-    Units,
-    check_draws,
-    check_finite,
-    distinct_assignments,
-    factorise,
-    make_units,
-    permutation_blocks,
-    permutation_pvalue,
-    stratum_of_units,
-    unit_values,
-)
+from analyses.hsic_design import Design, make_design, size_note
+from analyses.hsic_effect import HsicEffect, hsic_effect_size
+from analyses.hsic_form import MOST_COLUMNS, Form, make_form
+from analyses.hsic_label import Label, as_rows, check_kernel, check_varies, group_matrix, make_label
+from analyses.hsic_null import Null, enumerated, gamma_null, permuted
+from analyses.hsic_result import TIE_TOLERANCE, HsicResult
+from analyses.kernels import WITH_BANDWIDTH, centred, kernel_matrix, median_bandwidth
+from analyses.resampling import Units, check_draws, distinct_assignments, make_units, unit_values
+from analyses.transition_scales import check_probabilities
 from toolkit.errors import ConfigError, DataError
 from toolkit.results import read_only
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BLOCK_CELLS = 400_000
-TIE_TOLERANCE = 1e-9
-SIGNIFICANT = 0.05
+METHODS = ("auto", "exact", "permutation", "gamma")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class HsicResult:
-    """Outcome of `hsic_test`.
-
-    Attributes:
-        statistic: n x dHSIC (V-statistic), no unit; 0 means no dependence in the sample.
-        pvalue: (b + 1) / (B + 1); pvalue_low and pvalue_high are its Monte Carlo 95 % interval.
-        bandwidth: of the Gaussian kernel on x; NaN for the discrete kernel. group_bandwidth: the same for the group.
-        null: statistic under each permutation, shape (permutations,).
-        n: rows. n_units: units permuted. unit_name: what they are called.
-        group_sizes: rows per group label; empty for a numeric group.
-        notes: what the reader should know, as sentences.
-    """
-
-    statistic: float
-    pvalue: float
-    pvalue_low: float
-    pvalue_high: float
-    bandwidth: float
-    group_bandwidth: float
-    null: np.ndarray
-    n: int
-    n_units: int
-    permutations: int
-    kernel: str
-    group_kernel: str
-    bandwidth_rule: str
-    unit_name: str
-    stratified: bool
-    group_sizes: dict[Any, int]
-    notes: tuple[str, ...]
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row with the headline numbers."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [{key: value for key, value in self.summary().items() if not isinstance(value, dict | list)}]
-        )
-
-    def summary(self) -> dict[str, Any]:
-        """The headline numbers as plain Python values; the null distribution is left to `null`."""
-        left_out = {"null", "group_sizes", "notes"}
-        numbers = {name: getattr(self, name) for name in self.__slots__ if name not in left_out}
-        return numbers | {"group_sizes": {str(k): v for k, v in self.group_sizes.items()}, "notes": list(self.notes)}
-
-    def text(self, subject: str = "transition matrices", features: str = "transitions", group: str = "group") -> str:
-        """What was found, in plain words and with its uncertainty.
-
-        Args:
-            subject: what was compared, plural.
-            features: what the first kernel compares.
-            group: name of the group variable.
-        """
-        found = "more than chance would explain" if self.pvalue < SIGNIFICANT else "no more than chance can explain"
-        share = 100 * float(np.mean(self.null >= self.statistic - TIE_TOLERANCE * abs(self.statistic)))
-        share_text = "fewer than 0.1" if share < 0.1 else wording.number(share, 1)
-        verb = "differ between groups" if self.group_kernel == "discrete" else f"depend on {group}"
-        return (
-            f"The {subject} {verb} {found}: with the {group} labels shuffled over {self.unit_name}, "
-            f"a dependence at least as strong came up in {share_text}% of {wording.thousands(self.permutations)} "
-            f"shuffles; {self._numbers(features, group)}."
-        )
-
-    def apa(self, subject: str = "transition matrices", features: str = "transitions", group: str = "group") -> str:
-        """The same as a sentence for the results section (arguments as in `text`)."""
-        subject = subject[:1].upper() + subject[1:]
-        if self.group_kernel == "discrete":
-            verb = (
-                "differed between groups" if self.pvalue < SIGNIFICANT else "did not differ detectably between groups"
-            )
-        else:
-            verb = f"depended on {group}" if self.pvalue < SIGNIFICANT else f"did not depend detectably on {group}"
-        return f"{subject} {verb}, {self._numbers(features, group)}."
-
-    def _numbers(self, features: str, group: str) -> str:
-        on_features, on_group = (
-            self._kernel(self.kernel, self.bandwidth_rule),
-            self._kernel(self.group_kernel, "median"),
-        )
-        kernels = f"{on_features} on {features}, {on_group} on {group}"
-        within = " within strata" if self.stratified else ""
-        return (
-            f"n x HSIC = {wording.number(self.statistic)} ({kernels}), {wording.p_text(self.pvalue)} "
-            f"({wording.thousands(self.permutations)} permutations of {self.unit_name}{within}; "
-            f"{wording.monte_carlo_text(self.pvalue_low, self.pvalue_high)})"
-        )
-
-    @staticmethod
-    def _kernel(kernel: str, rule: str) -> str:
-        return "discrete kernel" if kernel == "discrete" else f"Gaussian kernel with {rule} bandwidth"
+__all__ = ["HsicResult", "hsic_test"]
 
 
 def hsic_test(  # noqa: PLR0913 - each option is one a report has to name
     x: ArrayLike,
-    group: ArrayLike,
+    group: ArrayLike | Mapping[str, Any] | pd.DataFrame,
     *,
     unit: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    paired: ArrayLike | None = None,
+    match_sizes: bool = False,
     kernel: str = "gaussian",
-    group_kernel: str = "discrete",
+    group_kernel: str | Mapping[str, str] | None = None,
     permutations: int = 9_999,
     rng: np.random.Generator,
+    method: str = "auto",
+    stop_after: int | None = None,
+    alpha: float = 0.05,
     bandwidth: float | int | None = None,
+    bandwidth_multiple: float | int = 1.0,
+    probabilities: bool = False,
+    effect_size: bool = False,
     unit_name: str | None = None,
 ) -> HsicResult:
     """Test whether `x` depends on `group`: n x dHSIC and its permutation p-value.
 
-    ``n dHSIC = (1/n) sum_ij (H K H)_ij L_ij`` with H = I - 11'/n (V-statistic); Gaussian kernel
-    ``exp(-|a - b|^2 / (2 bw^2))``, ``bw = sqrt(median / 2)`` of the pairwise squared distances (upper median
-    over i < j, 0.001 when it is zero); discrete kernel 1 for equal, 0 for different. ``p = (b + 1) / (B + 1)``.
+    ``n dHSIC = (1/n) sum_ij (H K H)_ij L_ij`` with H = I - 11'/n (V-statistic); kernels and their median bandwidths as
+    in `analyses.kernels`. ``p = (b + 1) / (B + 1)`` of drawn permutations; when no more than B distinct ways to deal
+    the labels exist, every one is taken once and p is the share of them that reach the observed value, without error.
+
+    What may change places: `unit` keeps rows together (families, whose members share the label); `strata` lets labels
+    change places inside a stratum only (a site; or the cluster, when the label varies within clusters); `paired`
+    switches the two labels of each pair (the same person twice, two members of a couple). Units of unequal size are
+    permuted as they are, which is right as long as size has nothing to do with the group; `match_sizes` keeps to units
+    of equal size (whole-block exchangeability of Winkler et al., 2015), which is right in any case.
 
     Args:
         x: one row per person, shape (n, d) or (n, S, S) or (n,); all columns form one kernel.
-        group: labels, shape (n,); with group_kernel="gaussian" numbers, shape (n,) or (n, k).
+        group: labels, shape (n,); numbers, shape (n,) or (n, k), with another group_kernel; or several covariates as
+            a mapping (or frame) of columns; they are permuted together, under the product of their kernels.
         unit: label per row of what is permuted as a whole (family); None: every row is its own unit (person).
         strata: label per row; units change labels within their stratum only.
-        kernel: on x, "gaussian" or "discrete" (whole rows equal or not).
-        group_kernel: on the group, "discrete" (two or more labels) or "gaussian".
+        paired: label per row of pairs: two units each, with different labels.
+        match_sizes: units trade labels with units of as many rows only.
+        kernel: on x, "gaussian", "laplace", "linear" or "discrete" (whole rows equal or not).
+        group_kernel: on the group, "discrete" (default; two or more labels), "gaussian", "laplace" or "linear"; for
+            several covariates one for all, or a mapping by name; by default "discrete" for labels, "gaussian" for
+            numbers.
         permutations: B, at least 99.
         rng: source of the permutations.
+        method: "auto" (exact where B ways suffice, else permutations), "exact", "permutation", or "gamma" (dHSIC's
+            approximation: rough, and for independent rows only).
+        stop_after: stop drawing once so many permutations reach the observed value (Besag & Clifford, 1991); such as
+            20 for a quick look where p is large.
+        alpha: level the sentences go by; B has to be large enough for it.
         bandwidth: fixes the bandwidth on x instead of the median rule.
+        bandwidth_multiple: of the median rule's bandwidth.
+        probabilities: whether x claims to be transition probabilities; their rows then have to sum to one.
+        effect_size: whether to add effect sizes with intervals (`analyses.hsic_effect.hsic_effect_size`); they describe
+            the groups as they are, whatever the strata.
         unit_name: plural for sentences; "persons" without `unit`, else "units".
 
     Raises:
-        DataError: E110/E111 infinite or missing values, E112 missing unit labels, E124 fewer than two groups or a
-            group with fewer than two units, E126 a group label that differs within a unit, E127 shapes that do not fit.
+        DataError: E110/E111 infinite or missing values, E112 missing unit labels, E124 fewer than two groups, a group
+            with fewer than two units or strata in which nothing varies, E126 a group label that differs within a unit
+            or pairs that are no pairs, E127 shapes that do not fit, E128 probabilities that do not sum to one.
         ConfigError: E125 too few permutations, E302 an option that does not exist or does not apply.
 
     Source: Pfister et al. (2018); permutation of whole units: Winkler et al. (2015), NeuroImage 123, 253-268.
     """
-    _check_options(kernel, group_kernel, bandwidth)
+    _check_options(kernel, bandwidth, bandwidth_multiple, method, stop_after)
     check_draws(permutations, "permutations")
-    data = _as_rows(x, "x")
+    _check_level(permutations, alpha)
+    data = as_rows(x, "x")
+    if probabilities:
+        _check_rows_sum(x)
     n = data.shape[0]
     units = make_units(unit, n, unit_name)
-    layers = None if strata is None else factorise(strata, n, "strata")[0]
-    label = _group_label(group, n, group_kernel, units)
-    unit_label = unit_values(label.codes, units, "group")
-    stratum = stratum_of_units(layers, units)
-    width = float("nan") if kernel == "discrete" else (bandwidth or median_bandwidth(data))
-    gram = _unit_gram(centred(kernel_matrix(data, kernel, width)), units)
-    factor = low_rank_factor(label.similarity)
-    observed = max(_quadratic_form(gram, unit_label[None, :], factor)[0] / n, 0.0)
-    null = _permuted(gram, unit_label, factor, stratum, permutations, rng) / n
-    slack = TIE_TOLERANCE * observed + 1e-12 * float(np.trace(gram)) / n
-    pvalue, low, high = permutation_pvalue(observed, null, slack)
+    label = make_label(group, n, group_kernel)
+    codes = unit_values(label.codes, units, "group")
+    check_varies(label, codes, units)
+    design = make_design(units, strata=strata, paired=paired, match_sizes=match_sizes, codes=codes)
+    if method == "gamma" and not (units.alone and design.stratum is None):
+        raise ConfigError("gamma needs independent rows", code="E302", column="method", remedy="Use permutation")
+    if effect_size and paired is not None:
+        raise ConfigError("effect sizes are not for pairs", code="E302", column="effect_size", remedy="Leave it out")
+    width = _width(data, kernel, bandwidth, bandwidth_multiple)
+    found, statistic = _tested(data, kernel, width, label, units, design, codes, method, permutations, stop_after, rng)
     return HsicResult(
-        statistic=float(observed),
-        pvalue=pvalue,
-        pvalue_low=low,
-        pvalue_high=high,
-        bandwidth=float(width),
+        statistic=statistic,
+        pvalue=found.pvalue,
+        pvalue_low=found.low,
+        pvalue_high=found.high,
+        bandwidth=width,
         group_bandwidth=label.bandwidth,
-        null=read_only(np.maximum(null, 0.0)),
+        null=read_only(found.values),
         n=n,
         n_units=units.n_units,
-        permutations=permutations,
+        permutations=found.values.size,
         kernel=kernel,
-        group_kernel=group_kernel,
-        bandwidth_rule="median" if bandwidth is None else "fixed",
+        group_kernel=label.kernel,
+        bandwidth_rule=_rule(bandwidth, bandwidth_multiple),
         unit_name=units.name,
-        stratified=stratum is not None,
+        stratified=design.stratum is not None,
         group_sizes=label.sizes,
-        notes=_notes(data, unit_label, stratum, permutations, units),
+        notes=(*_notes(data, found, alpha, units, label), *size_note(units, codes, design)),
+        method=found.method,
+        requested=permutations,
+        stop_after=stop_after,
+        alpha=alpha,
+        design=design.name,
+        covariates=label.columns,
+        effect=_effect(x, group, unit, kernel, group_kernel, width, unit_name) if effect_size else None,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Label:
-    """The group variable: code of each row, similarity of any two distinct values, rows per label."""
+def _tested(  # noqa: PLR0913 - what `hsic_test` has checked, passed on once
+    data: Float[np.ndarray, "n d"],
+    kernel: str,
+    width: float,
+    label: Label,
+    units: Units,
+    design: Design,
+    codes: np.ndarray,
+    method: str,
+    permutations: int,
+    stop_after: int | None,
+    rng: np.random.Generator,
+) -> tuple[Null, float]:
+    """The null distribution and the statistic, both n x dHSIC."""
+    n = data.shape[0]
+    gram = kernel_matrix(data, kernel, width)
+    if method == "gamma":
+        other = group_matrix(label)
+        statistic = max(float(np.vdot(centred(gram.copy()), other)) / n, 0.0)
+        return gamma_null(gram, other, statistic), statistic
+    form = _form(gram, label, units)
+    observed = max(float(form.exact(codes[None, :])[0]), 0.0)
+    slack = TIE_TOLERANCE * observed + 1e-12 * float(np.trace(form.gram))
+    few = method == "auto" and stop_after is None
+    if method == "exact" or (few and distinct_assignments(codes, design.stratum, permutations) <= permutations):
+        found = enumerated(form, codes, design.stratum, observed, slack)
+    else:
+        found = permuted(
+            form, codes, design.stratum, observed, slack, permutations=permutations, rng=rng, stop_after=stop_after
+        )
+    found.values[:] = np.maximum(found.values, 0.0) / n
+    return found, observed / n
 
-    codes: np.ndarray
-    similarity: np.ndarray
-    bandwidth: float
-    sizes: dict[Any, int]
+
+def _effect(
+    x: ArrayLike, group: Any, unit: Any, kernel: str, group_kernel: Any, width: float, unit_name: str | None
+) -> HsicEffect:
+    """Effect sizes by the kernels of the test."""
+    return hsic_effect_size(
+        x,
+        group,
+        unit=unit,
+        kernel=kernel,
+        group_kernel=group_kernel,
+        bandwidth=None if np.isnan(width) else width,
+        unit_name=unit_name,
+    )
 
 
-def _check_options(kernel: str, group_kernel: str, bandwidth: float | None) -> None:
-    for name, value in (("kernel", kernel), ("group_kernel", group_kernel)):
-        if value not in ("gaussian", "discrete"):
-            raise ConfigError(
-                f"{name} does not know this kernel", code="E302", column=name, remedy='Use "gaussian" or "discrete"'
-            )
-    if bandwidth is not None and (kernel == "discrete" or not 0 < bandwidth < np.inf):
+def _form(gram: Float[np.ndarray, "n n"], label: Label, units: Units) -> Form:
+    """The statistic as a function of the labels of units: a label common to a unit only sees sums over its rows."""
+    gram = centred(gram)
+    gram = gram if units.alone else units.sums(units.sums(gram).T)
+    return make_form(gram, label.similarity, label.factor(MOST_COLUMNS))
+
+
+def _width(data: np.ndarray, kernel: str, bandwidth: float | None, multiple: float) -> float:
+    if kernel not in WITH_BANDWIDTH:
+        return float("nan")
+    return float(bandwidth or multiple * median_bandwidth(data, kernel))
+
+
+def _rule(bandwidth: float | None, multiple: float) -> str:
+    if bandwidth is not None:
+        return "fixed"
+    return "median" if multiple == 1 else f"{multiple:g} x median"
+
+
+def _check_options(kernel: str, bandwidth: float | None, multiple: float, method: str, stop_after: int | None) -> None:
+    check_kernel(kernel, "kernel")
+    if method not in METHODS:
+        raise ConfigError("this method is not known", code="E302", column="method", remedy=f"Use {', '.join(METHODS)}")
+    without = kernel not in WITH_BANDWIDTH
+    if bandwidth is not None and (without or not 0 < bandwidth < np.inf):
         raise ConfigError(
-            "bandwidth has to be a positive number, and applies to the Gaussian kernel only",
+            "bandwidth has to be a positive number, and applies to the Gaussian and Laplace kernels only",
             code="E302",
             column="bandwidth",
             remedy="Leave it out for the median rule",
         )
+    if not 0 < multiple < np.inf or (multiple != 1 and (without or bandwidth is not None)):
+        raise ConfigError(
+            "bandwidth_multiple has to be a positive number, for Gaussian or Laplace kernels without bandwidth=",
+            code="E302",
+            column="bandwidth_multiple",
+            remedy="Leave it out for the median rule",
+        )
+    if stop_after is not None and (stop_after < 1 or method in ("exact", "gamma")):
+        raise ConfigError(
+            "stop_after is a number of permutations from 1 on, and applies to drawn permutations only",
+            code="E302",
+            column="stop_after",
+            remedy="Use 20, or leave it out",
+        )
 
 
-def _as_rows(x: ArrayLike, what: str) -> Float[np.ndarray, "n d"]:
-    """Flatten to one float row per person and check that all numbers are there."""
+def _check_level(permutations: int, alpha: float) -> None:
+    """Raise E302 for a level that is none, E125 when no p can get as small as it."""
+    if not 0 < alpha < 1:
+        raise ConfigError("alpha lies outside 0 and 1", code="E302", column="alpha", remedy="Use .05")
+    if 1 / (permutations + 1) > alpha:
+        raise ConfigError(
+            f"{permutations} permutations cannot reach this level: the smallest p is 1/(B+1) = "
+            f"{1 / (permutations + 1):.4g}",
+            code="E125",
+            column="permutations",
+            remedy=f"Use at least {int(np.ceil(1 / alpha)) - 1}; ten times as many is better",
+        )
+
+
+def _check_rows_sum(x: ArrayLike) -> None:
+    """Raise E128 unless x is made of matrices whose rows sum to one."""
     values = np.asarray(x, dtype=np.float64)
-    if values.ndim == 0 or values.shape[0] < 2 or values.size == 0:
+    if values.ndim != 3:
         raise DataError(
-            f"{what} needs at least two rows and one column", code="E127", column=what, remedy="Give one row per person"
+            "probabilities need one matrix per person", code="E127", column="x", remedy="Give shape (persons, S, S)"
         )
-    check_finite(values, what)
-    return values.reshape(values.shape[0], -1)
+    check_probabilities(values)
 
 
-def _group_label(group: ArrayLike, n: int, kernel: str, units: Units) -> _Label:
-    """Codes of the distinct group values and their kernel matrix."""
-    if kernel == "discrete":
-        codes, levels = factorise(group, n, "group")
-        _check_groups(codes, len(levels), units)
-        sizes = dict(zip(levels, np.bincount(codes).tolist(), strict=True))
-        return _Label(codes=codes, similarity=np.eye(len(levels)), bandwidth=float("nan"), sizes=sizes)
-    values = _as_rows(group, "group")
-    if values.shape[0] != n:
-        raise DataError(
-            f"group has {values.shape[0]} rows and x has {n}",
-            code="E127",
-            column="group",
-            remedy="Give one row of the group per row of x",
-        )
-    distinct, codes = np.unique(values, axis=0, return_inverse=True)
-    if len(distinct) < 2:
-        raise DataError(
-            "the group variable has one value only", code="E124", column="group", remedy="Choose one that varies"
-        )
-    width = median_bandwidth(values)
-    return _Label(codes=codes.ravel(), similarity=kernel_matrix(distinct, "gaussian", width), bandwidth=width, sizes={})
-
-
-def _check_groups(codes: np.ndarray, n_groups: int, units: Units) -> None:
-    members = [np.unique(units.codes[codes == code]).size for code in range(n_groups)]
-    if n_groups < 2 or min(members) < 2:
-        found = (
-            "there is one group only" if n_groups < 2 else f"one of {n_groups} groups has only 1 of the {units.name}"
-        )
-        raise DataError(
-            f"{found}; a comparison needs at least two groups with at least two {units.name} each",
-            code="E124",
-            column="group",
-            remedy="Merge or leave out the small group (11 are needed to display a group)",
-        )
-
-
-def _unit_gram(centred: Float[np.ndarray, "n n"], units: Units) -> Float[np.ndarray, "u u"]:
-    """Sum the centred Gram matrix over the rows of each unit: a label common to a unit only sees these sums."""
-    return centred if units.alone else units.sums(units.sums(centred).T)
-
-
-def _quadratic_form(
-    gram: Float[np.ndarray, "u u"], codes: Int[np.ndarray, "p u"], factor: Float[np.ndarray, "m r"]
-) -> Float[np.ndarray, " p"]:
-    """``sum_ij gram_ij (F F')_{c(i), c(j)}`` for every row c of codes: one matrix product for all of them."""
-    total = np.zeros(codes.shape[0])
-    for column in factor.T:
-        scores = column[codes]
-        total += np.einsum("pu,pu->p", scores @ gram, scores)
-    return total
-
-
-def _permuted(
-    gram: np.ndarray,
-    codes: np.ndarray,
-    factor: np.ndarray,
-    stratum: np.ndarray | None,
-    permutations: int,
-    rng: np.random.Generator,
-) -> Float[np.ndarray, " permutations"]:
-    """The statistic (times n) under every permutation, block by block."""
-    rows = max(1, BLOCK_CELLS // codes.size)
-    blocks = permutation_blocks(codes, stratum, permutations, rng, rows)
-    return np.concatenate([_quadratic_form(gram, block, factor) for block in blocks])
-
-
-def _notes(
-    data: np.ndarray, codes: np.ndarray, stratum: np.ndarray | None, permutations: int, units: Units
-) -> tuple[str, ...]:
-    notes = []
+def _notes(data: np.ndarray, found: Null, alpha: float, units: Units, label: Label) -> list[str]:
+    notes: list[str] = []
     if np.all(data == data[0]):
         notes.append("All rows are equal, so there is nothing to compare: the statistic is 0 and p is 1.")
-    distinct = distinct_assignments(codes, stratum, permutations)
-    if distinct <= permutations:
+    ways = found.values.size
+    if found.method == "exact":
         notes.append(
-            f"Only {wording.thousands(distinct)} distinct ways exist to deal the labels over the {units.name}; "
-            f"p cannot get below about 1/{distinct}, however many permutations are drawn."
+            f"Only {wording.thousands(ways)} distinct ways exist to deal the labels over the {units.name}; all were "
+            f"taken, so p is exact and cannot get below 1/{ways}."
         )
-    return tuple(notes)
+        if 1 / ways > alpha:
+            notes.append(f"With so few ways no result can reach the level of {wording.bounded(alpha)}.")
+    if found.method == "gamma":
+        notes.append("p comes from a gamma curve, not from permutations; for a report, permute.")
+    if label.kernel == "product":
+        notes.append("The covariates were permuted together; the test does not say which of them matters.")
+    return notes

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from analyses.hsic import HsicResult, hsic_test
 from analyses.kernels import median_bandwidth
+from analyses.resampling import permutation_blocks
 from toolkit.errors import ConfigError, DataError
 from toolkit.results import Result
 
@@ -108,19 +109,24 @@ def test_statistic_equals_naive_loops(n, columns, groups, group_kernel, seed):
     assert found.statistic == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-def test_null_holds_exactly_the_values_of_all_permutations_at_n_8():
+@pytest.mark.parametrize("group_kernel", ["discrete", "gaussian"])
+def test_exact_p_at_n_8_is_that_of_all_permutations(group_kernel):
     rng = np.random.default_rng(3)
     x, group = rng.standard_normal((8, 2)), np.repeat([0.0, 1.0], 4)
-    exact = []
-    for chosen in itertools.combinations(range(8), 4):
-        label = np.isin(np.arange(8), chosen).astype(float)
-        exact.append(slow_hsic(x, label[:, None], slow_bandwidth(x), None))
-    observed = slow_hsic(x, group[:, None], slow_bandwidth(x), None)
-    found = run(x, group, permutations=9_999)
-    np.testing.assert_allclose(np.unique(found.null.round(10)), np.unique(np.round(exact, 10)), atol=1e-9)
-    exact_p = np.mean(np.array(exact) >= observed - 1e-12)
-    assert found.pvalue_low <= exact_p <= found.pvalue_high
+    width = None if group_kernel == "discrete" else slow_bandwidth(group[:, None])
+    everything = [
+        slow_hsic(x, np.isin(np.arange(8), chosen).astype(float)[:, None], slow_bandwidth(x), width)
+        for chosen in itertools.combinations(range(8), 4)
+    ]
+    observed = slow_hsic(x, group[:, None], slow_bandwidth(x), width)
+    found = run(x, group, permutations=9_999, group_kernel=group_kernel)
+    np.testing.assert_allclose(np.sort(found.null), np.sort(everything), rtol=1e-9)
+    assert (found.method, found.permutations, found.requested) == ("exact", 70, 9_999)
+    assert found.pvalue == np.mean(np.array(everything) >= observed - 1e-12)
+    assert found.pvalue_low == found.pvalue == found.pvalue_high
     assert "70 distinct" in found.notes[0]
+    drawn = run(x, group, permutations=9_999, group_kernel=group_kernel, method="permutation")
+    assert drawn.pvalue_low <= found.pvalue <= drawn.pvalue_high
 
 
 def test_several_numeric_covariates_and_three_groups_permute_like_reindexing():
@@ -132,7 +138,7 @@ def test_several_numeric_covariates_and_three_groups_permute_like_reindexing():
         width = slow_bandwidth(y) if kernel == "gaussian" else None
         levels, codes = np.unique(y, axis=0, return_inverse=True)
         # The library permutes codes of sorted distinct values; the same generator gives the same permutations.
-        block = np.random.default_rng(8).permuted(np.broadcast_to(codes.ravel(), (99, 12)), axis=1)
+        block = next(permutation_blocks(codes.ravel(), None, 99, np.random.default_rng(8), 99))
         expected = [slow_hsic(x, levels[c], slow_bandwidth(x), width) for c in block]
         np.testing.assert_allclose(found.null, expected, rtol=1e-9, atol=1e-12)
 
@@ -142,8 +148,8 @@ def test_permuting_units_equals_relabelling_whole_units():
     unit = np.array([0, 0, 1, 1, 1, 2, 3, 3, 4, 4])
     label = np.array([0, 1, 0, 1, 1])
     x = rng.standard_normal((10, 3))
-    found = run(x, label[unit], unit=unit, seed=2, permutations=99)
-    block = np.random.default_rng(2).permuted(np.broadcast_to(label, (99, 5)), axis=1)
+    found = run(x, label[unit], unit=unit, seed=2, permutations=99, method="permutation")
+    block = next(permutation_blocks(label, None, 99, np.random.default_rng(2), 99))
     expected = [slow_hsic(x, c[unit][:, None].astype(float), slow_bandwidth(x), None) for c in block]
     np.testing.assert_allclose(found.null, expected, rtol=1e-9, atol=1e-12)
     assert found.statistic == pytest.approx(slow_hsic(x, label[unit][:, None].astype(float), slow_bandwidth(x), None))

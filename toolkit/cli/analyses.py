@@ -19,7 +19,22 @@ from toolkit.runs.folder import SavedRun, load_run, save_analysis
 VALUES = ("score", "probability", "expected", "observed")
 
 
-def hsic(path: Path, *, value: str, unit: str, permutations: int, seed: int) -> Answer:
+def hsic(  # noqa: PLR0913 - one argument per option of the command
+    path: Path,
+    *,
+    value: str,
+    unit: str,
+    permutations: int,
+    seed: int,
+    within: str | None = None,
+    match_sizes: bool = False,
+    kernel: str = "gaussian",
+    bandwidth_multiple: float = 1.0,
+    method: str = "auto",
+    stop_after: int | None = None,
+    alpha: float = 0.05,
+    effect_size: bool = False,
+) -> Answer:
     """Kernel permutation test of transitions against group."""
     run = load_run(path)
     persons, matrices, group = grouped_matrices(run, value)
@@ -28,10 +43,35 @@ def hsic(path: Path, *, value: str, unit: str, permutations: int, seed: int) -> 
         group,
         unit=units(run, persons, unit),
         unit_name=unit_name(run, unit),
+        strata=_within(run, persons, unit, within),
+        match_sizes=match_sizes,
+        kernel=kernel,
+        bandwidth_multiple=bandwidth_multiple,
+        method=method,
+        stop_after=stop_after,
+        alpha=alpha,
+        probabilities=value != "score",
+        effect_size=effect_size,
         permutations=permutations,
         rng=np.random.default_rng(seed),
     )
     return _kept(run, f"hsic-{value}", result)
+
+
+def _within(run: SavedRun, persons: list[str], unit: str, within: str | None) -> np.ndarray | None:
+    """Label of what groups are shuffled within; None when they are shuffled over everybody."""
+    if within is None:
+        return None
+    if within != "cluster":
+        raise ConfigError("groups are shuffled within a 'cluster' or not at all", code="E302", column="within")
+    if unit == "cluster":
+        raise ConfigError(
+            "clusters are either shuffled whole or shuffled within",
+            code="E302",
+            column="within",
+            remedy="use --unit cluster where the group belongs to the cluster, --within cluster where it varies inside",
+        )
+    return units(run, persons, "cluster")
 
 
 def differences(path: Path, *, value: str, unit: str, resamples: int, level: float, seed: int) -> Answer:

@@ -1,0 +1,105 @@
+"""Which labels may change places in an HSIC test: strata, pairs, units of equal size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analyses.resampling import Units, factorise, stratum_of_units, unit_values
+from toolkit.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Design:
+    """Stratum of each unit (None: labels go anywhere) and the name of the design."""
+
+    stratum: np.ndarray | None
+    name: str
+
+
+def make_design(
+    units: Units, *, strata: ArrayLike | None, paired: ArrayLike | None, match_sizes: bool, codes: np.ndarray
+) -> Design:
+    """The design from what the user said.
+
+    Args:
+        units: what is permuted.
+        strata: label per row; labels of the group stay within.
+        paired: label per row; two units each, which switch their labels.
+        match_sizes: units trade labels with units of as many rows only.
+        codes: label code of each unit.
+
+    Raises:
+        DataError: E112 missing pair labels, E124 nothing that can be permuted, E126 pairs that are no pairs, or a unit
+            in two strata.
+        ConfigError: E302 options that exclude each other.
+    """
+    rows = units.codes.size
+    if paired is not None and (strata is not None or match_sizes):
+        raise ConfigError(
+            "paired already says which labels may change places", code="E302", column="paired", remedy="Drop strata"
+        )
+    if paired is not None:
+        stratum, name = _pairs(paired, units, codes), "pairs"
+    elif strata is not None:
+        stratum, name = stratum_of_units(factorise(strata, rows, "strata")[0], units), "strata"
+    else:
+        stratum, name = None, "free"
+    if match_sizes:
+        sizes = np.bincount(units.codes)
+        name = "sizes" if stratum is None else "strata"
+        stratum = (
+            sizes if stratum is None else np.unique(np.column_stack([stratum, sizes]), axis=0, return_inverse=True)[1]
+        )
+    _check_movable(stratum, codes, units)
+    return Design(stratum=stratum, name=name)
+
+
+def _pairs(paired: ArrayLike, units: Units, codes: np.ndarray) -> np.ndarray:
+    """Pair of each unit, when every pair has two units with different labels."""
+    row_pair = factorise(paired, units.codes.size, "paired", missing_code="E112")[0]
+    pair = unit_values(row_pair, units, "paired")
+    members = np.bincount(pair)
+    low, high = (np.full(members.size, fill) for fill in (codes.max(initial=0) + 1, -1))
+    np.minimum.at(low, pair, codes)
+    np.maximum.at(high, pair, codes)
+    wrong = np.flatnonzero(((members != 2) | (low == high))[row_pair])
+    if wrong.size:
+        raise DataError(
+            f"a pair needs two {units.name} with different labels",
+            code="E126",
+            column="paired",
+            rows=(wrong + 1).tolist(),
+            remedy="Leave incomplete pairs out, or use strata= for sets of another size",
+        )
+    return pair
+
+
+def _check_movable(stratum: np.ndarray | None, codes: np.ndarray, units: Units) -> None:
+    """Raise E124 when all labels of every stratum are equal."""
+    if stratum is None:
+        return
+    kinds = np.unique(np.column_stack([stratum, codes]), axis=0)
+    if len(kinds) == np.unique(stratum).size:
+        raise DataError(
+            f"no stratum holds {units.name} of two groups, so no label can change places",
+            code="E124",
+            column="strata",
+            remedy="Use strata in which the group varies, or permute without them",
+        )
+
+
+def size_note(units: Units, codes: np.ndarray, design: Design) -> list[str]:
+    """A sentence when units of unequal size trade labels and their sizes go with the group."""
+    if units.alone or design.name in ("sizes", "pairs"):
+        return []
+    sizes = np.bincount(units.codes)
+    means = np.array([sizes[codes == code].mean() for code in np.unique(codes)])
+    if sizes.min() == sizes.max() or len(means) > sizes.size / 2 or means.max() < 1.25 * means.min():
+        return []
+    return [
+        f"The groups differ in how many rows their {units.name} have. Permuting {units.name} takes size for a part of "
+        f"what is compared; match_sizes=True lets {units.name} of equal size trade labels only."
+    ]
