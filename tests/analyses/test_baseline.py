@@ -7,7 +7,8 @@ import pingouin
 import pytest
 import scipy.stats
 
-from analyses.baseline import _fisher_z, bias_baseline
+from analyses.baseline import bias_baseline
+from analyses.correlation_bootstrap import fisher_z
 from toolkit.errors import DataError, ToolkitWarning
 from toolkit.results import Result
 
@@ -22,14 +23,14 @@ def run(x, y, seed=0, **options):
     return bias_baseline(x, y, rng=np.random.default_rng(seed), **({"resamples": 2000} | options))
 
 
-def test_r_interval_and_p_are_pingouins():
+def test_r_fishers_interval_and_p_are_pingouins():
     x, y = pair()
     found, theirs = run(x, y), pingouin.corr(x, y).iloc[0]
     assert found.r == pytest.approx(theirs["r"], rel=1e-12)
     assert found.pvalue == pytest.approx(theirs["p_val"], rel=1e-9)
-    np.testing.assert_allclose([found.low, found.high], theirs["CI95"], atol=0.0051)
+    np.testing.assert_allclose([found.low_fisher, found.high_fisher], theirs["CI95"], atol=0.0051)
     exact = scipy.stats.pearsonr(x, y).confidence_interval(0.95)
-    np.testing.assert_allclose([found.low, found.high], exact, rtol=1e-9)
+    np.testing.assert_allclose([found.low_fisher, found.high_fisher], exact, rtol=1e-9)
     assert isinstance(found, Result)
 
 
@@ -53,10 +54,10 @@ def test_person_bootstrap_agrees_with_scipy_within_monte_carlo_error():
 def test_linearised_error_is_the_infinitesimal_jackknife():
     x, y = pair(12)
     moments = np.stack([np.ones(12), x, y, x * x, y * y, x * y], axis=1)
-    z, error = _fisher_z(moments, np.ones((1, 12)))
+    z, error = fisher_z(moments, np.ones((1, 12)))
     assert z[0] == pytest.approx(np.arctanh(np.corrcoef(x, y)[0, 1]))
     step = 1e-6
-    influence = [(_fisher_z(moments, np.ones((1, 12)) + step * np.eye(12)[[i]])[0][0] - z[0]) / step for i in range(12)]
+    influence = [(fisher_z(moments, np.ones((1, 12)) + step * np.eye(12)[[i]])[0][0] - z[0]) / step for i in range(12)]
     assert error[0] == pytest.approx(np.sqrt(12 / 11 * np.sum(np.square(influence))), rel=1e-4)
 
 
@@ -66,9 +67,12 @@ def test_families_replace_the_interval_and_say_so():
     tripled = run(np.repeat(x, 3), np.repeat(y, 3), unit=family, unit_name="families", method="percentile")
     single = run(x, y, method="percentile")
     assert tripled.r == pytest.approx(single.r)
-    np.testing.assert_allclose([tripled.low, tripled.high], [single.low_bootstrap, single.high_bootstrap], rtol=1e-6)
-    assert tripled.pvalue == tripled.pvalue_bootstrap
-    assert "interval and p by percentile, 2,000 resamples of families" in tripled.text()
+    np.testing.assert_allclose([tripled.low, tripled.high], [single.low, single.high], rtol=1e-9)
+    ends = [(found.low_bootstrap, found.high_bootstrap) for found in (tripled, single)]
+    np.testing.assert_allclose(*ends, rtol=1e-6)
+    assert "interval and p from leaving out families one at a time" in tripled.text()
+    assert "by percentile, 2,000 resamples of families: 95% CI [" in tripled.text()
+    assert tripled.apa().endswith("(jackknife by families).")
     assert tripled.n_units == 40
     assert tripled.n == 120
 
@@ -116,6 +120,9 @@ def test_few_persons_warn_and_small_samples_stay_finite():
         (np.arange(20.0), np.arange(19.0), {}, "E127"),
         (np.arange(20.0), np.arange(20.0), {"resamples": 98}, "E125"),
         (np.arange(20.0), np.arange(20.0), {"method": "bca"}, "E302"),
+        (np.arange(20.0), np.arange(20.0), {"correlation": "kendall"}, "E302"),
+        (np.arange(20.0), np.arange(20.0), {"correlation": "spearman", "method": "bootstrap-t"}, "E302"),
+        (np.r_[np.zeros(18), 1.0, 2.0], np.arange(20.0), {"correlation": "bend"}, "E115"),
         (np.arange(20.0), np.arange(20.0), {"unit": [None, *range(19)]}, "E112"),
     ],
 )

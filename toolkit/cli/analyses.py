@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses import bias_baseline, compare_transitions, hsic_test
+from analyses import compare_transitions, hsic_test
+from analyses.baseline_report import baseline_report
 from analyses.transitions import observed_transitions, transition_matrices
 from toolkit.cli.answers import Answer
 from toolkit.errors import ConfigError, DataError
@@ -101,16 +102,18 @@ def differences(path: Path, *, value: str, unit: str, resamples: int, level: flo
     return _kept(run, f"differences-{value}", result)
 
 
-def baseline(path: Path, *, parameter: str | None, unit: str, resamples: int, seed: int) -> Answer:
-    """Correlation of person-specific biases with baseline levels."""
+def baseline(
+    path: Path, *, parameter: str | None, unit: str, resamples: int, permutations: int, level: float, seed: int
+) -> Answer:
+    """Correlations and slope of person-specific biases on baseline levels, with their controls."""
     run = load_run(path)
-    joined = bias_by_person(run, parameter)
-    result = bias_baseline(
-        joined["estimate"].to_numpy(),
-        joined["baseline"].to_numpy(),
-        unit=units(run, list(joined["person"]), unit),
-        unit_name=unit_name(run, unit),
+    result = baseline_report(
+        run,
+        parameters=None if parameter is None else [parameter],
+        unit=unit,
         resamples=resamples,
+        permutations=permutations,
+        level=level,
         rng=np.random.default_rng(seed),
     )
     return _kept(run, "baseline", result)

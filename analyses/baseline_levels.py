@@ -1,0 +1,158 @@
+"""Baseline levels of the persons of a run, from training or from held-out rows, and one scatter frame per target."""
+
+# pyright: reportMissingTypeStubs=false
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from toolkit.errors import ConfigError, DataError
+from toolkit.runs.folder import SavedRun
+
+ROWS = {"train": ("train",), "held-out": ("validation", "test"), "all": ("train", "validation", "test")}
+ROWS_IN_WORDS = {"train": "training rows", "held-out": "held-out rows", "all": "all rows"}
+MOST_AUTOCORRELATION = 0.9
+
+
+def baseline_levels(run: SavedRun, rows: str = "train") -> pd.DataFrame:
+    """Level of every person in some of the rows, with its standard error.
+
+    For a number the level is the mean of the target in raw units, for states the share of the rows in each state, in
+    per cent. The squared error is ``s^2 / n_i (1 + rho) / (1 - rho)`` with s^2 the pooled variance within persons, n_i
+    the person's rows and rho the pooled correlation of consecutive rows (0 if negative): rows in a row say less than
+    separate ones.
+
+    Args:
+        run: a finished run.
+        rows: "train", "held-out" (validation and test) or "all".
+
+    Returns:
+        person, target (name of the target, or of the state), baseline, baseline_error, rows; persons without such rows
+        are left out.
+
+    Raises:
+        ConfigError: E302 for unknown rows. DataError: E102 when the run has no such rows.
+    """
+    if rows not in ROWS:
+        raise ConfigError("these rows are not known", code="E302", column="rows", remedy=f"use {', '.join(ROWS)}")
+    table = run.predictions()
+    table = table[table["split"].isin(ROWS[rows]) & table["truth"].notna()].sort_values(["person", "row"])
+    if table.empty:
+        raise DataError(
+            f"the run has no {ROWS_IN_WORDS[rows]}",
+            code="E102",
+            column="split",
+            remedy="fit with a split within persons, or use the training rows",
+        )
+    names = run.states or (str(run.manifest["target"]),)
+    parts = []
+    for name in names:
+        values = 100.0 * table["truth"].astype(str).eq(name) if run.states else table["truth"]
+        frame = pd.DataFrame({"person": table["person"].to_numpy(), "value": values.to_numpy(dtype=np.float64)})
+        parts.append(_levels(frame).assign(target=name))
+    return pd.concat(parts, ignore_index=True)[["person", "target", "baseline", "baseline_error", "rows"]]
+
+
+def _levels(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean, its standard error and the number of rows per person."""
+    by_person = frame.groupby("person")["value"]
+    means, counts = by_person.mean(), by_person.size()
+    residual = frame["value"] - frame["person"].map(means)
+    degrees = int(counts.sum()) - len(counts)
+    variance = float((residual**2).sum()) / degrees if degrees > 0 else np.nan
+    same = frame["person"].eq(frame["person"].shift()).to_numpy()
+    square = float((residual**2).sum())
+    lagged = float((residual * residual.shift()).to_numpy()[same].sum()) / square if square > 0 else 0.0
+    rho = min(max(lagged, 0.0), MOST_AUTOCORRELATION)
+    error = np.sqrt(variance / counts * (1 + rho) / (1 - rho))
+    return pd.DataFrame({"baseline": means, "baseline_error": error, "rows": counts}).reset_index()
+
+
+def bias_parameters(run: SavedRun, parameters: Sequence[str] | None = None) -> dict[str, str]:
+    """Person effects to compare with a baseline, and the target each belongs to.
+
+    By default the last bias of a network, or the bias of every state of a chain.
+
+    Raises:
+        ConfigError: E302 for a parameter the run does not have. DataError: E124 for a run without person effects.
+    """
+    names = [str(name) for name in dict.fromkeys(run.random_effects()["parameter"])]
+    if not names:
+        raise DataError(
+            "this run has no person effects, so there is no bias to compare",
+            code="E124",
+            column="parameter",
+            remedy="choose a run of a personalised model",
+        )
+    states = run.states or ()
+    if parameters is None:
+        ends = tuple(f"bias[{state}]" for state in states) if states else (".bias",)
+        found = [name for name in names if name.endswith(ends)]
+        parameters = found if states else found[-1:]
+    unknown = [name for name in parameters if name not in names]
+    if unknown or not parameters:
+        raise ConfigError(
+            "this run has no such person effect",
+            code="E302",
+            column="parameter",
+            remedy=f"it has: {', '.join(names[:20])}",
+        )
+    return {name: _target_of(name, states, str(run.manifest["target"])) for name in parameters}
+
+
+def _target_of(parameter: str, states: Sequence[str], target: str) -> str:
+    """The state a parameter belongs to (the first in its brackets), or the target of a network."""
+    if not states:
+        return target
+    inside = parameter.partition("[")[2].rstrip("]").split(",")[0]
+    if inside not in states:
+        raise ConfigError(
+            "this person effect belongs to no single state, so it has no baseline",
+            code="E302",
+            column="parameter",
+            remedy="choose the bias of a state, such as bias[" + states[0] + "]",
+        )
+    return inside
+
+
+def scatter_frames(
+    run: SavedRun, *, rows: str = "train", parameters: Sequence[str] | None = None
+) -> dict[str, pd.DataFrame]:
+    """One frame per target (or parameter) for a scatter plot of bias against baseline.
+
+    Args:
+        run: a finished run of a personalised model.
+        rows: where the baseline comes from: "train", "held-out" or "all".
+        parameters: person effects; the last bias, or the bias of every state, by default.
+
+    Returns:
+        By parameter: person, group, cluster, target, parameter, baseline, baseline_error, bias, low, high, reliability
+        and fitted (the least-squares line at the person's baseline, NaN when the baseline is the same for all).
+
+    Raises:
+        ConfigError, DataError: as `baseline_levels` and `bias_parameters`.
+    """
+    chosen = bias_parameters(run, parameters)
+    levels = baseline_levels(run, rows)
+    effects = run.random_effects().rename(columns={"level": "person", "estimate": "bias"})
+    persons = run.persons()[["person", "group", "cluster"]]
+    columns = ["person", "parameter", "bias", "low", "high", "reliability"]
+    frames = {}
+    for parameter, target in chosen.items():
+        mine = effects.loc[effects["parameter"] == parameter, columns]
+        frame = mine.merge(levels[levels["target"] == target].drop(columns="rows"), on="person")
+        frame = frame.merge(persons, on="person", how="left")
+        frame["fitted"] = _line(frame["baseline"].to_numpy(dtype=float), frame["bias"].to_numpy(dtype=float))
+        order = ["person", "group", "cluster", "target", "parameter", "baseline", "baseline_error"]
+        frames[parameter] = frame[[*order, "bias", "low", "high", "reliability", "fitted"]]
+    return frames
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The least-squares line at x."""
+    if x.size < 2 or np.ptp(x) == 0:
+        return np.full(x.size, np.nan)
+    slope, intercept = np.polyfit(x - x.mean(), y, 1)
+    return slope * (x - x.mean()) + intercept
