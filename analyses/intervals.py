@@ -187,8 +187,7 @@ def choose_method(
     """
     if method not in known:
         raise ConfigError("method is not known", code="E302", column="method", remedy="Use one of " + ", ".join(known))
-    if not 0 < level < 1:
-        raise ConfigError("level lies outside 0 and 1", code="E302", column="level", remedy="Use .95 for 95% intervals")
+    check_level(level)
     if n_units < WARN_BELOW:
         warnings.warn(ToolkitWarning(few_units_note(n_units, unit_name), code="W301"), stacklevel=4)
     if method != "auto":
@@ -196,6 +195,12 @@ def choose_method(
     if auto is not None:
         return auto
     return "bootstrap-t" if n_units < BOOTSTRAP_T_BELOW else "percentile"
+
+
+def check_level(level: float) -> None:
+    """Raise E302 for a level outside 0 and 1."""
+    if not 0 < level < 1:
+        raise ConfigError("level lies outside 0 and 1", code="E302", column="level", remedy="Use .95 for 95% intervals")
 
 
 def few_units_note(n_units: int, unit_name: str) -> str:
