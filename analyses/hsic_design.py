@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analyses.resampling import Units, factorise, stratum_of_units, unit_values
+from analyses.resampling import Units, distinct_assignments, factorise, stratum_of_units, unit_values
 from toolkit.errors import ConfigError, DataError
+
+SIZES_DIFFER = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,7 +22,14 @@ class Design:
 
 
 def make_design(
-    units: Units, *, strata: ArrayLike | None, paired: ArrayLike | None, match_sizes: bool, codes: np.ndarray
+    units: Units,
+    *,
+    strata: ArrayLike | None,
+    paired: ArrayLike | None,
+    match_sizes: bool | None,
+    codes: np.ndarray,
+    labels: bool,
+    fewest: int,
 ) -> Design:
     """The design from what the user said.
 
@@ -28,8 +37,10 @@ def make_design(
         units: what is permuted.
         strata: label per row; labels of the group stay within.
         paired: label per row; two units each, which switch their labels.
-        match_sizes: units trade labels with units of as many rows only.
+        match_sizes: units trade labels with units of as many rows only; None: where sizes go with the group.
         codes: label code of each unit.
+        labels: whether codes are those of groups (not of numbers).
+        fewest: distinct assignments below which None does not restrict itself.
 
     Raises:
         DataError: E112 missing pair labels, E124 nothing that can be permuted, E126 pairs that are no pairs, or a unit
@@ -47,8 +58,10 @@ def make_design(
         stratum, name = stratum_of_units(factorise(strata, rows, "strata")[0], units), "strata"
     else:
         stratum, name = None, "free"
+    sizes = np.bincount(units.codes)
+    if match_sizes is None and name == "free" and labels and sizes_differ(units, codes):
+        match_sizes = distinct_assignments(codes, sizes, fewest) >= fewest
     if match_sizes:
-        sizes = np.bincount(units.codes)
         name = "sizes" if stratum is None else "strata"
         stratum = (
             sizes if stratum is None else np.unique(np.column_stack([stratum, sizes]), axis=0, return_inverse=True)[1]
@@ -91,15 +104,25 @@ def _check_movable(stratum: np.ndarray | None, codes: np.ndarray, units: Units) 
         )
 
 
-def size_note(units: Units, codes: np.ndarray, design: Design) -> list[str]:
-    """A sentence when units of unequal size trade labels and their sizes go with the group."""
-    if units.alone or design.name in ("sizes", "pairs"):
-        return []
+def sizes_differ(units: Units, codes: np.ndarray) -> bool:
+    """Whether the units of one group have on average a quarter more rows than those of another."""
+    if units.alone:
+        return False
     sizes = np.bincount(units.codes)
     means = np.array([sizes[codes == code].mean() for code in np.unique(codes)])
-    if sizes.min() == sizes.max() or len(means) > sizes.size / 2 or means.max() < 1.25 * means.min():
+    return bool(means.max() >= SIZES_DIFFER * means.min())
+
+
+def size_note(units: Units, codes: np.ndarray, design: Design, *, labels: bool, asked: bool | None) -> list[str]:
+    """A sentence when the sizes of the units go with the group."""
+    if not labels or not sizes_differ(units, codes) or asked:
         return []
+    told = f"The groups differ in how many rows their {units.name} have"
+    if design.name == "sizes":
+        return [f"{told}, so {units.name} of equal size alone traded labels."]
+    if design.name != "free":
+        return [f"{told}; part of what the test finds may be that."]
     return [
-        f"The groups differ in how many rows their {units.name} have. Permuting {units.name} takes size for a part of "
-        f"what is compared; match_sizes=True lets {units.name} of equal size trade labels only."
+        f"{told}. All {units.name} traded labels all the same, which takes size for a part of what is compared: where "
+        f"few large {units.name} meet many small ones, p can be far too small."
     ]

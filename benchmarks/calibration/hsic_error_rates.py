@@ -51,7 +51,7 @@ def families(correlation: float, *, naive: bool) -> Draw:
     return draw
 
 
-def unequal_families(*, by_group: bool, match: bool) -> Draw:
+def unequal_families(*, by_group: bool, match: bool | None) -> Draw:
     """Forty families of one to four, sizes unrelated to the label or (by_group) larger in one group."""
 
     def draw(rng: np.random.Generator) -> Study:
@@ -61,6 +61,14 @@ def unequal_families(*, by_group: bool, match: bool) -> Draw:
         return {"x": alike(family, 0.4, rng), "group": label[family], "unit": family, "match_sizes": match}
 
     return draw
+
+
+def large_against_small(rng: np.random.Generator, *, overlap: int = 0) -> Study:
+    """Eight families of four in one group, 32 of one in the other; `overlap` of each group have the other's size."""
+    label, sizes = np.repeat([0, 1], [8, 32]), np.repeat([4, 1], [8, 32])
+    sizes[:overlap], sizes[8 : 8 + 4 * overlap] = 1, 4
+    family = np.repeat(np.arange(40), sizes)
+    return {"x": alike(family, 0.4, rng), "group": label[family], "unit": family}
 
 
 def onset(rng: np.random.Generator, n: int = 40, unit: bool = False) -> Study:
@@ -119,10 +127,15 @@ DESIGNS: dict[str, Draw] = {
     "100 persons (float32 path)": lambda rng: independent(rng, 100, 50),
     **{f"families at {r}, permuted": families(r, naive=False) for r in (0.0, 0.2, 0.4, 0.8)},
     **{f"families at {r}, naive": families(r, naive=True) for r in (0.0, 0.2, 0.4, 0.8)},
-    "unequal families": unequal_families(by_group=False, match=False),
-    "unequal families, equal sizes traded": unequal_families(by_group=False, match=True),
-    "family size goes with group": unequal_families(by_group=True, match=False),
-    "family size goes with group, equal sizes traded": unequal_families(by_group=True, match=True),
+    "unequal families": unequal_families(by_group=False, match=None),
+    "unequal families, all trade": unequal_families(by_group=False, match=False),
+    "unequal families, equal sizes trade": unequal_families(by_group=False, match=True),
+    "family size goes with group": unequal_families(by_group=True, match=None),
+    "large families against small, some overlap": lambda rng: large_against_small(rng, overlap=3),
+    "large families against small, some overlap, all trade, naive": lambda rng: (
+        large_against_small(rng, overlap=3) | {"match_sizes": False}
+    ),
+    "large families against small, no overlap (noted), naive": large_against_small,
     "onset-coded transitions": onset,
     "onset-coded transitions, families": lambda rng: onset(rng, unit=True),
     "continuous covariate": continuous,

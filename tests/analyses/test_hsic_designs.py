@@ -115,14 +115,32 @@ def test_units_of_equal_size_trade_labels():
     assert run(x, label[unit], unit=unit, strata=site, match_sizes=True).permutations == 24
 
 
-def test_sizes_that_go_with_the_group_are_pointed_out():
+def test_units_trade_labels_by_size_where_size_goes_with_the_group():
+    rng = np.random.default_rng(4)
+    label, sizes = np.arange(24) % 2, np.repeat([1, 2, 3], 8)
+    sizes[[0, 2]], sizes[[17, 19]] = 3, 1  # more large units in the first group
+    sizes[[4, 6]] = 3
+    unit = np.repeat(np.arange(24), sizes)
+    x = rng.standard_normal((len(unit), 2))
+    found = run(x, label[unit], unit=unit)
+    assert found.design == "sizes"
+    assert any("equal size alone traded" in note for note in found.notes)
+    everybody = run(x, label[unit], unit=unit, match_sizes=False)
+    assert everybody.design == "free"
+    assert any("far too small" in note for note in everybody.notes)
+
+
+def test_sizes_without_overlap_are_pointed_out():
     rng = np.random.default_rng(4)
     label = np.arange(20) % 2
     unit = np.repeat(np.arange(20), 1 + 2 * label)
     found = run(rng.standard_normal((len(unit), 2)), label[unit], unit=unit)
-    assert any("match_sizes=True" in note for note in found.notes)
+    assert found.design == "free"
+    assert any("far too small" in note for note in found.notes)
     even = run(rng.standard_normal((40, 2)), np.repeat(label, 2), unit=np.repeat(np.arange(20), 2))
-    assert not any("match_sizes" in note for note in even.notes)
+    assert not any("rows their" in note for note in even.notes)
+    pairs = run(rng.standard_normal((len(unit), 2)), label[unit], unit=unit, paired=unit // 2)
+    assert any("part of what the test finds" in note for note in pairs.notes)
 
 
 @pytest.mark.parametrize("frame", [False, True])

@@ -28,7 +28,7 @@ def hsic(  # noqa: PLR0913 - one argument per option of the command
     permutations: int,
     seed: int,
     within: str | None = None,
-    match_sizes: bool = False,
+    match_sizes: bool | None = None,
     kernel: str = "gaussian",
     bandwidth_multiple: float = 1.0,
     method: str = "auto",
@@ -56,7 +56,8 @@ def hsic(  # noqa: PLR0913 - one argument per option of the command
         permutations=permutations,
         rng=np.random.default_rng(seed),
     )
-    return _kept(run, f"hsic-{value}", result)
+    kept = _kept(run, f"hsic-{value}", result)
+    return Answer(text="\n".join([kept.text, *result.notes]), data=kept.data)
 
 
 def _within(run: SavedRun, persons: list[str], unit: str, within: str | None) -> np.ndarray | None:

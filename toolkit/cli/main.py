@@ -103,8 +103,12 @@ def analyze_hsic(  # noqa: PLR0913 - one argument per option of the command
         str | None, typer.Option(help="'cluster': shuffle groups within clusters only, where the group varies inside.")
     ] = None,
     match_sizes: Annotated[
-        bool, typer.Option("--match-sizes", help="Clusters trade groups with clusters of equal size only.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--match-sizes/--all-sizes",
+            help="Clusters trade groups with clusters of equal size only; by default where sizes go with the group.",
+        ),
+    ] = None,
     kernel: Annotated[str, typer.Option(help="gaussian, laplace, linear or discrete.")] = "gaussian",
     bandwidth_multiple: Annotated[float, typer.Option(help="Bandwidth, as a multiple of the median rule's.")] = 1.0,
     method: Annotated[
