@@ -22,7 +22,7 @@ from analyses.hsic_form import MOST_COLUMNS, Form, make_form
 from analyses.hsic_label import Label, as_rows, check_kernel, check_varies, group_matrix, make_label
 from analyses.hsic_null import Null, enumerated, gamma_null, permuted
 from analyses.hsic_result import TIE_TOLERANCE, HsicResult
-from analyses.kernels import WITH_BANDWIDTH, centred, kernel_matrix, median_bandwidth
+from analyses.kernels import WITH_BANDWIDTH, centred, kernel_matrix, kernel_with_median
 from analyses.resampling import Units, check_draws, distinct_assignments, make_units, unit_values
 from analyses.transition_scales import check_probabilities
 from toolkit.errors import ConfigError, DataError
@@ -130,8 +130,8 @@ def hsic_test(  # noqa: PLR0913 - each option is one a report has to name
         raise ConfigError("gamma needs independent rows", code="E302", column="method", remedy="Use permutation")
     if effect_size and paired is not None:
         raise ConfigError("effect sizes are not for pairs", code="E302", column="effect_size", remedy="Leave it out")
-    width = _width(data, kernel, bandwidth, bandwidth_multiple)
-    found, statistic = _tested(data, kernel, width, label, units, design, codes, method, permutations, stop_after, rng)
+    gram, width = _gram(data, kernel, bandwidth, bandwidth_multiple)
+    found, statistic = _tested(gram, label, units, design, codes, method, permutations, stop_after, rng)
     return HsicResult(
         statistic=statistic,
         pvalue=found.pvalue,
@@ -163,10 +163,8 @@ def hsic_test(  # noqa: PLR0913 - each option is one a report has to name
     )
 
 
-def _tested(  # noqa: PLR0913 - what `hsic_test` has checked, passed on once
-    data: Float[np.ndarray, "n d"],
-    kernel: str,
-    width: float,
+def _tested(
+    gram: Float[np.ndarray, "n n"],
     label: Label,
     units: Units,
     design: Design,
@@ -176,9 +174,8 @@ def _tested(  # noqa: PLR0913 - what `hsic_test` has checked, passed on once
     stop_after: int | None,
     rng: np.random.Generator,
 ) -> tuple[Null, float]:
-    """The null distribution and the statistic, both n x dHSIC."""
-    n = data.shape[0]
-    gram = kernel_matrix(data, kernel, width)
+    """The null distribution and the statistic, both n x dHSIC; the Gram matrix is overwritten."""
+    n = gram.shape[0]
     if method == "gamma":
         other = group_matrix(label)
         statistic = max(float(np.vdot(centred(gram.copy()), other)) / n, 0.0)
@@ -219,10 +216,14 @@ def _form(gram: Float[np.ndarray, "n n"], label: Label, units: Units) -> Form:
     return make_form(gram, label.similarity, label.factor(MOST_COLUMNS))
 
 
-def _width(data: np.ndarray, kernel: str, bandwidth: float | None, multiple: float) -> float:
-    if kernel not in WITH_BANDWIDTH:
-        return float("nan")
-    return float(bandwidth or multiple * median_bandwidth(data, kernel))
+def _gram(
+    data: np.ndarray, kernel: str, bandwidth: float | None, multiple: float
+) -> tuple[Float[np.ndarray, "n n"], float]:
+    """Kernel of all pairs of rows, and its bandwidth (NaN for a kernel without one)."""
+    if kernel in WITH_BANDWIDTH and bandwidth is None:
+        return kernel_with_median(data, kernel, multiple)
+    width = float("nan") if bandwidth is None else float(bandwidth)
+    return kernel_matrix(data, kernel, width), width
 
 
 def _rule(bandwidth: float | None, multiple: float) -> str:

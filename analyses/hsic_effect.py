@@ -230,7 +230,7 @@ def off_diagonal(matrix: Float[np.ndarray, "u u"]) -> Float[np.ndarray, "u u"]:
 
 def _interval(found: Jackknife, strata: np.ndarray | None, level: float) -> tuple[float, float]:
     """Jackknife t interval on the shifted scale; (0, 0) when nothing varies, NaN when the scale breaks down."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     if found.spread == 0:
         return 0.0, 0.0
@@ -247,7 +247,7 @@ def _interval(found: Jackknife, strata: np.ndarray | None, level: float) -> tupl
         freedom -= 1
     if not np.isfinite(error) or not np.isfinite(found.value):
         return NAN, NAN
-    reach = float(t.ppf(0.5 + level / 2, freedom)) * np.sqrt(error)
+    reach = float(stdtrit(freedom, 0.5 + level / 2)) * np.sqrt(error)
     middle = float(scaled(found.value))
     low, high = (np.tanh(max(end, 0.0)) ** 2 * (1 + shift) - shift for end in (middle - reach, middle + reach))
     return float(np.clip(low, 0.0, 1.0)), float(np.clip(high, 0.0, 1.0))

@@ -72,11 +72,9 @@ def make_form(gram: np.ndarray, similarity: np.ndarray, factor: np.ndarray | Non
     scale = max(float(gram.max()), -float(gram.min()))
     coarse, doubt = None, 0.0
     if gram.shape[0] >= SINGLE_FROM and scale > 0 and factor is not None:
-        coarse = (gram / scale).astype(np.float32)
+        coarse = np.multiply(gram, 1 / scale, out=np.empty(gram.shape, dtype=np.float32), casting="same_kind")
         spread = float(np.sum(np.ptp(factor, axis=0) ** 2 if len(factor) == 2 else np.max(np.abs(factor), axis=0) ** 2))
-        doubt = (
-            ROUNDING * float(np.finfo(np.float32).eps) * spread * scale * float(np.abs(coarse).sum(dtype=np.float64))
-        )
+        doubt = ROUNDING * float(np.finfo(np.float32).eps) * spread * scale * float(np.abs(coarse).sum())
     return Form(gram=gram, coarse=coarse, scale=scale, doubt=doubt, factor=factor, similarity=similarity)
 
 

@@ -26,13 +26,16 @@ def median_bandwidth(data: Float[np.ndarray, "n d"], kernel: str = "gaussian") -
         data: one row per person.
         kernel: "gaussian" or "laplace".
     """
-    from scipy.spatial.distance import pdist
+    return _median_rule(_distances(data, kernel), kernel)
 
-    squared = pdist(data, "sqeuclidean")
-    middle = squared.size // 2
-    squared.partition(middle)  # in place: at 5,000 rows a copy is 100 MB
-    width = float(np.sqrt(squared[middle] * (1.0 if kernel == "laplace" else 0.5)))
-    return width if width > 0 else ZERO_BANDWIDTH
+
+def kernel_with_median(
+    data: Float[np.ndarray, "n d"], kernel: str, multiple: float
+) -> tuple[Float[np.ndarray, "n n"], float]:
+    """`kernel_matrix` at `multiple` of the median bandwidth, and that bandwidth; distances are taken once."""
+    away = _distances(data, kernel)
+    width = multiple * _median_rule(away.copy(), kernel)
+    return _from_distances(away, kernel, width), width
 
 
 def kernel_matrix(data: Float[np.ndarray, "n d"], kernel: str, width: float) -> Float[np.ndarray, "n n"]:
@@ -43,17 +46,37 @@ def kernel_matrix(data: Float[np.ndarray, "n d"], kernel: str, width: float) -> 
         kernel: "gaussian", "laplace", "discrete" or "linear" (see the head of this file).
         width: bandwidth in the unit of the data; the last two take no notice of it.
     """
-    from scipy.spatial.distance import pdist, squareform
-
     if kernel == "linear":
         shifted = data - data.mean(axis=0)
         return shifted @ shifted.T
-    away = pdist(data, "euclidean" if kernel == "laplace" else "sqeuclidean")
+    return _from_distances(_distances(data, kernel), kernel, width)
+
+
+def _distances(data: np.ndarray, kernel: str) -> np.ndarray:
+    """Distances of all pairs i < j, for the Laplace kernel; squared ones for the others."""
+    from scipy.spatial.distance import pdist
+
+    return pdist(data, "euclidean" if kernel == "laplace" else "sqeuclidean")
+
+
+def _median_rule(away: np.ndarray, kernel: str) -> float:
+    """The bandwidth from the distances of `_distances`, which are put into another order."""
+    middle = away.size // 2
+    away.partition(middle)
+    width = float(away[middle] if kernel == "laplace" else np.sqrt(0.5 * away[middle]))
+    return width if width > 0 else ZERO_BANDWIDTH
+
+
+def _from_distances(away: np.ndarray, kernel: str, width: float) -> np.ndarray:
+    """The kernel of `_distances`, which are overwritten."""
+    from scipy.spatial.distance import squareform
+
     if kernel == "discrete":
-        matrix = squareform((away == 0).astype(np.float64), checks=False)
+        away = (away == 0).astype(np.float64)
     else:
         away /= -width if kernel == "laplace" else -2 * width**2
-        matrix = squareform(np.exp(away, out=away), checks=False)
+        np.exp(away, out=away)
+    matrix = squareform(away, checks=False)
     np.fill_diagonal(matrix, 1.0)
     return matrix
 

@@ -232,11 +232,11 @@ def permutation_pvalue(observed: float, null: np.ndarray, slack: float) -> tuple
     Returns:
         p, and the lower and upper end of the Monte Carlo interval.
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     b, total = int(np.count_nonzero(null >= observed - slack)), null.size
-    low = float(beta.ppf(0.025, b, total - b + 1)) if b > 0 else 0.0
-    high = float(beta.ppf(0.975, b + 1, total - b)) if b < total else 1.0
+    low = float(betaincinv(b, total - b + 1, 0.025)) if b > 0 else 0.0
+    high = float(betaincinv(b + 1, total - b, 0.975)) if b < total else 1.0
     return (b + 1) / (total + 1), low, high
 
 
