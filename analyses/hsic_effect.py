@@ -193,7 +193,7 @@ def _measured(
         n_units=units.n_units,
         unit_name=units.name,
         level=level,
-        notes=tuple(_notes(data, units, enough)),
+        notes=tuple(_notes(data, units, enough, min(alignment.value, 0.0 if energy is None else energy.value))),
     )
 
 
@@ -253,8 +253,10 @@ def _interval(found: Jackknife, strata: np.ndarray | None, level: float) -> tupl
     return float(np.clip(low, 0.0, 1.0)), float(np.clip(high, 0.0, 1.0))
 
 
-def _notes(data: np.ndarray, units: Units, enough: bool) -> list[str]:
+def _notes(data: np.ndarray, units: Units, enough: bool, lowest: float) -> list[str]:
     notes = []
+    if lowest < 0:
+        notes.append("A value below 0 is no sign of an effect: what chance alone would add has been taken off.")
     if np.all(data == data[0]):
         notes.append("All rows are equal: the effect is 0, and there is nothing to base an interval on.")
     if not enough:

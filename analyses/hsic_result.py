@@ -138,7 +138,7 @@ class HsicResult:
                 f"of all {wording.thousands(self.permutations)} ways to deal the {group} labels to {self.unit_name}"
                 f"{self._within()}, {share_text}% show a dependence at least as strong"
             )
-        stop = " (drawing stopped there, as the answer was clear)" if self.method == "early stop" else ""
+        stop = f" (drawing stopped at the {self.stop_after}. such shuffle)" if self.method == "early stop" else ""
         return (
             f"with the {group} labels shuffled over {self.unit_name}, "
             f"a dependence at least as strong came up in {share_text}% of {wording.thousands(self.permutations)} "
@@ -172,7 +172,8 @@ class HsicResult:
         done = f"{count} permutations of {self.unit_name}{within}"
         if self.method == "early stop":
             asked = "" if self.requested is None else f" of at most {wording.thousands(self.requested)}"
-            done = f"{count}{asked} permutations of {self.unit_name}{within}, stopped after {self.stop_after} as large"
+            stop = f"stopped after {self.stop_after} that reached it"
+            done = f"{count}{asked} permutations of {self.unit_name}{within}, {stop}"
         return f"{done}; {interval}"
 
     @staticmethod

@@ -108,8 +108,9 @@ def test_stopping_early_is_a_prefix_of_the_full_run():
     assert early.null[-1] >= early.statistic
     assert (early.method, early.stop_after, early.requested) == ("early stop", 5, 999)
     assert early.pvalue_low < early.pvalue < early.pvalue_high
-    assert "stopped after 5 as large" in early.apa()
+    assert "stopped after 5 that reached it" in early.apa()
     assert "of at most 999" in early.apa()
+    assert "stopped at the 5. such shuffle" in early.text()
 
 
 def test_a_clear_effect_is_never_stopped():
