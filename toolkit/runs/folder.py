@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from toolkit.data.grouped import GroupedDataset
+    from toolkit.runs.person_posterior import PersonPosterior
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -93,6 +94,18 @@ class SavedRun:
             )
         return self._table("transitions")
 
+    def posterior(self) -> PersonPosterior:
+        """Posterior means and covariances of the person effects, on the scale of the fit: personal data.
+
+        Raises:
+            RunFolderError: E406 for a run without person effects, E401/E402 for a damaged folder.
+        """
+        from toolkit.runs.person_posterior import read_person_posterior
+
+        files = self.checked("persons.safetensors"), self.checked("generic.safetensors")
+        names = tuple(self.manifest["network"]["effect_labels"])
+        return read_person_posterior(*files, tuple(self.manifest["levels"]), names)
+
     def predictions(self) -> pd.DataFrame:
         """Truth and prediction of every row."""
         return self._table("predictions")
@@ -156,9 +169,11 @@ def load_run(path: str | Path) -> SavedRun:
     """Open a run folder.
 
     Raises:
-        RunFolderError: E401 if it is not a finished run, E404 if a newer version of the toolkit wrote it.
+        RunFolderError: E401 if it is not a finished run, E403 if it is a file that may contain code, E404 if a newer
+            version of the toolkit wrote it.
     """
     folder = Path(path)
+    refuse_code(folder)
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -177,6 +192,21 @@ def load_run(path: str | Path) -> SavedRun:
             remedy="update the toolkit",
         )
     return SavedRun(path=folder, manifest=manifest)
+
+
+def refuse_code(path: Path) -> None:
+    """Refuse a pickled model by its first bytes (E403); it is not opened any further, so nothing in it can run."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:  # a folder, or nothing: said by whoever reads it
+        return
+    if start.startswith((b"\x80", b"PK\x03\x04")):
+        raise RunFolderError(
+            "refused: this file may contain code",
+            code="E403",
+            remedy="a run is a folder with safetensors and parquet files; fit the model again to make one",
+        )
 
 
 def find_runs(path: str | Path) -> tuple[Path, ...]:
