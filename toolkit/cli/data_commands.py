@@ -64,6 +64,7 @@ def import_file(  # noqa: PLR0913 - one argument per option of the command
     unit: Annotated[str, _option("What one row is: prompt, day, ...", STUDY)] = "row",
     keep: Annotated[list[str] | None, _option("Text column to keep without a role; repeatable.", STUDY)] = None,
     key: Annotated[Path | None, _option("Key file; outside the study by default.", STUDY)] = None,
+    drop_empty: Annotated[bool, _option("Leave rows with empty cells out.", STUDY, "--drop-empty")] = False,
     overwrite: Annotated[bool, _option("Replace the study in the folder.", STUDY, "--overwrite")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Take what was found out, without asking.")] = False,
     json: AsJson = False,
@@ -85,6 +86,7 @@ def import_file(  # noqa: PLR0913 - one argument per option of the command
         keep=tuple(keep or ()),
         key=key,
         day_first=day_first,
+        drop_empty=drop_empty,
         overwrite=overwrite,
     )
     run_import(file, out, wishes, yes=yes, as_json=json).show(json)

@@ -48,6 +48,7 @@ class Wishes:
     keep: tuple[str, ...] = ()
     key: Path | None = None
     day_first: bool | None = None
+    drop_empty: bool = False
     overwrite: bool = False
 
     def said(self) -> dict[str, Any]:
@@ -62,6 +63,7 @@ class Wishes:
             keep=self.keep,
             day_first=day_first,
             key_path=self.key,
+            drop_empty=self.drop_empty,
             overwrite=self.overwrite,
         )
 

@@ -53,10 +53,13 @@ def check(
     study: Annotated[Path, typer.Argument(help="study.toml")],
     json: AsJson = False,
 ) -> None:
-    """Read a study and say what is in it, or what is wrong with it and where."""
-    from toolkit.cli.studies import check_study
+    """Read a study and say what is in it, and everything that is wrong or odd about it, and where."""
+    from toolkit.cli.studies import check as check_study
 
-    check_study(study).show(json)
+    answer, fault = check_study(study)
+    answer.show(json)
+    if fault is not None:
+        raise fault
 
 
 @app.command()

@@ -18,40 +18,70 @@ def check_trainable(data: GroupedDataset) -> None:
     if data.target_name is None:
         raise DataError("no target column was named", code="E103", remedy="Name the column to predict")
     rows = np.bincount(data.person, minlength=data.n_persons)
-    rows = rows[rows > 0]
-    person = data.groupings[0].name
+    require_several_persons(rows[rows > 0], data.groupings[0].name)
+    require_varying_target(data.target, data.target_name, is_classification=data.is_classification)
+
+
+def require_several_persons(rows: np.ndarray, column: str) -> None:
+    """Refuse fewer than two persons (E116), or persons with one row each (E117).
+
+    Args:
+        rows: number of rows of each person.
+        column: name of the person column.
+    """
     if len(rows) < 2:
         raise DataError(
             "needs at least 2 persons",
             code="E116",
-            column=person,
+            column=column,
             remedy="Person-specific parameters are compared with what persons have in common",
         )
     if (rows == 1).all():
         raise DataError(
             "every person has a single row",
             code="E117",
-            column=person,
+            column=column,
             remedy="Differences between persons cannot be told from chance; several rows per person are needed",
         )
-    _check_target_varies(data)
 
 
-def _check_target_varies(data: GroupedDataset) -> None:
-    """Refuse a target with one class (E121) or one value (E115)."""
-    known = data.target[~np.isnan(data.target)]
-    if len(np.unique(known)) >= 2:
+def require_varying_target(target: np.ndarray, column: str, *, is_classification: bool) -> None:
+    """Refuse a target with one class (E121) or one value (E115).
+
+    Args:
+        target: values or class codes, NaN where empty.
+        column: its name.
+        is_classification: whether they are class codes.
+    """
+    if len(np.unique(target[~np.isnan(target)])) >= 2:
         return
-    if data.is_classification:
+    if is_classification:
         raise DataError(
-            f"target column '{data.target_name}' holds one class only",
+            f"target column '{column}' holds one class only",
             code="E121",
-            column=data.target_name,
+            column=column,
             remedy="At least two classes are needed",
         )
     raise DataError(
-        f"target column '{data.target_name}' is constant",
+        f"target column '{column}' is constant",
         code="E115",
-        column=data.target_name,
+        column=column,
         remedy="Check that this is the column to predict",
     )
+
+
+def check_more_rows_than_effects(data: GroupedDataset) -> None:
+    """Refuse a linear mixed model with no more rows than person effects (E118): intercept and slopes of every person.
+
+    Raises:
+        DataError: E118.
+    """
+    each = data.n_features + 1
+    effects = data.n_persons * each
+    if data.n_rows <= effects:
+        raise DataError(
+            f"{data.n_rows} rows for {effects} person effects ({each} for each of {data.n_persons} persons)",
+            code="E118",
+            column=data.groupings[0].name,
+            remedy="Use fewer features, or effects in the intercept only; more rows than effects are needed",
+        )

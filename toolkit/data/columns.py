@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,22 @@ def require_person(groups: Sequence[str]) -> None:
         raise DataError("no person column was named", code="E103", remedy="Name the column that says whose row it is")
 
 
+@contextmanager
+def numbered_as_before(kept: np.ndarray | None) -> Iterator[None]:
+    """Row numbers of errors as in the table before rows were left out.
+
+    Args:
+        kept: positions of the rows that are left, in that table; ``None`` if nothing was left out.
+    """
+    try:
+        yield
+    except DataError as error:
+        if kept is None or not error.rows:
+            raise
+        rows = [int(kept[row - 2]) + 2 for row in error.rows]
+        raise type(error)(error.message, code=error.code, column=error.column, rows=rows, remedy=error.remedy) from None
+
+
 def numeric(series: pd.Series) -> Float[np.ndarray, " rows"]:
     """A column as float64; empty cells are NaN.
 
@@ -115,6 +132,9 @@ def is_categorical(series: pd.Series) -> bool:
 def empty_cells(cells: pd.Series) -> np.ndarray:
     """Cells that are missing or hold blanks only."""
     missing = cells.isna().to_numpy(dtype=bool)
+    cells = cells.astype(object) if is_categorical(cells) else cells
+    if not (pd.api.types.is_object_dtype(cells.dtype) or pd.api.types.is_string_dtype(cells.dtype)):
+        return missing
     text = cells.map(lambda cell: isinstance(cell, str) and not cell.strip())
     return missing | text.to_numpy(dtype=bool)
 

@@ -45,6 +45,7 @@ class ImportChoices:
         keep: text columns to keep although they have no role.
         day_first: order of day and month in the time column, where it must be said.
         key_path: where the key goes; a new name in :func:`toolkit.data.pseudonyms.key_folder` by default.
+        drop_empty: rows with empty cells in target or features are left out when the study is used.
         overwrite: replace the study that is in the folder; persons it knew keep their pseudonyms.
     """
 
@@ -53,6 +54,7 @@ class ImportChoices:
     keep: tuple[str, ...] = ()
     day_first: bool | None = None
     key_path: Path | None = None
+    drop_empty: bool = False
     overwrite: bool = False
 
 
@@ -142,6 +144,7 @@ def _text(
     settings: dict[str, object] = {"file": DATA_FILE, "pseudonymous": True}
     settings |= {"key_name": key_name} if choices.key_path is None else {}
     settings |= {} if choices.day_first is None else {"day_first": choices.day_first}
+    settings |= {"empty_cells": "drop"} if choices.drop_empty else {}
     states = labels["state"].names if "state" in labels else ()
     return study_text(
         proposal,

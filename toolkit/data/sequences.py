@@ -112,7 +112,7 @@ class SequenceBatch:
             pseudonymous=pseudonymous,
             allow_missing_target=True,
         )
-        if _is_unsorted(data):
+        if is_unsorted(data.person, data.time):
             notice = ToolkitWarning(f"rows were put into the order of '{time}' within each person", code="W203")
             warnings.warn(notice, stacklevel=2)
             data = replace(data, notes=(*data.notes, str(notice)))
@@ -135,7 +135,8 @@ class SequenceBatch:
         if len(chosen) == 0:
             raise DataError("no rows to make sequences of", code="E102")
         order = chosen[time_order(data, chosen)]
-        _refuse_same_time(data, order)
+        if data.time is not None:
+            refuse_same_time(data.person[chosen], data.time[chosen], data.row_numbers[chosen])
         starts, position = _cut(data, order)
         batch = np.cumsum(starts) - 1
         shape = (int(batch[-1]) + 1, int(position.max()) + 1)
@@ -185,25 +186,33 @@ def cut_at_parts(data: GroupedDataset, labels: ArrayLike) -> GroupedDataset:
     return replace(data, sequence=sequence)
 
 
-def _is_unsorted(data: GroupedDataset) -> bool:
+def is_unsorted(person: Int[np.ndarray, " rows"], time: Float[np.ndarray, " rows"] | None) -> bool:
     """Whether some person's rows stand in another order than their time."""
-    order = np.argsort(data.person, kind="stable")
-    person, time = data.person[order], data.time
-    return time is not None and bool(((np.diff(time[order]) < 0) & (np.diff(person) == 0)).any())
+    if time is None:
+        return False
+    order = np.argsort(person, kind="stable")
+    return bool(((np.diff(time[order]) < 0) & (np.diff(person[order]) == 0)).any())
 
 
-def _refuse_same_time(data: GroupedDataset, order: Int[np.ndarray, " chosen"]) -> None:
-    """Refuse two rows of one person at the same time (E113): which came first cannot be known."""
-    if data.time is None:
-        return
-    same = (np.diff(data.time[order]) == 0) & (np.diff(data.person[order]) == 0)
+def refuse_same_time(
+    person: Int[np.ndarray, " rows"], time: Float[np.ndarray, " rows"], origin: Int[np.ndarray, " rows"]
+) -> None:
+    """Refuse two rows of one person at the same time (E113): which came first cannot be known.
+
+    Args:
+        person: person code of each row, shape (rows,).
+        time: of each row, shape (rows,).
+        origin: position of each row in the caller's frame, for the error.
+    """
+    order = np.lexsort((time, person))
+    same = (np.diff(time[order]) == 0) & (np.diff(person[order]) == 0)
     if same.any():
-        clashing = np.zeros(data.n_rows, dtype=bool)
+        clashing = np.zeros(len(person), dtype=bool)
         clashing[order[:-1][same]] = clashing[order[1:][same]] = True
         raise DataError(
             "a person has several rows at the same time",
             code="E113",
-            rows=row_numbers(clashing, data.row_numbers),
+            rows=row_numbers(clashing, origin),
             remedy="Keep one row per person and time; time has to run on over the whole record, not per day",
         )
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.labels import row_numbers
-from toolkit.data.sequences import time_order
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError, DataError, ToolkitWarning
 from toolkit.results import read_only
 
 PARTS = ("train", "validation", "test")
@@ -58,6 +58,31 @@ def within_person_time(data: GroupedDataset, fractions: Sequence[float] = (0.6, 
     Raises:
         ConfigError: E302 if the shares are not three numbers from 0 to 1 that add up to 1.
     """
+    labels = by_person_and_time(data.person, data.time, fractions)
+    return Split(labels=labels, name="within-person-time")
+
+
+def by_person_and_time(
+    person: Int[np.ndarray, " rows"],
+    time: Float[np.ndarray, " rows"] | None,
+    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+) -> np.ndarray:
+    """Part of each row under :func:`within_person_time`, shape (rows,)."""
+    shares = _shares(fractions)
+    rows = np.arange(len(person))
+    order = np.lexsort((rows, rows if time is None else time, person))
+    size = np.bincount(person)
+    rank = rows - np.repeat(np.cumsum(size) - size, size)  # position within the person, in time order
+    # the small summand keeps a share that is a hair below a half (0.57 * 50) on the upper side
+    cuts = np.floor(np.outer(size, np.cumsum(shares)[:2]) + 0.5 + 1e-9).astype(np.int64)
+    cuts = np.maximum(cuts, 1)[person[order]]
+    part = np.empty(len(person), dtype=np.int64)
+    part[order] = (rank[:, None] >= cuts).sum(axis=1)
+    return np.array(PARTS)[part]
+
+
+def _shares(fractions: Sequence[float]) -> Float[np.ndarray, " parts"]:
+    """Shares of training, validation and test, checked (E302)."""
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or (shares < 0).any() or not np.isclose(shares.sum(), 1.0):
         raise ConfigError(
@@ -65,15 +90,7 @@ def within_person_time(data: GroupedDataset, fractions: Sequence[float] = (0.6, 
             code="E302",
             column="fractions",
         )
-    order = time_order(data, np.arange(data.n_rows))
-    size = np.bincount(data.person, minlength=data.n_persons)
-    rank = np.arange(data.n_rows) - np.repeat(np.cumsum(size) - size, size)  # position within the person, in time order
-    # the small summand keeps a share that is a hair below a half (0.57 * 50) on the upper side
-    cuts = np.floor(np.outer(size, np.cumsum(shares)[:2]) + 0.5 + 1e-9).astype(np.int64)
-    cuts = np.maximum(cuts, 1)[data.person[order]]
-    part = np.empty(data.n_rows, dtype=np.int64)
-    part[order] = (rank[:, None] >= cuts).sum(axis=1)
-    return Split(labels=np.array(PARTS)[part], name="within-person-time")
+    return shares
 
 
 def all_training(data: GroupedDataset) -> Split:
@@ -99,3 +116,19 @@ def explicit(data: GroupedDataset, labels: ArrayLike) -> Split:
             rows=row_numbers(unknown, data.row_numbers),
         )
     return Split(labels=given)
+
+
+def warn_of_untrained_persons(data: GroupedDataset, split: Split) -> None:
+    """Say how many persons have no training rows (W209): they get the population's prediction."""
+    trained = np.zeros(data.n_persons, dtype=bool)
+    trained[data.person[split.rows("train")]] = True
+    present = np.bincount(data.person, minlength=data.n_persons) > 0
+    count = int((present & ~trained).sum())
+    if count:
+        warnings.warn(
+            ToolkitWarning(
+                f"{count} of {int(present.sum())} persons have no training rows; they get the population's prediction",
+                code="W209",
+            ),
+            stacklevel=2,
+        )

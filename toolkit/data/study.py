@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.data.columns import require_columns, require_unique_names
+from toolkit.data.columns import empty_cells, numbered_as_before, require_columns, require_unique_names
 from toolkit.data.dates import with_day_first
 from toolkit.data.derivations import DERIVATIONS
 from toolkit.data.grouped import GroupedDataset
@@ -19,7 +19,7 @@ from toolkit.data.pseudonyms import key_folder, pseudonymised, read_key, unpredi
 from toolkit.data.readers import ReadOptions, read_table
 from toolkit.data.sequences import SequenceBatch
 from toolkit.data.study_file import READING, nearest_name, read_settings
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, ToolkitWarning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,6 +36,7 @@ class Study:
         read_options: how the file is written, where it should not be found by looking.
         key_path: private file that holds the pseudonyms.
         pseudonymous: the file holds pseudonyms already ('nme import' writes such files); no key is read or written.
+        drops_empty: rows with an empty cell in the target or a feature are left out, instead of refused.
         day_first: dates like 01/02/2026 are the first of February; without it such dates are refused.
         derive: name of the derivation that makes the columns, if they are not in the file as such.
         person: id column.
@@ -59,6 +60,7 @@ class Study:
     read_options: ReadOptions = field(default_factory=ReadOptions)
     key_path: Path
     pseudonymous: bool = False
+    drops_empty: bool = False
     day_first: bool | None = None
     derive: str | None = None
     person: str
@@ -97,6 +99,7 @@ class Study:
             read_options=ReadOptions(**_with_tuples({key: data[key] for key in READING if key in data})),
             key_path=Path(key_path) if key_path else _key_path(path, data),
             pseudonymous=data.get("pseudonymous", False),
+            drops_empty=_drops_empty(data),
             day_first=data.get("day_first"),
             derive=derive,
         )
@@ -140,7 +143,10 @@ class Study:
             DataError: as :meth:`frame` and :meth:`GroupedDataset.from_frame`.
         """
         target = target or self._first_target()
-        return GroupedDataset.from_frame(self.frame(), **self._roles(target, features))
+        roles = self._roles(target, features)
+        frame, kept = self._complete(self.frame(), [target, *roles["features"]])
+        with numbered_as_before(kept):
+            return GroupedDataset.from_frame(frame, **roles)
 
     def sequences(self, target: str | None = None, features: Sequence[str] | None = None) -> SequenceBatch:
         """The sequences for a chain model; ``target`` is the study's state column by default.
@@ -151,7 +157,24 @@ class Study:
         target = target or self.state or self._first_target()
         if self.time is None:
             raise ConfigError("sequences need a time column", code="E302", column="time", remedy="Name it in [roles]")
-        return SequenceBatch.from_frame(self.frame(), **self._roles(target, features))
+        roles = self._roles(target, features)
+        frame, kept = self._complete(self.frame(), list(roles["features"]))  # a state may be missing in a sequence
+        with numbered_as_before(kept):
+            return SequenceBatch.from_frame(frame, **roles)
+
+    def _complete(self, frame: pd.DataFrame, needed: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray | None]:
+        """The frame without the rows that have empty cells, if the study drops them; and which rows are left."""
+        if not self.drops_empty:
+            return frame, None
+        require_columns(frame, {"target or feature": needed})
+        empty = np.zeros(len(frame), dtype=bool)
+        for name in needed:
+            empty |= empty_cells(frame[name])
+        if empty.any():
+            warnings.warn(
+                ToolkitWarning(f"{int(empty.sum())} row(s) with empty cells were left out", code="W223"), stacklevel=3
+            )
+        return frame[~empty].reset_index(drop=True), np.flatnonzero(~empty)
 
     def _first_target(self) -> str:
         if not self.targets:
@@ -183,3 +206,11 @@ def _key_path(path: Path, data: Mapping[str, Any]) -> Path:
     if "key_name" in data:
         return key_folder() / f"{data['key_name']}.key.csv"
     return path.parent / data.get("key", f"{path.stem}.key.csv")
+
+
+def _drops_empty(data: Mapping[str, Any]) -> bool:
+    """Whether rows with empty cells are dropped; they are refused unless the study file says so."""
+    choice = data.get("empty_cells", "refuse")
+    if choice not in ("refuse", "drop"):
+        raise ConfigError('\'empty_cells\' in [data] must be "refuse" or "drop"', code="E302", column="empty_cells")
+    return choice == "drop"

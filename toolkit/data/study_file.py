@@ -17,14 +17,8 @@ TOP = {key: "text" for key in ("name", "title", "citation", "licence", "unit")} 
 }
 READING = {key: "text" for key in ("separator", "decimal", "thousands", "encoding", "sheet")} | {"value_labels": "list"}
 DATA = {
-    **{
-        "file": "text",
-        "derive": "text",
-        "key": "text",
-        "key_name": "text",
-        "pseudonymous": "flag",
-        "day_first": "flag",
-    },
+    **dict.fromkeys(("file", "derive", "key", "key_name", "empty_cells"), "text"),
+    **dict.fromkeys(("pseudonymous", "day_first"), "flag"),
     **READING,
 }
 ROLES = {key: "text" for key in ("person", "cluster", "group", "time", "sequence", "state")} | {

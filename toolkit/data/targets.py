@@ -43,7 +43,7 @@ def target_values(
             code="E111",
             column=column,
             rows=row_numbers(np.isnan(values)),
-            remedy="Drop these rows; a target cannot be filled in",
+            remedy='Drop these rows (empty_cells = "drop" in [data] of the study file); a target cannot be filled in',
         )
     if as_labels and classes is None:
         values, classes = numbers_as_classes(values, column=column, origin=np.arange(len(values)))

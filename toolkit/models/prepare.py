@@ -17,6 +17,7 @@ from toolkit.errors import DataError, ToolkitWarning
 from toolkit.models import likelihoods
 
 Task = Literal["regression", "binary", "multiclass", "sequence"]
+FAR = 100  # standard deviations; among n training rows none can be further than the square root of n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,12 +52,27 @@ class Scaler:
                 column=missing[0],
                 remedy=f"the data hold: {', '.join(data.feature_names)}",
             )
+        extra = [name for name in data.feature_names if name not in (*self.names, *self.dropped)]
+        if extra:
+            message = f"features the model does not know were ignored: {', '.join(extra)}"
+            warnings.warn(ToolkitWarning(message, code="W218"), stacklevel=3)
         columns = [place[name] for name in self.names]
-        return (np.asarray(data.features)[:, columns] - self.mean) / self.scale
+        values = (np.asarray(data.features)[:, columns] - self.mean) / self.scale
+        _warn_of_far_values(values, self.names)
+        return values
 
     def target(self, data: GroupedDataset) -> np.ndarray:
         """Standardised numeric target (rows,), or the class codes."""
         return (np.asarray(data.target) - self.target_mean) / self.target_scale
+
+
+def _warn_of_far_values(standardised: np.ndarray, names: tuple[str, ...]) -> None:
+    """W210 where values lie so far from the training rows that another unit is likely."""
+    far = (np.abs(standardised) > FAR).sum(axis=0)
+    if far.any():
+        listed = ", ".join(f"{name} ({count})" for name, count in zip(names, far, strict=True) if count)
+        message = f"values more than {FAR} standard deviations from the training mean: {listed}; is the unit the same?"
+        warnings.warn(ToolkitWarning(message, code="W210"), stacklevel=4)
 
 
 def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task) -> Scaler:

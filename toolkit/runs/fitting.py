@@ -11,17 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from toolkit.data.checks import check_trainable
+from toolkit.data.checks import check_more_rows_than_effects, check_trainable
 from toolkit.data.grouped import GroupedDataset
-from toolkit.data.splits import Split, all_training, explicit, within_person_time
+from toolkit.data.splits import Split, all_training, explicit, warn_of_untrained_persons, within_person_time
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, ToolkitWarning
+from toolkit.models import NmeMlp
 from toolkit.models.config import Config
 from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.tables import persons_table, trace_table, transitions_table
 from toolkit.models.training import Trained, pick_device, task_of, train
 from toolkit.optimise.minimise import Progress
+from toolkit.runs.lock import claimed
 from toolkit.runs.manifest import describe_run, now
 from toolkit.runs.run import Data, Run, rows_of
 from toolkit.runs.writing import check_target, write_run
@@ -56,8 +58,8 @@ def fit(
         progress: called with epoch, epochs and the monitored loss; ``auto`` draws a bar in a terminal.
 
     Raises:
-        DataError: the data cannot be fitted (E103, E109, E115, E116, E117, E121) or the folder not be written
-            (E305, E306).
+        DataError: the data cannot be fitted (E103, E109, E115, E116, E117, E118, E121) or the folder not be written
+            (E304, E305, E306, E307).
         ConfigError: a setting does not apply (E302).
     """
     started = now()
@@ -69,13 +71,35 @@ def fit(
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
     parts = _split(rows, split)
+    with claimed(None if out is None else Path(out)):
+        run = _trained_run(
+            config, rows, parts, seed=seed, device=device, progress=progress, study=study, started=started
+        )
+        if out is not None:
+            write_run(run, rows, Path(out), overwrite=overwrite)
+    return run
+
+
+def _trained_run(
+    config: Config,
+    rows: GroupedDataset,
+    parts: Split,
+    *,
+    seed: int,
+    device: str,
+    progress: Progress | Literal["auto"] | None,
+    study: Study | None,
+    started: str,
+) -> Run:
+    """Train, and build every table."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ToolkitWarning)
+        warn_of_untrained_persons(rows, parts)
         trained = _train(config, rows, parts.labels, seed=seed, device=device, progress=progress)
     notes = [str(entry.message) for entry in caught if isinstance(entry.message, ToolkitWarning)]
     for entry in caught:
         warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
-    run = Run(
+    return Run(
         trained=trained,
         tables=_tables(trained, rows, parts.labels),
         manifest=describe_run(
@@ -90,9 +114,6 @@ def fit(
         ),
         split=parts.labels,
     )
-    if out is not None:
-        write_run(run, rows, Path(out), overwrite=overwrite)
-    return run
 
 
 def _check_fitting(config: Config, data: GroupedDataset) -> None:
@@ -107,6 +128,8 @@ def _check_fitting(config: Config, data: GroupedDataset) -> None:
         )
     if task == "binary" and len(data.classes or ()) != 2:
         raise ConfigError("task 'binary' needs a target with two classes", code="E302", column="task")
+    if isinstance(config, NmeMlp) and task == "regression" and not config.hidden:
+        check_more_rows_than_effects(data)
     if len(data.groupings) > 1:
         raise ConfigError(
             "this model takes one grouping factor, the person", code="E302", column="groups", remedy="name one column"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -60,6 +61,9 @@ def write_run(run: Run, data: GroupedDataset, folder: Path, *, overwrite: bool =
 
     Persons carry pseudonyms: the data's own if they are pseudonyms already, else random ones whose key is written to
     ``<folder>.key.csv``, outside the run folder and readable by its owner only.
+
+    Raises:
+        RunFolderError: E304 if the disk is full, E305 or E306 as `check_target`.
     """
     check_target(folder, overwrite=overwrite)
     names = _pseudonyms(data, folder)
@@ -78,6 +82,14 @@ def write_run(run: Run, data: GroupedDataset, folder: Path, *, overwrite: bool =
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RunFolderError(
+            "the disk is full: the run could not be written",
+            code="E304",
+            remedy="make room and fit again; a run that was in the folder before is as it was",
+        ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     sync_folder(folder.parent)

@@ -1,0 +1,156 @@
+"""Every row of the table of bad input, through Python and through the command line.
+
+Rows about studies are cases in ``studies.py``. Rows about training, model files, analyses and the dashboard are tested
+where those live; the table below says where, and a test sees to it that the named test exists.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.bad_input.studies import CASES, FINE, PLANTED, Case
+from toolkit.cli.answers import plain_errors
+from toolkit.cli.main import app
+from toolkit.data.checks import check_trainable
+from toolkit.data.study import Study
+from toolkit.data.study_checks import check_study
+from toolkit.errors import DataError, ToolkitWarning
+
+TESTS = Path(__file__).parent.parent
+ELSEWHERE = {
+    39: ("bad_input/test_model_limits.py", "test_no_more_rows_than_effects"),
+    40: ("data/test_split_designs.py", "test_persons_without_training_rows_are_counted"),
+    41: ("bad_input/test_public_entries.py", "test_unknown_person_gets_the_population_prediction"),
+    42: ("bad_input/test_public_entries.py", "test_unknown_person_gets_the_population_prediction"),
+    53: ("analyses/test_resampling.py", "test_few_draws_are_refused"),
+    54: ("analyses/test_hsic.py", "test_equal_rows_give_zero_and_one_and_a_note"),
+    55: ("optimise/test_minimise.py", "test_a_loss_that_is_no_number_rolls_back_to_the_last_good_state"),
+    56: ("cli/test_commands.py", "test_unknown_words_are_answered_with_the_nearest"),
+    60: ("bad_input/test_run_folders.py", "test_a_full_disk_leaves_the_earlier_run"),
+    61: ("bad_input/test_run_folders.py", "test_a_folder_that_cannot_be_written"),
+    62: ("bad_input/test_run_folders.py", "test_a_finished_run_is_not_replaced"),
+    63: ("bad_input/test_run_folders.py", "test_two_runs_in_one_folder"),
+    64: ("bad_input/test_run_folders.py", "test_a_file_cut_short"),
+    65: ("bad_input/test_run_folders.py", "test_one_bit_flipped"),
+    66: ("bad_input/test_run_folders.py", "test_a_pickle_is_never_opened"),
+    67: ("bad_input/test_run_folders.py", "test_a_newer_version"),
+    68: ("bad_input/test_model_limits.py", "test_features_are_matched_by_name"),
+    69: ("bad_input/test_model_limits.py", "test_features_missing_or_too_many"),
+    70: ("bad_input/test_model_limits.py", "test_features_far_outside_the_training_range"),
+    71: ("bad_input/test_unsafe_files.py", "test_a_bomb_is_refused_in_little_memory"),
+    73: ("bad_input/test_unsafe_files.py", "test_entities"),
+    74: ("data/test_importing.py", "test_odd_file_names_go_nowhere"),
+    75: ("report/test_guard.py", "test_csv_cells_cannot_be_taken_for_formulas"),
+    76: ("report/test_guard.py", "test_limits"),
+    77: ("report/test_document.py", "test_labels_that_look_like_markup_are_shown_as_text"),
+    78: ("app/test_launcher.py", "test_an_address_others_can_reach_is_refused"),
+    79: ("bad_input/test_large_files.py", "test_a_file_too_large_for_the_memory_is_refused"),
+}
+NOT_BUILT = {
+    57: "a checkpoint when training is interrupted",
+    58: "resuming after SIGKILL",
+    59: "resuming with other data",
+}
+
+
+def words(case: Case) -> str:
+    return f"{case.row} {case.name}"
+
+
+@pytest.fixture
+def nme(capsys):
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = plain_errors(lambda: app([str(word) for word in arguments], standalone_mode=False))
+        captured = capsys.readouterr()
+        assert PLANTED not in captured.out + captured.err
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("case", CASES, ids=words)
+def test_python_finds_it(case: Case, tmp_path: Path) -> None:
+    found = check_study(Study.read(case.write(tmp_path))).findings.found
+    matching = [finding for finding in found if finding.code == case.code]
+    assert matching, [finding.code for finding in found]
+    assert PLANTED not in repr(found)
+    if case.rows:
+        assert any(finding.rows == case.rows for finding in matching)
+    if case.column is not None:
+        assert any(finding.column == case.column for finding in matching)
+    assert case.code.startswith("E") or not [finding for finding in found if finding.is_fault]
+
+
+def built(study: Study) -> None:
+    for data in (study.grouped("mood"), study.sequences().data):
+        check_trainable(data)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.code.startswith("E")], ids=words)
+@pytest.mark.filterwarnings("ignore::toolkit.errors.ToolkitWarning")
+def test_python_refuses_to_build_the_data(case: Case, tmp_path: Path) -> None:
+    study = Study.read(case.write(tmp_path))
+    with pytest.raises(DataError) as caught:
+        built(study)
+    assert caught.value.code == case.code
+    assert PLANTED not in str(caught.value) + repr(vars(caught.value))
+
+
+@pytest.mark.parametrize("case", CASES, ids=words)
+def test_the_command_line_finds_it(case: Case, tmp_path: Path, nme) -> None:
+    study = case.write(tmp_path)
+    code, out, err = nme("check", study, "--json")
+    fault = case.code.startswith("E")
+    assert code == (2 if fault else 0)
+    answer = json.loads(out)
+    found = [finding for finding in answer["findings"] if finding["code"] == case.code]
+    assert found
+    assert all(set(finding) >= {"code", "column", "rows", "message", "remedy"} for finding in found)
+    assert answer["usable"] is not fault
+    assert err.count("\n") == fault
+    code, out, _ = nme("check", study)
+    assert case.code in out
+
+
+@pytest.mark.parametrize("case", FINE, ids=words)
+def test_what_only_looks_bad_is_read(case: Case, tmp_path: Path, nme) -> None:
+    path = case.write(tmp_path)
+    code, _, err = nme("check", path)
+    assert (code, err) == (0, "")
+    study = Study.read(path)
+    assert study.grouped("mood").n_persons == 12
+    assert study.sequences().data.n_rows == 144
+    assert study.frame()["x"].dtype == np.float64
+
+
+def test_every_row_has_a_test() -> None:
+    covered = {case.row for case in (*CASES, *FINE)} | set(ELSEWHERE) | set(NOT_BUILT)
+    assert covered == set(range(1, 81))
+    assert not set(NOT_BUILT) & ({case.row for case in (*CASES, *FINE)} | set(ELSEWHERE))
+
+
+@pytest.mark.parametrize("row", ELSEWHERE)
+def test_the_test_that_is_elsewhere_exists(row: int) -> None:
+    file, name = ELSEWHERE[row]
+    tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert name in names
+
+
+@pytest.mark.parametrize("row", NOT_BUILT)
+def test_rows_that_wait_for_resuming(row: int) -> None:
+    pytest.skip(f"row {row}: {NOT_BUILT[row]} is not built yet")
+
+
+def test_the_values_of_a_semicolon_file(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.row == 13)
+    with pytest.warns(ToolkitWarning, match="W220"):
+        frame = Study.read(case.write(tmp_path)).frame()
+    assert pd.api.types.is_float_dtype(frame["x"].dtype)
