@@ -13,6 +13,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analyses import wording
+from analyses.rao_scott import RaoScott, cramers_v_interval, rao_scott
 from analyses.resampling import (
     BLOCK_CELLS,
     Units,
@@ -29,13 +30,18 @@ from toolkit.results import read_only
 if TYPE_CHECKING:
     import pandas as pd
 
+FEW_UNITS = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BaseRateResult:
     """Outcome of `base_rate_test`.
 
     Attributes:
-        statistic: Pearson's chi-squared. df: its degrees of freedom. cramers_v: effect size in [0, 1].
+        statistic: Pearson's chi-squared. df: its degrees of freedom.
+        cramers_v: effect size in [0, 1]. cramers_v_corrected: the same less what chance alone gives.
+        v_low, v_high: interval of Cramér's V that knows who observations belong to. level: of it.
+        rao_scott: chi-squared corrected for clustering, see `RaoScott`; its `pvalue_second` needs no permutation.
         pvalue: from permuting the label over whole persons (or units); pvalue_low, pvalue_high: Monte Carlo interval.
         pvalue_naive: from the chi-squared distribution, as if every observation were independent; often too small.
         counts: observations, shape (groups, states). groups, states: their labels.
@@ -47,6 +53,11 @@ class BaseRateResult:
     statistic: float
     df: int
     cramers_v: float
+    cramers_v_corrected: float
+    v_low: float
+    v_high: float
+    level: float
+    rao_scott: RaoScott
     pvalue: float
     pvalue_low: float
     pvalue_high: float
@@ -78,10 +89,11 @@ class BaseRateResult:
 
     def summary(self) -> dict[str, Any]:
         """The numbers as plain Python values."""
-        arrays = {"counts", "groups", "states", "notes"}
+        arrays = {"counts", "groups", "states", "notes", "rao_scott"}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in arrays}
         labels = {"groups": [str(g) for g in self.groups], "states": [str(s) for s in self.states]}
-        return plain | labels | {"counts": self.counts.tolist(), "notes": list(self.notes)}
+        corrected = {"rao_scott": self.rao_scott.summary()}
+        return plain | labels | corrected | {"counts": self.counts.tolist(), "notes": list(self.notes)}
 
     def text(self) -> str:
         """What was found, in plain words, the honest p first."""
@@ -90,17 +102,30 @@ class BaseRateResult:
             f"How often the states occur: they {found} when the labels are shuffled over whole {self.unit_name}, "
             f"{wording.p_text(self.pvalue)} ({wording.thousands(self.permutations)} permutations; "
             f"{wording.monte_carlo_text(self.pvalue_low, self.pvalue_high)}), Cramér's V = "
-            f"{wording.bounded(self.cramers_v)}. Taking every observation as independent would give "
-            f"{wording.p_text(self.pvalue_naive)}, which ignores that observations of one person belong together."
+            f"{wording.bounded(self.cramers_v)}, {self._interval()}. Correcting the chi-squared test instead "
+            f"(Rao-Scott) gives {wording.p_text(self.rao_scott.pvalue_second)}: chance alone makes the statistic "
+            f"{wording.number(self.rao_scott.design_effect, 1)} times as large here as among independent observations. "
+            f"Taking every observation as independent would give {wording.p_text(self.pvalue_naive)}, which ignores "
+            "that observations of one person belong together."
         )
 
     def apa(self) -> str:
         """The same as a sentence for the results section; the first p is the naive one."""
         return (
-            f"{self.statistic_text()}, Cramér's V = {wording.bounded(self.cramers_v)} "
-            f"(observations taken as independent); permuting the label over whole {self.unit_name}, "
-            f"{wording.p_text(self.pvalue)} ({wording.thousands(self.permutations)} permutations)."
+            f"{self.statistic_text()} (observations taken as independent); permuting the label over whole "
+            f"{self.unit_name}, {wording.p_text(self.pvalue)} ({wording.thousands(self.permutations)} permutations); "
+            f"{self.rao_scott_text()}; Cramér's V = {wording.bounded(self.cramers_v)}, {self._interval()} (over "
+            f"{self.unit_name})."
         )
+
+    def rao_scott_text(self) -> str:
+        """The corrected test alone: ``Rao-Scott F(2.8, 104.3) = 3.12, p = .032``."""
+        first, second = (wording.number(df, 1) for df in self.rao_scott.df_second)
+        value, p = wording.number(self.rao_scott.f_second), wording.p_text(self.rao_scott.pvalue_second)
+        return f"Rao-Scott F({first}, {second}) = {value}, {p}"
+
+    def _interval(self) -> str:
+        return wording.ci_text(wording.bounded(self.v_low), wording.bounded(self.v_high), self.level)
 
     def statistic_text(self) -> str:
         """The usual test alone, observations taken as independent: ``χ²(3, N = 8946) = 61.0, p < .001``."""
@@ -114,6 +139,7 @@ def base_rate_test(
     person: ArrayLike,
     unit: ArrayLike | None = None,
     permutations: int = 9_999,
+    level: float = 0.95,
     rng: np.random.Generator,
     states_order: Sequence[Any] | None = None,
     unit_name: str | None = None,
@@ -122,7 +148,9 @@ def base_rate_test(
 
     ``chi2 = sum (observed - expected)^2 / expected``; V = ``sqrt(chi2 / (N (min(groups, states) - 1)))``.
     The p of the chi-squared distribution takes every observation as independent; the permutation p shuffles the group
-    label over whole persons, or units, and compares the same statistic.
+    label over whole persons, or units, and compares the same statistic. Rao and Scott's correction (see
+    `analyses.rao_scott`) divides it by its design effects instead; V has an interval that holds under clustering. Error
+    rates and coverage are simulated in benchmarks/calibration/base_rates_tests.py and base_rates_intervals.py.
 
     Args:
         states: label per observation, shape (rows,); missing ones are left out, and counted.
@@ -130,7 +158,8 @@ def base_rate_test(
         person: person of each observation.
         unit: family (clinic, ...) of each observation; the label is then permuted over whole units.
         permutations: at least 99.
-        rng: source of the permutations.
+        level: of the interval of Cramér's V.
+        rng: source of the permutations and of the interval's draws.
         states_order: order of the states in the table; sorted by default.
         unit_name: plural for sentences; "persons" without `unit`, else "units".
 
@@ -138,7 +167,7 @@ def base_rate_test(
         DataError: E111/E112 missing group, person or unit, E120 a state not in `states_order`, E121 one state only,
             E123 a person in two groups, E124 fewer than two groups or a group with fewer than two units, E126 a unit in
             two groups, E127 lengths that differ.
-        ConfigError: E125 too few permutations.
+        ConfigError: E125 too few permutations, E302 a level out of range.
     """
     check_draws(permutations, "permutations")
     present = _present(states)
@@ -164,10 +193,17 @@ def base_rate_test(
     from scipy.stats import chi2
 
     df = (len(groups) - 1) * (len(levels) - 1)
+    corrected = rao_scott(by_unit, label)
+    v_low, v_high = cramers_v_interval(by_unit, label, level=level, rng=rng)
     return BaseRateResult(
         statistic=observed,
         df=df,
-        cramers_v=float(np.sqrt(observed / (n * (min(counts.shape) - 1)))),
+        cramers_v=corrected.cramers_v,
+        cramers_v_corrected=corrected.cramers_v_corrected,
+        v_low=v_low,
+        v_high=v_high,
+        level=level,
+        rao_scott=corrected,
         pvalue=pvalue,
         pvalue_low=low,
         pvalue_high=high,
@@ -181,8 +217,22 @@ def base_rate_test(
         n_units=units.n_units,
         unit_name=units.name,
         permutations=permutations,
-        notes=(),
+        notes=_notes(label, units.name, corrected),
     )
+
+
+def _notes(label: np.ndarray, unit_name: str, corrected: RaoScott) -> tuple[str, ...]:
+    """What the reader should know about the tests."""
+    notes: list[str] = []
+    fewest = int(np.bincount(label).min())
+    if fewest < FEW_UNITS:
+        notes.append(
+            f"The smallest group has {fewest} {unit_name}; with so few, the permutation p is the one to trust, and the "
+            "interval of Cramér's V is approximate."
+        )
+    if np.isnan(corrected.pvalue_second):
+        notes.append(f"The {unit_name} of a group do not differ at all, so there is nothing to correct the test by.")
+    return tuple(notes)
 
 
 def _present(states: ArrayLike) -> np.ndarray:

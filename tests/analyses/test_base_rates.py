@@ -89,12 +89,28 @@ def test_three_groups_have_their_degrees_of_freedom():
 
 def test_sentence_of_the_paper():
     found = run(*study())
-    shown = dataclasses.replace(found, statistic=61.0, df=3, n=8946, pvalue_naive=1e-12, cramers_v=0.083, pvalue=0.012)
+    corrected = dataclasses.replace(
+        found.rao_scott, f_second=3.124, df_second=(2.81, 104.33), pvalue_second=0.032, design_effect=6.52
+    )
+    shown = dataclasses.replace(
+        found,
+        statistic=61.0,
+        df=3,
+        n=8946,
+        pvalue_naive=1e-12,
+        cramers_v=0.083,
+        v_low=0.0,
+        v_high=0.142,
+        pvalue=0.012,
+        rao_scott=corrected,
+    )
     assert shown.statistic_text() == "χ²(3, N = 8946) = 61.0, p < .001"
     assert shown.apa() == (
-        "χ²(3, N = 8946) = 61.0, p < .001, Cramér's V = .08 (observations taken as independent); "
-        "permuting the label over whole persons, p = .012 (999 permutations)."
+        "χ²(3, N = 8946) = 61.0, p < .001 (observations taken as independent); "
+        "permuting the label over whole persons, p = .012 (999 permutations); "
+        "Rao-Scott F(2.8, 104.3) = 3.12, p = .032; Cramér's V = .08, 95% CI [.00, .14] (over persons)."
     )
+    assert "6.5 times as large here as among independent observations" in shown.text()
     assert json.loads(json.dumps(shown.summary()))["groups"] == ["a", "b"]
 
 
@@ -108,6 +124,7 @@ def test_sentence_of_the_paper():
         ({"states": np.repeat("calm", 300)}, "E121"),
         ({"states_order": ["calm", "low"]}, "E120"),
         ({"permutations": 10}, "E125"),
+        ({"level": 1.0}, "E302"),
         ({"person": np.arange(299)}, "E127"),
         ({"group": [None] * 300}, "E111"),
         ({"person": [None] * 300}, "E112"),
