@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import data_commands
+from toolkit.cli import data_commands, drivers
 from toolkit.cli.answers import Answer, plain_errors
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 analyze = typer.Typer(no_args_is_help=True, help="Analyses of a finished run; results are kept in its folder.")
 app.add_typer(analyze, name="analyze")
 data_commands.register(app)
+drivers.register(analyze)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
