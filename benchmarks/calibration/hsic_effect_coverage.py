@@ -1,6 +1,7 @@
 """Coverage of the intervals of the HSIC effect sizes: ``python -m benchmarks.calibration.hsic_effect_coverage``.
 
-Two groups, four values per person, normal ones that differ in mean or skewed (exponential) ones that differ in scale.
+Two groups, four values per person, normal ones that differ in mean or skewed (exponential) ones that differ in scale;
+families of two that are alike (persons counts families then); and a number in place of groups.
 The true effect is that of large samples. The jackknife overstates the spread of an estimate near no effect, so that
 intervals there may cover too often ("conservative"), but must not cover too rarely.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -21,20 +23,29 @@ SEED, BAND, SIMULATIONS = 20_249, (0.9335, 0.9655), 2_000
 PERSONS, EFFECTS = (10, 20, 38, 100, 195), (0.0, 0.5, 1.0, 2.0)
 
 
-def draw(kind: str, n: int, effect: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Values of n persons, every second one in the group that differs."""
+def draw(kind: str, n: int, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Values of n persons, every second one in the group that differs; of n families; or a number they depend on."""
     group = np.arange(n) % 2
+    way = np.array([1, 0.5, 0, 0])
     if kind == "normal":
-        return rng.standard_normal((n, 4)) + effect * group[:, None] * np.array([1, 0.5, 0, 0]), group
-    return rng.exponential(size=(n, 4)) * (1 + effect * group[:, None]), group
+        return {"x": rng.standard_normal((n, 4)) + effect * group[:, None] * way, "group": group}
+    if kind == "skewed":
+        return {"x": rng.exponential(size=(n, 4)) * (1 + effect * group[:, None]), "group": group}
+    if kind == "number":
+        number = rng.standard_normal(n)
+        x = rng.standard_normal((n, 4)) + 0.5 * effect * number[:, None] * way
+        return {"x": x, "group": number, "group_kernel": "gaussian"}
+    family = np.repeat(np.arange(n), 2)
+    noise = np.sqrt(0.4) * rng.standard_normal((n, 4))[family] + np.sqrt(0.6) * rng.standard_normal((2 * n, 4))
+    return {"x": noise + effect * group[family, None] * way, "group": group[family], "unit": family}
 
 
-def truth(kind: str, effect: float, samples: int = 20, n: int = 3_000) -> np.ndarray:
+def truth(kind: str, effect: float, samples: int = 60, n: int = 1_500) -> np.ndarray:
     """CKA and H in large samples."""
     if effect == 0:
         return np.zeros(2)
     rng = np.random.default_rng(SEED)
-    found = [hsic_effect_size(*draw(kind, n, effect, rng)) for _ in range(samples)]
+    found = [hsic_effect_size(**draw(kind, n, effect, rng)) for _ in range(samples)]
     return np.mean([(f.alignment, f.energy) for f in found], axis=0)
 
 
@@ -42,7 +53,7 @@ def coverage(kind: str, n: int, effect: float, true: np.ndarray, simulations: in
     """Share of intervals that hold the true effect, and the bias of the estimates."""
     held, total = np.zeros(2), np.zeros(2)
     for stream in np.random.SeedSequence(seed).spawn(simulations):
-        found = hsic_effect_size(*draw(kind, n, effect, np.random.default_rng(stream)))
+        found = hsic_effect_size(**draw(kind, n, effect, np.random.default_rng(stream)))
         low = np.array([found.alignment_low, found.energy_low])
         high = np.array([found.alignment_high, found.energy_high])
         held += (low <= true) & (true <= high)
@@ -59,13 +70,13 @@ def verdict(rate: float) -> str:
 def measure() -> list[dict[str, object]]:
     """Every kind of values, effect and number of persons."""
     rows = []
-    for kind in ("normal", "skewed"):
+    for kind in ("normal", "skewed", "families", "number"):
         for effect in EFFECTS:
             true = truth(kind, effect)
             for n in PERSONS:
                 row = coverage(kind, n, effect, true, SIMULATIONS, SEED + len(rows))
                 judged = {f"{name}_verdict": verdict(row[f"{name}_coverage"]) for name in ("cka", "energy")}
-                case = {"kind": kind, "effect": effect, "persons": n, "cka": true[0], "energy": true[1]}
+                case = {"kind": kind, "effect": effect, "persons": n, "cka": float(true[0]), "energy": float(true[1])}
                 rows.append(case | row | judged)
                 print(rows[-1], flush=True)
     return rows
