@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analyses import compare_transitions, hsic_test
+from analyses import hsic_test
 from analyses.baseline_report import baseline_report
 from analyses.transitions import observed_transitions, transition_matrices
 from toolkit.cli.answers import Answer
+from toolkit.cli.keeping import kept
 from toolkit.errors import ConfigError, DataError
-from toolkit.results import Result
-from toolkit.runs.folder import SavedRun, load_run, save_analysis
+from toolkit.runs.folder import SavedRun, load_run
 
 VALUES = ("score", "probability", "expected", "observed")
 
@@ -56,8 +54,8 @@ def hsic(  # noqa: PLR0913 - one argument per option of the command
         permutations=permutations,
         rng=np.random.default_rng(seed),
     )
-    kept = _kept(run, f"hsic-{value}", result)
-    return Answer(text="\n".join([kept.text, *result.notes]), data=kept.data)
+    answer = kept(run, f"hsic-{value}", result)
+    return Answer(text="\n".join([answer.text, *result.notes]), data=answer.data)
 
 
 def _within(run: SavedRun, persons: list[str], unit: str, within: str | None) -> np.ndarray | None:
@@ -76,33 +74,6 @@ def _within(run: SavedRun, persons: list[str], unit: str, within: str | None) ->
     return units(run, persons, "cluster")
 
 
-def differences(path: Path, *, value: str, unit: str, resamples: int, level: float, seed: int) -> Answer:
-    """Bootstrap intervals of the differences of transition probabilities between two groups."""
-    run = load_run(path)
-    persons, matrices, group = grouped_matrices(run, value)
-    labels = sorted(set(group))
-    if len(labels) != 2:
-        raise DataError(
-            f"differences compare two groups; this run has {len(labels)}",
-            code="E124",
-            column=run.manifest["study"]["group_name"],
-            remedy="choose a group column with two labels",
-        )
-    words = run.manifest["study"]["group_labels"]
-    result = compare_transitions(
-        matrices,
-        group == labels[1],
-        unit=units(run, persons, unit),
-        unit_name=unit_name(run, unit),
-        states=run.states,
-        group_names=(words.get(labels[1], labels[1]), words.get(labels[0], labels[0])),
-        resamples=resamples,
-        level=level,
-        rng=np.random.default_rng(seed),
-    )
-    return _kept(run, f"differences-{value}", result)
-
-
 def baseline(
     path: Path, *, parameter: str | None, unit: str, resamples: int, permutations: int, level: float, seed: int
 ) -> Answer:
@@ -117,21 +88,26 @@ def baseline(
         level=level,
         rng=np.random.default_rng(seed),
     )
-    return _kept(run, "baseline", result)
+    return kept(run, "baseline", result)
 
 
 def grouped_matrices(run: SavedRun, value: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Persons with a group, their matrices (persons, state, state) and their group labels."""
-    if value not in VALUES:
-        raise ConfigError("this value is not known", code="E302", column="value", remedy=f"use {', '.join(VALUES)}")
-    persons, _, matrices = transition_matrices(run.transitions(), value, states=run.states)
-    matrices = observed_transitions(matrices) if value == "observed" else matrices
-    label = run.persons().set_index("person")["group"].reindex(list(persons))
+    persons, matrices = all_matrices(run, value)
+    label = run.persons().set_index("person")["group"].reindex(persons)
     known = label.notna().to_numpy()
     if not known.any():
         raise DataError("this run has no groups", code="E124", remedy="name a group column in study.toml and fit again")
-    kept = [person for person, keep in zip(persons, known, strict=True) if keep]
-    return kept, matrices[known], label[known].to_numpy(dtype=object)
+    grouped = [person for person, there in zip(persons, known, strict=True) if there]
+    return grouped, matrices[known], label[known].to_numpy(dtype=object)
+
+
+def all_matrices(run: SavedRun, value: str) -> tuple[list[str], np.ndarray]:
+    """All persons and their matrices (persons, state, state): one of VALUES; counts become smoothed probabilities."""
+    if value not in VALUES:
+        raise ConfigError("this value is not known", code="E302", column="value", remedy=f"use {', '.join(VALUES)}")
+    persons, _, matrices = transition_matrices(run.transitions(), value, states=run.states)
+    return list(persons), observed_transitions(matrices) if value == "observed" else matrices
 
 
 def bias_by_person(run: SavedRun, parameter: str | None = None) -> pd.DataFrame:
@@ -171,10 +147,3 @@ def units(run: SavedRun, persons: list[str], unit: str) -> np.ndarray | None:
 def unit_name(run: SavedRun, unit: str) -> str:
     """The unit in words."""
     return "persons" if unit == "person" else str(run.manifest["study"]["cluster_name"] or "clusters")
-
-
-def _kept(run: SavedRun, name: str, result: Result) -> Answer:
-    """Save a result in the run folder and answer with its sentences."""
-    folder = save_analysis(run, name, result)
-    summary: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return Answer(text=f"{result.text()}\n{result.apa()}\nKept in {folder}", data=summary)

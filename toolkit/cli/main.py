@@ -55,7 +55,7 @@ def check(
     json: AsJson = False,
 ) -> None:
     """Read a study and say what is in it, and everything that is wrong or odd about it, and where."""
-    from toolkit.cli.studies import check as check_study
+    from toolkit.cli.checking import check as check_study
 
     answer, fault = check_study(study)
     answer.show(json)
@@ -151,19 +151,61 @@ def analyze_hsic(  # noqa: PLR0913 - one argument per option of the command
 
 
 @analyze.command("differences")
-def analyze_differences(
+def analyze_differences(  # noqa: PLR0913 - one argument per option of the command
     run: RunFolder,
-    value: Annotated[str, typer.Option(help="probability, expected or observed.")] = "probability",
+    value: Annotated[str, typer.Option(help="probability, expected, observed or score.")] = "probability",
     unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    between: Annotated[
+        str | None, typer.Option(help="Two of several groups, such as A,B; all pairs by default.")
+    ] = None,
+    covariate: Annotated[
+        str | None,
+        typer.Option(help="Slopes on a number per person instead: a column of the run's persons, or see next."),
+    ] = None,
+    persons: Annotated[
+        Path | None, typer.Option(help="Table with the columns person (pseudonyms) and the covariate.")
+    ] = None,
+    per: Annotated[float, typer.Option(help="Units of the covariate a slope stands for, such as 10 years.")] = 1.0,
+    plausible: Annotated[
+        int, typer.Option(help="Sets of plausible values, such as 20: how unsure each person's matrix is counts.")
+    ] = 0,
+    adjust_base_rates: Annotated[
+        bool, typer.Option("--adjust-base-rates", help="How states follow one another beyond how often they occur.")
+    ] = False,
+    method: Annotated[
+        str, typer.Option(help="auto (symmetric bootstrap-t), symmetric-t, bootstrap-t, percentile or bca.")
+    ] = "auto",
+    scale: Annotated[str, typer.Option(help="auto, probability, score or logit.")] = "auto",
+    structural: Annotated[
+        str, typer.Option(help="Transitions that never occur in anybody: keep, drop or renormalise.")
+    ] = "keep",
+    permutations: Annotated[int, typer.Option(help="Also permutation p-values per cell; 0 for none.")] = 0,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
     level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
     seed: Seed = 1,
     json: AsJson = False,
 ) -> None:
-    """By how much do the groups' transition probabilities differ? Bootstrap intervals of every cell."""
-    from toolkit.cli.analyses import differences
+    """By how much do transitions differ between groups, or along a covariate? Intervals of every cell."""
+    from toolkit.cli.differences import DifferenceOptions, differences
 
-    differences(run, value=value, unit=unit, resamples=resamples, level=level, seed=seed).show(json)
+    options = DifferenceOptions(
+        value=value,
+        unit=unit,
+        between=between,
+        covariate=covariate,
+        persons=persons,
+        per=per,
+        plausible=plausible,
+        adjust_base_rates=adjust_base_rates,
+        method=method,
+        scale=scale,
+        structural=structural,
+        permutations=permutations,
+        resamples=resamples,
+        level=level,
+        seed=seed,
+    )
+    differences(run, options).show(json)
 
 
 @analyze.command("baseline")

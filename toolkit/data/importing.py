@@ -253,7 +253,10 @@ def _write_data(source: ImportSource, kept: Sequence[str], labels: Mapping[str, 
     try:
         for piece in source.pieces(kept, ids=list(names)):
             table = _pseudonymous_table(piece, names, None if writer is None else writer.schema)
-            writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
+            words = [field.name for field in table.schema if pa.types.is_string(field.type)]
+            words += [field.name for field in table.schema if pa.types.is_large_string(field.type)]
+            # a dictionary of numbers with many decimals costs time and saves nothing
+            writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd", use_dictionary=words)
             writer.write_table(table)
         if writer is not None:
             writer.close()

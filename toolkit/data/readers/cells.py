@@ -10,8 +10,7 @@ from toolkit.data.labels import LARGEST_EXACT_FLOAT
 Kind = Literal["empty", "whole", "number", "truth", "text"]
 # cells that mean "empty" in a column of numbers; in an id column only the empty cell does ("NA" may be somebody's id)
 EMPTY_CELLS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "<NA>")
-_LEADING_ZERO = r"^[+-]?0[0-9]"
-_TOO_LONG = r"^[+-]?[0-9]{16,}$"
+_ID_DIGITS = r"^[+-]?(0[0-9]|[0-9]{16,}$)"  # leading zeros, or more digits than a decimal number holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,31 +58,48 @@ def in_plain_notation(cells: Any, notation: Notation) -> Any:
 
 
 def kind_of(cells: Any, notation: Notation = POINT, *, at_least: Kind = "empty") -> Kind:
-    """What cells (null where empty) hold.
+    """What cells hold.
 
     Whole numbers with leading zeros ("007"), or too long to be exact as decimal numbers, are text: they are ids.
 
     Args:
-        cells: arrow array of text.
+        cells: arrow array of text, null where there is nothing.
         notation: how numbers are written.
         at_least: the kind earlier cells of the column have; kinds it makes impossible are not tried.
     """
     import pyarrow as pa
 
     pc = _compute()
-
+    if cells.null_count == len(cells):
+        return "empty"
+    # nearly every cell of a data file is a plain number, so that is tried before anything is cleaned up
+    kind = _number_kind(cells, at_least) if notation == POINT else None
+    if kind is not None:
+        return kind
+    cells = without_empty(cells)
     if cells.null_count == len(cells):
         return "empty"
     plain = in_plain_notation(cells, notation)
+    kind = _number_kind(plain, at_least)
+    if kind is not None:
+        return kind
+    truth = pc.is_in(pc.utf8_lower(plain), value_set=pa.array(["true", "false"]))
+    return "truth" if pc.all(pc.or_(truth, pc.is_null(cells))).as_py() else "text"
+
+
+def _number_kind(plain: Any, at_least: Kind) -> Kind | None:
+    """Whole, number, or text for ids made of digits; ``None`` if some cell is no number."""
+    import pyarrow as pa
+
+    pc = _compute()
     whole = None if at_least == "number" else _cast(plain, pa.int64())
     if whole is not None:
         extremes = pc.min_max(whole)
         largest = max(abs(extremes["min"].as_py()), abs(extremes["max"].as_py()))
-        return "text" if largest >= LARGEST_EXACT_FLOAT or _any(plain, _LEADING_ZERO) else "whole"
-    if _cast(plain, pa.float64()) is not None:
-        return "text" if _any(plain, _LEADING_ZERO) or _any(plain, _TOO_LONG) else "number"
-    truth = pc.is_in(pc.utf8_lower(plain), value_set=pa.array(["true", "false"]))
-    return "truth" if pc.all(pc.or_(truth, pc.is_null(cells))).as_py() else "text"
+        return "text" if largest >= LARGEST_EXACT_FLOAT or _any(plain, _ID_DIGITS) else "whole"
+    if _cast(plain, pa.float64()) is None:
+        return None
+    return "text" if _any(plain, _ID_DIGITS) else "number"
 
 
 def widened(one: Kind, other: Kind) -> Kind:
@@ -96,11 +112,15 @@ def widened(one: Kind, other: Kind) -> Kind:
 
 
 def values_of(cells: Any, kind: Kind, notation: Notation = POINT) -> Any:
-    """Cells (null where empty) as values of their kind; an empty column is one of numbers."""
+    """Cells as values of their kind, null where they mean "empty"; an empty column is one of numbers."""
     import pyarrow as pa
 
     pc = _compute()
-
+    if kind in ("whole", "number") and notation == POINT:
+        values = _cast(cells, arrow_type(kind))
+        if values is not None:
+            return values
+    cells = without_empty(cells)
     if kind == "text":
         return cells
     plain = in_plain_notation(cells, notation)

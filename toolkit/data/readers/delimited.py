@@ -19,7 +19,6 @@ from toolkit.data.readers.cells import (
     kind_of,
     values_of,
     widened,
-    without_empty,
 )
 from toolkit.data.readers.csv_structure import checked_header
 from toolkit.data.readers.opening import head_of, opened, require_memory
@@ -91,7 +90,7 @@ class DelimitedFile:
                 {
                     name: piece.column(name)
                     if name in self.text_columns
-                    else values_of(without_empty(piece.column(name)), self.columns[name], self.notation)
+                    else values_of(piece.column(name), self.columns[name], self.notation)
                     for name in wanted
                 }
             )
@@ -169,7 +168,7 @@ def _kinds(path: Path, options: ReadOptions, header: Sequence[str], as_text: Seq
     others = {name: set(OTHER_NOTATIONS) - {notation} for name in looked}
     for piece in _text_pieces(path, options, header, looked) if looked else ():
         for name in looked:
-            cells = without_empty(piece.column(name))
+            cells = piece.column(name)
             if kinds[name] != "text":
                 kinds[name] = widened(kinds[name], kind_of(cells, notation, at_least=kinds[name]))
             if kinds[name] == "text" and others[name]:

@@ -38,7 +38,8 @@ def read_parquet(path: Path, options: ReadOptions, *, text_columns: Sequence[str
             raise not_a_table("the file is not a parquet table") from None
     require_unique_names(table.column_names)
     try:
-        frame = table.to_pandas()
+        frame = table.to_pandas(split_blocks=True, self_destruct=True)  # no second copy while it is turned
+        del table
     except (pa.ArrowException, ValueError, TypeError):
         raise not_a_table("the parquet table holds columns that cannot be read") from None
     return ReadResult(frame=_with_plain_index(frame), format=TableFormat(kind="parquet", options=options))
