@@ -250,10 +250,14 @@ def _slope_text(slope: SlopeResult) -> str:
 def _method(view: BaselineView) -> str:
     """How the intervals were made."""
     pearson, bend = view.correlations["pearson"], view.correlations["bend"]
+    resampled = (
+        f", for the correlation in which extreme persons count little (percentage bend) from "
+        f"{wording.thousands(bend.resamples)} resamples of {bend.unit_name}"
+    )
     return (
-        f"Intervals come from leaving out {pearson.unit_name} one at a time, for the correlation in which extreme "
-        f"persons count little (percentage bend) from {wording.thousands(bend.resamples)} resamples of "
-        f"{bend.unit_name}; the random deals are {wording.thousands(view.identity.permutations)}."
+        f"Intervals come from leaving out {pearson.unit_name} one at a time"
+        f"{resampled if bend.interval == 'percentile' else ''}; the random deals are "
+        f"{wording.thousands(view.identity.permutations)}."
     )
 
 

@@ -32,13 +32,14 @@ from numpy.typing import ArrayLike
 from analyses import wording
 from analyses.correlation import check_enough, checked_pair, jackknife_interval
 from analyses.intervals import WARN_BELOW
-from analyses.resampling import check_finite, check_length, make_units
+from analyses.resampling import Units, check_finite, check_length, make_units
 from toolkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LOW_RELIABILITY = 0.05
+FEW_UNEQUAL = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,7 +122,9 @@ def corrected_slope(
 ) -> SlopeResult:
     """Slope of the persons' biases on their baseline levels, corrected for shrinkage (see the head of this file).
 
-    Coverage is simulated in benchmarks/calibration/baseline_slope.py.
+    Coverage is simulated in benchmarks/calibration/baseline_intervals.py: 93.5 to 96.5 % from 10 persons on, normal or
+    skewed. With 20 families of one to four persons who are alike, the test rejects in 6.9 to 7.4 % instead of 5 %
+    (baseline_tests.py): families of unequal size count as fewer than they are. The result then says so.
 
     Args:
         bias: shrunken estimate per person (posterior mean, deviation from the average), shape (persons,).
@@ -175,7 +178,7 @@ def corrected_slope(
         n_units=units.n_units,
         unit_name=units.name,
         level=level,
-        notes=_notes(units.n_units, units.name, mean_weight, float(signal[0] / spread[0])),
+        notes=_notes(units, mean_weight, float(signal[0] / spread[0])),
     )
 
 
@@ -225,12 +228,17 @@ def _checked_error(error: ArrayLike | None, n: int) -> Float[np.ndarray, " n"]:
     return values
 
 
-def _notes(n_units: int, unit_name: str, reliability: float, baseline_reliability: float) -> tuple[str, ...]:
+def _notes(units: Units, reliability: float, baseline_reliability: float) -> tuple[str, ...]:
     notes: list[str] = []
-    if n_units < WARN_BELOW:
+    if units.n_units < WARN_BELOW:
         notes.append(
-            f"The interval rests on {n_units} {unit_name}; with skewed levels and fewer than {WARN_BELOW} it tends to "
-            "be too short."
+            f"The interval rests on {units.n_units} {units.name}; with strongly skewed levels and fewer than "
+            f"{WARN_BELOW} it can be too short."
+        )
+    if np.unique(np.bincount(units.codes)).size > 1 and units.n_units < FEW_UNEQUAL:
+        notes.append(
+            f"The {units.name} have different numbers of persons; in simulations with 20 such families the test of the "
+            "slope rejected in about 7 instead of 5 % of studies without a slope."
         )
     if reliability < LOW_RELIABILITY:
         notes.append(

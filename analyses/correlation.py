@@ -92,7 +92,9 @@ def scores(values: Float[np.ndarray, "rows n"], kind: str) -> Float[np.ndarray, 
 def _bent(values: Float[np.ndarray, "rows n"]) -> Float[np.ndarray, "rows n"]:
     """``clip((x - centre) / omega, -1, 1)`` with omega the .8 quantile of ``|x - median|`` (Wilcox, 1994).
 
-    The centre is the mean of the values within omega of the median, moved by the balance of those beyond.
+    The centre is the mean of the values within omega of the median, moved by the balance of those beyond. omega is the
+    ``floor(.8 n + .5)``-th smallest deviation, as Wilcox has it; pingouin takes ``floor(.8 n)``, so that the two can
+    differ in the second digit where .8 n is rounded up.
     """
     n = values.shape[1]
     deviation = values - np.median(values, axis=1, keepdims=True)
