@@ -76,9 +76,10 @@ def latent_regression(
         steps += 1
         centre, spread = _given(information, evidence, residual, design @ coefficients)
         before = (coefficients, residual)
+        unsure = _unsure_level(information, residual, design, spread)
         coefficients = outer @ design.T @ centre
         left = centre - design @ coefficients
-        residual = spread.mean(axis=0) + left.T @ left / persons
+        residual = (spread + unsure).mean(axis=0) + left.T @ left / persons
         if diagonal:
             residual = np.diag(np.maximum(np.diag(residual), FLOOR * np.diag(prior)))
         converged = _moved(before, (coefficients, residual), np.sqrt(np.diag(prior))) < TOLERANCE
@@ -130,6 +131,22 @@ def _given(
     precision = np.linalg.inv(residual)
     spread = np.linalg.inv(information + precision)
     return np.einsum("pab,pb->pa", spread, evidence + level @ precision), spread
+
+
+def _unsure_level(
+    information: np.ndarray, residual: np.ndarray, design: np.ndarray, spread: np.ndarray
+) -> Float[np.ndarray, "persons k k"]:
+    """What not knowing B adds to the variance of ``eta_i - B'x_i``.
+
+    Without it S would be that of maximum likelihood, too small by the share of variables among persons; with it S is
+    the restricted (REML) estimate.
+    """
+    size = len(residual)
+    root = _coefficient_root(information, residual, design).reshape(design.shape[1], size, -1)
+    level = np.einsum("pv,var->par", design, root)
+    kept = np.eye(size) - spread @ np.linalg.inv(residual)
+    moved = kept @ level
+    return moved @ moved.swapaxes(1, 2)
 
 
 def _moved(before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], scale: np.ndarray) -> float:

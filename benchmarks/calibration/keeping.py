@@ -12,10 +12,10 @@ COVERAGE_BAND, ERROR_BAND = (0.9335, 0.9655), (0.0345, 0.0665)
 
 def in_bands(row: dict[str, float]) -> dict[str, float | bool]:
     """A row of rates with, for each, whether it lies in its band: errors near .05, coverages near .95."""
-    judged: dict[str, float | bool] = dict(row)
+    judged: dict[str, float | bool] = {name: float(rate) for name, rate in row.items()}
     for name, rate in row.items():
         low, high = ERROR_BAND if "error" in name else COVERAGE_BAND
-        judged[f"{name}_in_band"] = low <= rate <= high
+        judged[f"{name}_in_band"] = bool(low <= rate <= high)
     return judged
 
 
