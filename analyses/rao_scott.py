@@ -140,9 +140,9 @@ def cramers_v_interval(
     `level`. It starts at 0 when chance alone may explain the statistic. A true V of exactly 0 can only be missed from
     one side, so that it is covered in 97.5 % of studies.
 
-    Coverage, simulated in benchmarks/calibration/base_rates_intervals.py, is 93.3 to 96.2 % from 10 persons on, normal or
-    skewed, persons or families. The usual interval from the noncentral chi-squared distribution takes every observation
-    as independent and covers 29 to 52 %.
+    Coverage, simulated in benchmarks/calibration/base_rates_intervals.py, is 93.3 to 96.2 % from 10 persons on, normal
+    or skewed, persons or families. The usual interval from the noncentral chi-squared distribution takes every
+    observation as independent and covers 29 to 52 %.
 
     Args:
         counts: as in `rao_scott`.
