@@ -67,7 +67,8 @@ def write_sav(path: Path, rows: int) -> None:
     import pandas as pd
     import pyreadstat
 
-    pyreadstat.write_sav(pd.DataFrame(block(0, rows, np.random.default_rng(1))), path)
+    frame = pd.DataFrame(block(0, rows, np.random.default_rng(1)))
+    pyreadstat.write_sav(frame, path)  # pyright: ignore[reportArgumentType]
 
 
 def write_xlsx(path: Path, rows: int) -> None:

@@ -103,3 +103,18 @@ def test_wide_join_and_partner(nme, tmp_path):
     assert len(frame) == 32
     assert frame["age"].value_counts().eq(8).all()
     assert frame["mood_partner"].notna().all()
+
+
+def test_a_split_is_made_and_used(nme, file, tmp_path):
+    study, out = tmp_path / "s" / "study.toml", tmp_path / "split.parquet"
+    nme("import", file, "--out", tmp_path / "s", "--yes")
+    code, text, _ = nme("split", study, "--design", "clusters", "--target", "mood", "--out", out)
+    assert code == 0
+    assert "families or sites it has never seen" in text
+    words = ["fit", study, "--model", "generic-mlp", "--target", "mood", "--epochs", "3", "--split", out]
+    assert nme(*words, "--out", tmp_path / "run")[0] == 0
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["split"]["name"] == "clusters"
+    code, text, _ = nme("split", study, "--folds", "4", "--target", "mood", "--out", out, "--json")
+    assert json.loads(text)["names"][3] == "4-fold by person, fold 4"
+    assert nme("split", study, "--design", "sideways")[0] == 2

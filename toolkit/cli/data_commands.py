@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands that make studies."""
     app.command("import")(import_file)
     app.command("init")(init)
+    app.command("split")(split)
 
 
 def init(
@@ -90,3 +91,18 @@ def import_file(  # noqa: PLR0913 - one argument per option of the command
         overwrite=overwrite,
     )
     run_import(file, out, wishes, yes=yes, as_json=json).show(json)
+
+
+def split(
+    study: Annotated[Path, typer.Argument(help="study.toml")],
+    design: Annotated[str, typer.Option(help="within-person-time, random, persons, clusters or future.")] = "persons",
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("split.parquet"),
+    folds: Annotated[int | None, typer.Option(help="So many folds of rows, persons or clusters instead.")] = None,
+    target: Annotated[str | None, typer.Option(help="Rows without this target are left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of who goes where.")] = 1,
+    json: AsJson = False,
+) -> None:
+    """Write down which rows train, validate and test, so that every model is judged on the same ones."""
+    from toolkit.cli.splitting import run_split
+
+    run_split(study, design, out, folds=folds, target=target, seed=seed).show(json)

@@ -74,6 +74,9 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/MODEL by default.")] = None,
     seed: Seed = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    split: Annotated[
+        str, typer.Option(help="within-person-time, random, persons, clusters, future, none, or a file of nme split.")
+    ] = "within-person-time",
     epochs: Annotated[int | None, typer.Option(help="Most epochs.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run.")] = False,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Another setting, NAME=VALUE; repeatable.")] = None,
@@ -91,6 +94,7 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
         out,
         seed=seed,
         device=device,
+        split=split,
         overwrite=overwrite,
         options=options,
         settings=setting or [],

@@ -15,7 +15,7 @@ from toolkit.runs.manifest import MODEL_NAMES
 from toolkit.runs.run import Data
 
 
-def fit_study(
+def fit_study(  # noqa: PLR0913 - one argument per option of the command
     path: Path,
     model: str,
     target: str | None,
@@ -24,6 +24,7 @@ def fit_study(
     seed: int,
     device: str,
     overwrite: bool,
+    split: str,
     options: dict[str, Any],
     settings: list[str],
 ) -> Answer:
@@ -34,7 +35,14 @@ def fit_study(
     config = _config(model, {**options, **dict(_setting(word) for word in settings)})
     folder = out or Path("runs") / model
     run = fit(
-        config, study_data(study, model, target), seed=seed, device=device, out=folder, overwrite=overwrite, study=study
+        config,
+        study_data(study, model, target),
+        seed=seed,
+        device=device,
+        split=split,
+        out=folder,
+        overwrite=overwrite,
+        study=study,
     )
     metrics = run.metrics()
     chosen = metrics[(metrics["scope"] == "mean") & (metrics["split"] == "test") & (metrics["level"] == "person")]

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -253,8 +253,8 @@ def _write_data(source: ImportSource, kept: Sequence[str], labels: Mapping[str, 
     try:
         for piece in source.pieces(kept, ids=list(names)):
             table = _pseudonymous_table(piece, names, None if writer is None else writer.schema)
-            words = [field.name for field in table.schema if pa.types.is_string(field.type)]
-            words += [field.name for field in table.schema if pa.types.is_large_string(field.type)]
+            kinds = (pa.types.is_string, pa.types.is_large_string)
+            words: Any = [field.name for field in table.schema if any(kind(field.type) for kind in kinds)]
             # a dictionary of numbers with many decimals costs time and saves nothing
             writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd", use_dictionary=words)
             writer.write_table(table)

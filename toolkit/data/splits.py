@@ -68,7 +68,7 @@ def by_person_and_time(
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
 ) -> np.ndarray:
     """Part of each row under :func:`within_person_time`, shape (rows,)."""
-    shares = _shares(fractions)
+    shares = shares_of_parts(fractions)
     rows = np.arange(len(person))
     order = np.lexsort((rows, rows if time is None else time, person))
     size = np.bincount(person)
@@ -81,7 +81,7 @@ def by_person_and_time(
     return np.array(PARTS)[part]
 
 
-def _shares(fractions: Sequence[float]) -> Float[np.ndarray, " parts"]:
+def shares_of_parts(fractions: Sequence[float]) -> Float[np.ndarray, " parts"]:
     """Shares of training, validation and test, checked (E302)."""
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or (shares < 0).any() or not np.isclose(shares.sum(), 1.0):
@@ -98,7 +98,7 @@ def all_training(data: GroupedDataset) -> Split:
     return Split(labels=np.full(data.n_rows, "train"), name="none")
 
 
-def explicit(data: GroupedDataset, labels: ArrayLike) -> Split:
+def explicit(data: GroupedDataset, labels: ArrayLike, *, name: str = "explicit") -> Split:
     """A split the caller made: one of "train", "validation", "test" per row.
 
     Raises:
@@ -115,7 +115,7 @@ def explicit(data: GroupedDataset, labels: ArrayLike) -> Split:
             column="split",
             rows=row_numbers(unknown, data.row_numbers),
         )
-    return Split(labels=given)
+    return Split(labels=given, name=name)
 
 
 def warn_of_untrained_persons(data: GroupedDataset, split: Split) -> None:

@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike
 
 from toolkit.data.checks import check_more_rows_than_effects, check_trainable
 from toolkit.data.grouped import GroupedDataset
-from toolkit.data.splits import Split, all_training, explicit, warn_of_untrained_persons, within_person_time
+from toolkit.data.split_designs import make_split
+from toolkit.data.split_file import load_split
+from toolkit.data.splits import Split, all_training, explicit, warn_of_untrained_persons
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models import NmeMlp
@@ -28,7 +30,7 @@ from toolkit.runs.manifest import describe_run, now
 from toolkit.runs.run import Data, Run, rows_of
 from toolkit.runs.writing import check_target, write_run
 
-SplitChoice = Literal["within-person-time"] | ArrayLike | None
+SplitChoice = str | Path | Split | ArrayLike | None
 
 
 def fit(
@@ -50,8 +52,9 @@ def fit(
         data: rows or sequences; the first grouping factor is the person.
         seed: seed of the initial weights; the same seed on the same machine gives the same numbers.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-        split: ``within-person-time`` (the first 60 % of each person's rows train, 20 % validate, 20 % test), one of
-            ``train``, ``validation``, ``test`` per row, or None: every row trains until the training objective settles.
+        split: ``within-person-time`` (the first 60 % of each person's rows train, 20 % validate, 20 % test), another
+            design (see `toolkit.data.split_designs`), a split or a file that holds one, one of ``train``,
+            ``validation``, ``test`` per row, or None: every row trains until the training objective settles.
         out: folder of the run to write; None keeps it in memory.
         overwrite: replace a finished run in that folder.
         study: where titles and group labels come from.
@@ -70,7 +73,7 @@ def fit(
     _check_fitting(config, rows)
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
-    parts = _split(rows, split)
+    parts = _split(rows, split, seed)
     with claimed(None if out is None else Path(out)):
         run = _trained_run(
             config, rows, parts, seed=seed, device=device, progress=progress, study=study, started=started
@@ -136,19 +139,17 @@ def _check_fitting(config: Config, data: GroupedDataset) -> None:
         )
 
 
-def _split(data: GroupedDataset, split: SplitChoice) -> Split:
-    """The part of each row."""
+def _split(data: GroupedDataset, split: SplitChoice, seed: int) -> Split:
+    """The part of each row: from a file, by a design's name, or as the caller says."""
     if split is None:
         return all_training(data)
+    if isinstance(split, Split):
+        return explicit(data, split.labels, name=split.name)
+    if isinstance(split, Path) or (isinstance(split, str) and split.endswith(".parquet")):
+        return load_split(split, data)
     if isinstance(split, str):
-        if split != "within-person-time":
-            raise ConfigError(
-                "this split is not known",
-                code="E302",
-                column="split",
-                remedy='use "within-person-time", None, or labels',
-            )
-        return within_person_time(data)
+        # the second stream of the seed: the first makes the initial weights
+        return make_split(split, data, rng=np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1]))
     return explicit(data, split)
 
 
