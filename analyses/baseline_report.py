@@ -278,7 +278,7 @@ def _short(result: BaselineResult) -> str:
 
 
 def _notes(view: BaselineView) -> list[str]:
-    found = [*view.correlations["pearson"].notes, *view.identity.notes]
+    found = [*view.correlations["pearson"].notes, *view.correlations["bend"].notes, *view.identity.notes]
     if view.slope is None:
         found.append(
             f"{view.parameter}: no corrected slope ({ROWS_IN_WORDS[view.rows]}), because the effects have no "

@@ -124,6 +124,8 @@ def test_strong_skew_and_a_lone_person_are_said():
     x = rng.exponential(size=50) ** 2
     found = bias_baseline(x, x + 0.1 * rng.exponential(size=50) ** 2, resamples=99, rng=rng)
     assert any("strongly skewed" in note for note in found.notes)
+    bent = bias_baseline(x, x + 0.1 * rng.standard_normal(50), correlation="bend", resamples=99, rng=rng)
+    assert any("percentage bend correlation covered" in note for note in bent.notes)
     lone = np.r_[np.zeros(29), 1.0]
     found = bias_baseline(lone, rng.standard_normal(30), resamples=99, rng=rng)
     assert np.isnan([found.low, found.high]).all()
