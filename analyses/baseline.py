@@ -143,10 +143,10 @@ def bias_baseline(
     are not independent persons, and p belongs to the interval.
 
     Coverage and error rates are simulated in benchmarks/calibration/baseline_intervals.py and baseline_tests.py. Where
-    both sides are strongly skewed (exponential) and correlated at .8, Pearson's interval covers 93.4 to 94 %, at .9 about
-    92 %; the result then says so. Fisher's, kept beside it, falls to 77 %. Where both are
-    moderately skewed and strongly correlated, the interval of the percentage bend correlation of persons covers 93 to
-    94 % (91 % for ten strongly skewed persons); the result says so too.
+    both sides are strongly skewed (exponential) and correlated at .8, Pearson's interval covers 93.4 to 94 %, at .9
+    about 92 %; the result then says so. Fisher's, kept beside it, falls to 77 %. Where both are moderately skewed and
+    strongly correlated, the interval of the percentage bend correlation of persons covers 93 to 94 % (91 % for ten
+    strongly skewed persons); the result says so too.
 
     Args:
         bias: estimate per person, shape (persons,).
