@@ -18,15 +18,19 @@ class Derivation:
     Attributes:
         make: from the table as read to the table the roles speak of.
         text_columns: id columns of the file, read as text.
+        text: the definitions, for reports.
     """
 
     make: Callable[[pd.DataFrame], pd.DataFrame]
     text_columns: tuple[str, ...]
+    text: str
 
 
 DERIVATIONS: Mapping[str, Derivation] = {
     f"emotions-{variant.replace('_', '-')}": Derivation(
-        make=partial(emotions.emotion_frame, variant=variant), text_columns=("id",)
+        make=partial(emotions.emotion_frame, variant=variant),
+        text_columns=("id",),
+        text=emotions.definition(variant),
     )
     for variant in emotions.VARIANTS
 }

@@ -160,3 +160,43 @@ def add_group_oddities(
             column=name,
             remedy="Compare the groups by cluster (--unit cluster); by person, p values come out too small",
         )
+
+
+def add_giveaways(
+    findings: Findings,
+    features: Mapping[str, Float[np.ndarray, " rows"]],
+    target: Float[np.ndarray, " rows"],
+    name: str,
+    *,
+    is_classification: bool,
+) -> None:
+    """Features that tell the target of their own row (W219): equal to it up to scale, or cut into its classes.
+
+    Args:
+        findings: where to add.
+        features: columns of numbers, NaN where empty.
+        target: values or class codes, NaN where empty.
+        name: of the target.
+        is_classification: whether the target holds class codes.
+    """
+    for feature, values in features.items():
+        both = np.isfinite(values) & np.isfinite(target)
+        x, y = values[both], target[both]
+        if len(x) < FEW_ROWS or x.min() == x.max() or y.min() == y.max():
+            continue
+        tells = _cuts_into_classes(x, y) if is_classification else abs(float(np.corrcoef(x, y)[0, 1])) > 1 - 1e-9
+        if tells:
+            findings.add(
+                "W219",
+                f"the column tells the target '{name}' of the same row exactly",
+                column=feature,
+                remedy="Leave it out, or use its earlier value ([lagged] in the study file)",
+            )
+
+
+def _cuts_into_classes(values: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether the classes follow one another when rows are sorted by a value, and equal values have equal classes."""
+    order = np.lexsort((codes, values))
+    change = np.diff(codes[order]) != 0
+    several = len(np.unique(values)) >= len(np.unique(codes))
+    return bool(several and change.sum() == len(np.unique(codes)) - 1 and (np.diff(values[order])[change] > 0).all())

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.columns import empty_cells, numbered_as_before, require_columns, require_unique_names
+from toolkit.data.constructing import with_constructions
+from toolkit.data.constructions import TABLES, Constructions
 from toolkit.data.dates import with_day_first
 from toolkit.data.derivations import DERIVATIONS
 from toolkit.data.grouped import GroupedDataset
@@ -39,6 +41,7 @@ class Study:
         drops_empty: rows with an empty cell in the target or a feature are left out, instead of refused.
         day_first: dates like 01/02/2026 are the first of February; without it such dates are refused.
         derive: name of the derivation that makes the columns, if they are not in the file as such.
+        constructions: columns made from others, as the study file defines them.
         person: id column.
         cluster: family, site, ... of a person.
         group: comparison group of a person.
@@ -63,6 +66,7 @@ class Study:
     drops_empty: bool = False
     day_first: bool | None = None
     derive: str | None = None
+    constructions: Constructions = field(default_factory=Constructions)
     person: str
     cluster: str | None = None
     group: str | None = None
@@ -84,11 +88,14 @@ class Study:
 
         Raises:
             DataError: E100 or E106 if the file cannot be read.
-            ConfigError: E302 for an unknown key or derivation (with the nearest name), or a wrong value.
+            ConfigError: E302 for an unknown key or derivation (with the nearest name), or a wrong value; E132 for a
+                feature made from the same answers as a target.
         """
         path = Path(path)
         settings = read_settings(path)
         data, roles = settings.pop("data"), settings.pop("roles")
+        made = Constructions.from_settings({table: settings.pop(table) for table in TABLES if table in settings})
+        made.refuse_giveaways(roles.get("targets", ()), roles.get("features", ()))
         derive = data.get("derive")
         if derive is not None and derive not in DERIVATIONS:
             remedy = nearest_name(derive, DERIVATIONS)
@@ -102,6 +109,7 @@ class Study:
             drops_empty=_drops_empty(data),
             day_first=data.get("day_first"),
             derive=derive,
+            constructions=made,
         )
 
     def frame(self, *, rng: np.random.Generator | None = None) -> pd.DataFrame:
@@ -126,6 +134,9 @@ class Study:
         require_columns(frame, ids)
         if self.time is not None and self.day_first is not None and self.time in frame.columns:
             frame[self.time] = with_day_first(frame[self.time], day_first=self.day_first)
+        frame = with_constructions(
+            frame, self.constructions, person=self.person, time=self.time, sequence=self.sequence
+        )
         if self.pseudonymous:
             return frame
         known = read_key(self.key_path)
@@ -161,6 +172,10 @@ class Study:
         frame, kept = self._complete(self.frame(), list(roles["features"]))  # a state may be missing in a sequence
         with numbered_as_before(kept):
             return SequenceBatch.from_frame(frame, **roles)
+
+    def definitions(self) -> list[str]:
+        """How the study's columns are made, one sentence each, for reports."""
+        return [*self.constructions.sentences(), *([DERIVATIONS[self.derive].text] if self.derive else [])]
 
     def _complete(self, frame: pd.DataFrame, needed: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray | None]:
         """The frame without the rows that have empty cells, if the study drops them; and which rows are left."""

@@ -63,6 +63,8 @@ def check_frame(frame: pd.DataFrame, study: Study) -> StudyCheck:
     person = findings.tried(lambda: grouping(frame[study.person], notices))
     features = _features(findings, frame, study)
     targets, classes = _targets(findings, frame, study, notices)
+    for name, values in targets.items():
+        oddities.add_giveaways(findings, features, values, name, is_classification=name in classes)
     groups: tuple[str | None, ...] = ()
     if person is not None:
         groups = _persons(findings, frame, study, person, notices)

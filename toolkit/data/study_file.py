@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from toolkit.data.constructions import TABLES
 from toolkit.errors import ConfigError, DataError
 
 # key -> kind: "text", "list" (of text), "flag" or "table"
 TOP = {key: "text" for key in ("name", "title", "citation", "licence", "unit")} | {
-    key: "table" for key in ("data", "roles", "group_labels")
+    key: "table" for key in ("data", "roles", "group_labels", *TABLES)
 }
 READING = {key: "text" for key in ("separator", "decimal", "thousands", "encoding", "sheet")} | {"value_labels": "list"}
 DATA = {

@@ -103,6 +103,7 @@ def _study(data: GroupedDataset, classes: tuple[str, ...] | None, study: Study |
         "group_labels": {label: known.get(label, label) for label in labels},
         "cluster_name": data.cluster_name,
         "states": list(classes or ()),
+        "definitions": study.definitions() if study is not None else [],
         "unit": study.unit if study is not None else "row",
     }
 

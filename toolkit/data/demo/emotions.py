@@ -15,6 +15,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from toolkit.data.columns import require_columns
+from toolkit.data.constructing import z_scores
 from toolkit.data.labels import label_codes
 from toolkit.data.readers import read_table
 from toolkit.errors import ConfigError
@@ -34,6 +35,15 @@ def require_variant(variant: str) -> None:
         raise ConfigError(
             f"there is no variant '{variant}'", code="E302", column="variant", remedy=f"Known are {known}"
         )
+
+
+def definition(variant: str) -> str:
+    """The rule of the states in one sentence, for reports."""
+    over = "all answered prompts" if variant == "absolute" else "the answered prompts of each person"
+    return (
+        "state is the largest of positive (mean of happy and relaxed), aggressive (anger) and dysphoric (mean of sad "
+        f"and stress), from z-scores over {over}, if it exceeds {THRESHOLD:g}, otherwise other."
+    )
 
 
 def demo_frame(variant: str = "absolute") -> pd.DataFrame:
@@ -85,14 +95,6 @@ def affective_states(items: Float[np.ndarray, "rows 5"], within: Int[np.ndarray,
     happy, relaxed, sad, anger, stress = z_scores(items, within).T
     scores = np.column_stack([anger, (sad + stress) / 2, (happy + relaxed) / 2])  # in the order of STATES after other
     return np.where(scores.max(axis=1) > THRESHOLD, scores.argmax(axis=1) + 1, 0)
-
-
-def z_scores(values: Float[np.ndarray, "rows k"], within: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows k"]:
-    """``(x - mean) / sd`` of each column within each code; sd with n - 1; 0 where the sd is 0 or there is one row."""
-    grouped = pd.DataFrame(values).groupby(within)
-    mean, sd = grouped.transform("mean").to_numpy(), grouped.transform("std").to_numpy()
-    varies = sd > 0
-    return np.where(varies, (values - mean) / np.where(varies, sd, 1.0), 0.0)
 
 
 def predictors(
