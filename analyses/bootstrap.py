@@ -91,7 +91,15 @@ def bootstrap_contrast(
     used = choose_method(method, level, effective, units.name, (*METHODS, "bca", "symmetric-t"), auto)
     point = means[0] - means[1] if len(sides) == 2 else means[0]
     _, error = evaluate_strata(strata, [np.ones((1, s.n_units)) for s in strata], len(point))
-    drawn = draw_studentised(strata, len(point), resamples, rng, smooth=separate, plain=used in ("percentile", "bca"))
+    drawn = draw_studentised(
+        strata,
+        len(point),
+        resamples,
+        rng,
+        smooth=separate,
+        plain=used in ("percentile", "bca"),
+        spread=simultaneous or used in ("bootstrap-t", "symmetric-t"),
+    )
     intervals = make_intervals(
         point,
         error[0] * scale,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from analyses.bootstrap_strata import Stratum, moved_stratum, sum_over_strata
+from analyses.bootstrap_strata import Stratum, linear_columns, moved_means, moved_stratum, sum_over_strata
 from analyses.intervals import studentise_shift
 from analyses.resampling import count_block_sizes, multinomial_counts
 
@@ -40,6 +40,7 @@ def draw_studentised(
     *,
     smooth: bool,
     plain: bool,
+    spread: bool = True,
 ) -> Drawn:
     """All resamples of a contrast.
 
@@ -50,7 +51,12 @@ def draw_studentised(
         rng: source of the draws.
         smooth: t* from smoothed resamples in strata of fewer than 40 units.
         plain: the shift is wanted without smoothing (percentiles).
+        spread: t* is wanted; without it, the shift stands in its place and half of the products are saved.
     """
+    if not spread:
+        parts = [draw_stratum(stratum, cells, resamples, rng, smooth=False, spread=False) for stratum in strata]
+        shift = np.sum([part[0] for part in parts], axis=0).T
+        return Drawn(shift=shift, studentised=shift)
     smoothed = smooth and min(stratum.n_units for stratum in strata) < SINGLE_FROM
     parts = [draw_stratum(stratum, cells, resamples, rng, smooth=smooth) for stratum in strata]
     shift, error = sum_over_strata(parts)
@@ -68,9 +74,15 @@ def tolerance(strata: list[Stratum], smooth: bool) -> float:
 
 
 def draw_stratum(
-    stratum: Stratum, cells: int, resamples: int, rng: np.random.Generator, *, smooth: bool
+    stratum: Stratum,
+    cells: int,
+    resamples: int,
+    rng: np.random.Generator,
+    *,
+    smooth: bool,
+    spread: bool = True,
 ) -> tuple[Float[np.ndarray, "cells resamples"], Float[np.ndarray, "cells resamples"]]:
-    """Shift of a stratum's part of the contrast, and its variance, in every resample.
+    """Shift of a stratum's part of the contrast, and its variance (NaN unless `spread`), in every resample.
 
     From `SINGLE_FROM` units on the sums are taken in single precision: the columns are centred, the error is some 1e-6
     of a standard error, and the products cost half. Below, a resample may lack all variance, which takes double.
@@ -78,13 +90,16 @@ def draw_stratum(
     if smooth and stratum.n_units < SINGLE_FROM:
         return _smoothed(stratum, cells, resamples, rng)
     kind = np.float32 if stratum.n_units >= SINGLE_FROM else np.float64
-    columns = np.ascontiguousarray(stratum.columns.T, dtype=kind)
+    columns = np.ascontiguousarray((stratum.columns if spread else linear_columns(stratum, cells)).T, dtype=kind)
     sums = np.empty((columns.shape[0], resamples), dtype=kind)
     blocks = list(count_block_sizes(stratum.n_units, resamples))
     buffer = np.empty((blocks[0].stop, stratum.n_units), dtype=kind)
     for block in blocks:
         weights = multinomial_counts(stratum.n_units, block.stop - block.start, rng, buffer)
         np.matmul(columns, weights.T, out=sums[:, block])
+    if not spread:
+        means = moved_means(stratum, sums, cells)
+        return means, np.broadcast_to(np.array(np.nan, dtype=kind), means.shape)
     return moved_stratum(stratum, sums, cells)
 
 

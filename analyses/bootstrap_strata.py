@@ -130,6 +130,22 @@ def moved_stratum(stratum: Stratum, total: np.ndarray, cells: int) -> tuple[np.n
     return shift, spread
 
 
+def linear_columns(stratum: Stratum, cells: int) -> Float[np.ndarray, "units columns"]:
+    """The columns that the means need, without those for their variance."""
+    return stratum.columns[:, : cells if stratum.total is not None else stratum.cuts[2 * len(stratum.signs) - 1]]
+
+
+def moved_means(stratum: Stratum, total: np.ndarray, cells: int) -> Float[np.ndarray, "cells resamples"]:
+    """One stratum's part of the shift from weighted sums of `linear_columns`."""
+    if stratum.total is not None:
+        return total * (stratum.signs[0] / stratum.total)
+    n_sides = len(stratum.signs)
+    blocks = np.split(total, stratum.cuts[: 2 * n_sides - 1], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        parts = [sign * blocks[k] / blocks[n_sides + k] for k, sign in enumerate(stratum.signs)]
+    return np.broadcast_to(np.sum(parts, axis=0), (cells, total.shape[1]))
+
+
 def bca_acceleration(strata: list[Stratum], cells: int) -> Float[np.ndarray, " cells"]:
     """BCa's acceleration from the jackknife over units (Efron & Tibshirani, 1993, eq. 14.15), strata as scipy does.
 

@@ -20,8 +20,8 @@ from toolkit.results import read_only
 
 MIN_DRAWS = 99
 # About 400 kB of 8-byte cells: a block of counts that stays in the second-level cache until the product has read it.
-BLOCK_CELLS = 50_000
-DRAW_CELLS = 15_000
+BLOCK_CELLS = 200_000
+DRAW_CELLS = 45_000
 # Chance, per permutation, of two units with equal random bits, above which the random integers are made wider.
 RARE_TIE = 1e-3
 

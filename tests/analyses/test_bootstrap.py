@@ -371,3 +371,20 @@ def test_symmetric_intervals_take_the_quantile_of_the_sizes_of_t():
     )
     assert np.isnan(none.low_simultaneous).all()
     np.testing.assert_array_equal(none.low, cells.low)
+
+
+@pytest.mark.parametrize("design", ["persons", "families", "both sides in a family", "missing"])
+def test_percentiles_alone_are_those_of_the_whole_analysis(design):
+    rng = np.random.default_rng(22)
+    values, side = rng.standard_normal((100, 3)), np.arange(100) < 48
+    unit = {"families": np.arange(100) // 4, "both sides in a family": np.arange(100) % 50}.get(design)
+    if design == "missing":
+        values[rng.integers(0, 100, 9), 1] = np.nan
+    one = contrast(values, side, unit, resamples=499, simultaneous=False).intervals
+    whole = contrast(values, side, unit, resamples=499).intervals
+    if design != "families":
+        # Twelve and thirteen families a side are smoothed for the simultaneous intervals, which moves the draws on.
+        np.testing.assert_allclose(one.low, whole.low, rtol=1e-4)
+        np.testing.assert_allclose(one.high, whole.high, rtol=1e-4)
+    np.testing.assert_allclose(one.high - one.low, whole.high - whole.low, rtol=0.25)
+    assert np.isnan(one.low_simultaneous).all()
