@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands that make studies."""
     app.command("import")(import_file)
     app.command("init")(init)
+    app.command("describe")(describe)
     app.command("split")(split)
 
 
@@ -106,3 +107,14 @@ def split(
     from toolkit.cli.splitting import run_split
 
     run_split(study, design, out, folds=folds, target=target, seed=seed).show(json)
+
+
+def describe(
+    study: Annotated[Path, typer.Argument(help="study.toml")],
+    html: Annotated[Path | None, typer.Option(help="Also write a page to this file.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Say what is in a study: persons, rows, missing answers, states by group, steps, gaps in time, Table 1."""
+    from toolkit.cli.describing import run_describe
+
+    run_describe(study, html).show(json)

@@ -1,0 +1,106 @@
+"""The description of a study: its numbers against loops over the rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.bad_input.studies import PLANTED, ROLES, good, write_study
+from toolkit.cli.answers import plain_errors
+from toolkit.cli.main import app
+from toolkit.data.description import ALL, day_numbers, describe_study
+from toolkit.data.study import Study
+
+
+def diary(persons: int = 26) -> pd.DataFrame:
+    frame = good(persons)
+    frame["day"] = frame["t"] // 4 + frame["person"].str[1:].astype(int)  # days are numbered differently by person
+    frame.loc[[3, 4, 40], "mood"] = np.nan
+    frame.loc[[5], "x"] = -99.0
+    return frame.drop(index=[10, 11, 23]).reset_index(drop=True)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    diary().to_csv(tmp_path / "data.csv", index=False)
+    roles = {**ROLES, "sequence": "day"}
+    return Study.read(write_study(tmp_path, {"file": "data.csv"}, roles))
+
+
+def test_counts_and_compliance(study: Study) -> None:
+    frame, found = diary(), describe_study(study)
+    assert (found.rows, found.persons, found.clusters) == (309, 26, 13)
+    assert found.group_sizes == {"treated": 13, "waiting": 13}
+    per = frame.groupby("person").size()
+    assert found.rows_per_person["median"] == per.median()
+    assert sorted(found.by_person["rows"]) == sorted(per)
+    answered = frame.assign(ok=frame["mood"].notna()).groupby("person")["ok"].sum() / 12
+    np.testing.assert_allclose(sorted(found.by_person["compliance"]), sorted(answered))
+    items = found.by_item.set_index("item")["missing"]
+    assert items["mood"] == 3
+    assert items["x"] == 0
+    assert found.sentinels.values.tolist() == [["x", "-99", 1]]
+
+
+def test_days_are_numbered_within_persons(study: Study) -> None:
+    frame, found = diary(), describe_study(study)
+    person = pd.factorize(frame["person"])[0]
+    order = np.lexsort((frame["t"], person))
+    numbers = day_numbers(frame, "day", person, order)
+    np.testing.assert_array_equal(numbers, frame["t"] // 4 + 1)
+    assert found.by_day["day"].tolist() == [1, 2, 3]
+    ok = frame["mood"].notna().groupby(frame["t"] // 4).sum()
+    np.testing.assert_allclose(found.by_day["compliance"], ok / (26 * 4))
+
+
+def test_states_and_steps(study: Study) -> None:
+    frame, found = diary(), describe_study(study)
+    shares = frame.assign(calm=frame["state"] == "calm").groupby(["arm", "person"])["calm"].mean()
+    states = found.states.set_index(["group", "state"])["share"]
+    assert states["treated", "calm"] == pytest.approx(shares["treated"].mean())
+    assert states[ALL, "calm"] == pytest.approx(shares.mean())
+    steps = repeated = 0
+    for _, rows in frame.sort_values("t").groupby(["person", "day"]):
+        for one, other in zip(rows["state"], rows["state"].iloc[1:], strict=False):
+            steps, repeated = steps + 1, repeated + (one == other)
+    assert found.steps == {"steps": steps, "repeated": repeated, "onset_coded": False}
+    assert found.gaps["count"] == steps
+
+
+def test_onset_coding_is_noticed(tmp_path: Path) -> None:
+    frame = good().assign(state=lambda f: np.where(f["t"] % 2, "calm", "tense"))
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    found = describe_study(Study.read(write_study(tmp_path, {"file": "data.csv"}, ROLES)))
+    assert found.steps["onset_coded"]
+
+
+def test_table_one_is_of_person_means(study: Study) -> None:
+    table = describe_study(study).table_one.set_index("variable")
+    means = diary().groupby("person")["z"].mean()
+    assert table.loc["z, mean (SD)", ALL] == f"{means.mean():.2f} ({means.std():.2f})".replace("-", "−")
+    assert table.loc["Persons"].tolist() == ["13", "13", "26"]
+
+
+def test_command_page_and_json_show_no_small_group_and_no_id(tmp_path: Path, capsys) -> None:
+    frame = good(26)
+    frame["person"] = frame["person"].replace("p3", PLANTED)
+    frame["arm"] = np.where(frame["person"].isin(["p1", "p2"]), "<b>few</b>", "many")
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    path = write_study(tmp_path, {"file": "data.csv"}, {**ROLES, "cluster": None})
+    page = tmp_path / "page.html"
+    assert plain_errors(lambda: app(["describe", str(path), "--html", str(page)], standalone_mode=False)) == 0
+    text = capsys.readouterr().out
+    assert plain_errors(lambda: app(["describe", str(path), "--json"], standalone_mode=False)) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["group_sizes"] == {"<b>few</b>": "<11", "many": "suppressed"}
+    assert {row["group"] for row in answer["states"]} == {ALL}
+    html = page.read_text()
+    assert "<script" not in html
+    assert "<b>few" not in html
+    for shown in (text, html, json.dumps(answer)):
+        assert PLANTED not in shown
+        assert "P001" not in shown

@@ -1,0 +1,132 @@
+"""``nme describe``: what is in a study, as text, JSON or one page of HTML; small groups are not shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analyses.report.guard import SMALLEST_SHOWN, suppressed_counts
+from toolkit.cli.answers import Answer
+from toolkit.data.description import ALL, Description, describe_study
+from toolkit.data.study import Study
+
+if TYPE_CHECKING:
+    from analyses.report.document import Report, Section
+
+HIDDEN = "–"
+
+
+def run_describe(path: Path, html: Path | None) -> Answer:
+    """Describe a study; see the command for the arguments."""
+    study = Study.read(path)
+    found = describe_study(study)
+    hidden = hidden_groups(found)
+    if html is not None:
+        from analyses.report.document import write_report
+
+        write_report(page(found, study, hidden), html)
+    kept = [f"Page: {html}"] if html is not None else []
+    return Answer(text="\n".join([*sentences(found, study, hidden), *kept]), data=_data(found, hidden, html))
+
+
+def hidden_groups(found: Description) -> set[str]:
+    """Groups of 1 to 10 persons, and the one that would give a single small group away."""
+    shown = suppressed_counts(found.group_sizes)
+    return {name for name, text in shown.items() if text != str(found.group_sizes[name])}
+
+
+def sentences(found: Description, study: Study, hidden: set[str]) -> list[str]:
+    """The description in words."""
+    per = found.rows_per_person
+    clusters = f" in {found.clusters} clusters" if found.clusters else ""
+    lines = [
+        f"{found.title}: {found.persons} persons{clusters}, {found.rows} rows.",
+        f"Rows a person: median {per['median']:g}, from {per['least']:g} to {per['most']:g}.",
+        f"Answered: {found.by_person['compliance'].mean():.0%} of the rows of the person with most, on average; "
+        f"{int((found.by_person['compliance'] < 0.5).sum())} person(s) below half.",
+    ]
+    gaps = found.by_item[found.by_item["missing"] > 0]
+    listed = ", ".join(f"{row.item} {row.missing_share:.0%}" for row in gaps.itertuples())
+    lines.append(f"Empty cells: {listed}." if listed else "No empty cells in targets and features.")
+    lines += _state_lines(found, study, hidden)
+    if found.gaps:
+        count = found.gaps["longer_than_three_medians"]
+        lines.append(f"Time between rows: median {found.gaps['median']:g}; {count} longer than three medians.")
+    lines += [
+        f"{row.column}: the value {row.value} occurs {row.count} times far outside the others; is it a missing answer?"
+        for row in found.sentinels.itertuples(index=False)
+    ]
+    return [*lines, *study.definitions()]
+
+
+def _state_lines(found: Description, study: Study, hidden: set[str]) -> list[str]:
+    """Base rates by group and the check of self-transitions."""
+    lines = []
+    for group, table in found.states.groupby("group", sort=False):
+        if group not in hidden:
+            name = "all persons" if group == ALL else study.group_labels.get(str(group), str(group))
+            shares = ", ".join(f"{row.state} {row.share:.0%}" for row in table.itertuples())
+            lines.append(f"States, {name}: {shares}.")
+    if found.steps:
+        steps, repeated = found.steps["steps"], found.steps["repeated"]
+        told = f"Steps within sequences: {steps}, of which {repeated} stay in the same state."
+        if found.steps["onset_coded"]:
+            told += " No state follows itself: states are coded by their onset, and the diagonal is empty by design."
+        lines.append(told)
+    return lines
+
+
+def table_one(found: Description, study: Study, hidden: set[str]) -> pd.DataFrame:
+    """Table 1 with the groups' words, without the numbers of small groups."""
+    table = found.table_one.copy()
+    for name in hidden:
+        table[name] = HIDDEN
+    shown = suppressed_counts(found.group_sizes)
+    for name in found.group_sizes:
+        table.loc[0, name] = shown[name]
+    return table.rename(columns={name: study.group_labels.get(name, name) for name in found.group_sizes})
+
+
+def page(found: Description, study: Study, hidden: set[str]) -> Report:
+    """The description as one page."""
+    from analyses.report.document import Report, Section
+
+    small = f"Groups of fewer than {SMALLEST_SHOWN} persons, and one that would give them away, are not shown."
+    summary = sentences(found, study, hidden)
+    blocks = [
+        Section(title="In short", text=summary),
+        _table(
+            Section, "Table 1", "Persons and Measures", table_one(found, study, hidden), note=small if hidden else ""
+        ),
+        _table(Section, "Missing answers by item", "Empty Cells by Item", found.by_item),
+    ]
+    if len(found.by_day):
+        blocks.append(_table(Section, "Answers by day", "Answered Rows by Day of the Record", found.by_day))
+    if len(found.states):
+        states = found.states[~found.states["group"].isin(hidden)]
+        words = study.group_labels
+        states = states.assign(group=[words.get(name, name) for name in states["group"]])
+        blocks.append(_table(Section, "States by group", "How Often States Occur", states))
+    spread = found.by_person["compliance"].describe(percentiles=[0.1, 0.25, 0.5, 0.75, 0.9]).drop("count")
+    persons = pd.DataFrame({"statistic": spread.index, "compliance": spread.to_numpy()})
+    blocks.append(_table(Section, "Answers by person", "Spread of Compliance over Persons", persons))
+    licence = " ".join(text for text in (study.citation, study.licence) if text)
+    return Report(title=f"Description of the study: {study.title}", blocks=blocks, footer=licence)
+
+
+def _table(section: type[Section], title: str, caption: str, frame: pd.DataFrame, note: str = "") -> Section:
+    from analyses.report.tables import ReportTable
+
+    headings = {name: name.replace("_", " ") for name in map(str, frame.columns)}
+    return section(title=title, table=ReportTable(frame=frame, title=caption, note=note, headings=headings))
+
+
+def _data(found: Description, hidden: set[str], html: Path | None) -> dict[str, Any]:
+    """For JSON: no single person, no small group."""
+    data = found.as_data()
+    data["states"] = [row for row in data["states"] if row["group"] not in hidden]
+    data["table_one"] = [{k: v for k, v in row.items() if k not in hidden} for row in data["table_one"]]
+    data["group_sizes"] = suppressed_counts(found.group_sizes)
+    return data | ({"page": str(html)} if html is not None else {})
