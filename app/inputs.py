@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from analyses.figures.labels import is_transition, parameter_label
+from analyses.stability_marks import MARK
 from app.state import FoundRun, OpenRun
 
 PERSONS = "persons"
@@ -155,7 +156,9 @@ def persons_settings(opened: OpenRun, *, by_group: bool) -> PersonsSettings:
         "In what do persons differ?",
         names,
         index=names.index(default_parameter(opened)),
-        format_func=parameter_label,
+        format_func=lambda name: (
+            f"{parameter_label(name)} {MARK}" if name in opened.unstable else parameter_label(name)
+        ),
         key=f"parameter {opened.path}",
     )
     order = right.selectbox("Order of persons", orders, format_func=ORDERS.__getitem__, key="order")

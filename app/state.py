@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from analyses.report import sentences
+from analyses.stability_marks import unstable_parameters
 from toolkit.errors import RunFolderError
 from toolkit.runs.folder import MANIFEST, SavedRun, load_run
 from toolkit.runs.folder import find_runs as run_folders
@@ -58,6 +59,11 @@ class OpenRun:
     def transitions(self) -> pd.DataFrame:
         """One row per person and transition; empty for a model without states."""
         return self.run.transitions() if self.has_states else self.effects.iloc[:0]
+
+    @cached_property
+    def unstable(self) -> frozenset[str]:
+        """Parameters that a stability analysis found unstable."""
+        return unstable_parameters(self.run)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from analyses.figures.labels import listed
 from analyses.figures.print_style import figure_bytes
 from analyses.report import sentences
 from analyses.report.guard import csv_bytes
+from analyses.stability_marks import stability_sentence
 from app.inputs import PERSONS, Settings
 from app.state import OpenRun
 from toolkit.errors import ToolkitError
@@ -60,6 +61,13 @@ def guarded(page: Callable[[], None]) -> None:
         line = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place else "unknown"
         LOG.error("page failed: %s in %s", type(problem).__name__, line)
         st.error("This page cannot be shown for this run. Choose another run in the sidebar, or fit this one again.")
+
+
+def unstable(opened: OpenRun, names: Sequence[str], labels: Sequence[str] | None = None) -> None:
+    """A warning when a stability analysis found one of these parameters unstable."""
+    sentence = stability_sentence(opened.unstable, names, labels)
+    if sentence:
+        st.warning(plain(sentence))
 
 
 def header(opened: OpenRun, settings: Settings) -> None:

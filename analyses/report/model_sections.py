@@ -15,6 +15,7 @@ from analyses.report import sentences
 from analyses.report.document import Section
 from analyses.report.figure_block import report_figure
 from analyses.report.tables import ReportTable, bounded_cell
+from analyses.stability_marks import MARK, stability_sentence, unstable_parameters
 
 if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
@@ -148,7 +149,7 @@ def person_sections(runs: Mapping[str, SavedRun], missing: list[str]) -> list[Se
     frame = caterpillar.tidy(effects, run.persons(), str(moves["parameter"].iloc[0]), group_names=names)
     distribution = effect_distributions.tidy(frame)
     what = parameter_label(str(moves["parameter"].iloc[0]))
-    table = moves[["parameter", "sd", "share"]].assign(parameter=[parameter_label(str(p)) for p in moves["parameter"]])
+    table = moves[["parameter", "sd", "share"]].assign(parameter=_marked(run, moves["parameter"]))
     reliability = effects.groupby("parameter")["reliability"].mean()
     table["reliability"] = [float(reliability.get(name, float("nan"))) for name in moves["parameter"]]
     return [
@@ -158,6 +159,7 @@ def person_sections(runs: Mapping[str, SavedRun], missing: list[str]) -> list[Se
                 f"The transition in which persons differ most is {what}. "
                 + sentences.spread_sentence(frame, components),
                 sentences.group_reliability_sentence(frame),
+                *_stability(run, moves),
             ],
             figure=report_figure(caterpillar, frame, f"Person Effects on {what}, Sorted, With 95% Intervals"),
             how_to_read=sentences.HOW_TO_READ["caterpillar"],
@@ -182,6 +184,19 @@ def person_sections(runs: Mapping[str, SavedRun], missing: list[str]) -> list[Se
             ),
         ),
     ]
+
+
+def _marked(run: SavedRun, parameters: pd.Series) -> list[str]:
+    """Labels of parameters, with a dagger where one was found unstable."""
+    unstable = unstable_parameters(run)
+    return [f"{parameter_label(str(name))}{f' {MARK}' if name in unstable else ''}" for name in parameters]
+
+
+def _stability(run: SavedRun, moves: pd.DataFrame) -> list[str]:
+    """Which of the personal transitions a stability analysis found unstable, if any."""
+    names = [str(name) for name in moves["parameter"]]
+    sentence = stability_sentence(unstable_parameters(run), names, [parameter_label(name) for name in names])
+    return [sentence] if sentence else []
 
 
 def baseline_sections(runs: Mapping[str, SavedRun], results: Mapping[str, Any], missing: list[str]) -> list[Section]:

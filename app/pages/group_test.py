@@ -10,6 +10,7 @@ from analyses.report import sentences
 from analyses.report.group_sections import difference_table
 from analyses.report.guard import SMALLEST_SHOWN
 from analyses.report.tables import p_cell
+from analyses.stability_marks import cell_labels, cell_names
 from app import group_comparison, inputs, state, views
 from app.group_comparison import GroupTest
 from app.inputs import PERSONS, Settings, TestSettings
@@ -49,6 +50,8 @@ def page() -> None:
     with st.spinner("Shuffling and resampling …"):
         result = group_comparison.run_test(opened, tested)
     _changed(tested, chosen)
+    states = opened.run.states or ()
+    views.unstable(opened, cell_names(states, tested.value), cell_labels(states))
     _overall(tested, result)
     _single(tested, result)
     _keep(opened, tested, result)

@@ -11,6 +11,7 @@ from analyses.figures import person_matrix, person_series
 from analyses.figures.labels import is_transition, parameter_label, signed
 from analyses.figures.rows import largest
 from analyses.report import sentences
+from analyses.stability_marks import cell_labels, cell_names
 from app import views
 from app.inputs import Settings
 from app.state import OpenRun
@@ -85,6 +86,8 @@ def _matrices(opened: OpenRun, person: str, effects: pd.DataFrame, row: Any) -> 
         moves = effects[[is_transition(str(name)) for name in effects["parameter"]]]
     reliability = sentences.reliability_sentence(_varying(opened, moves), int(row["rows_train"]))
     views.sentence(f"{_difference_sentence(frame)} {reliability}")
+    states = opened.run.states or ()
+    views.unstable(opened, cell_names(states, value), cell_labels(states))
     views.chart(person_matrix.screen(frame, height=350), person_matrix.alt_text(frame), "matrices")
     st.caption(
         "Percent; rows are where a step starts, columns where it leads. Hatched: never observed for this person."

@@ -33,6 +33,7 @@ def page() -> None:
         return
     chosen = inputs.persons_settings(opened, by_group=settings.by_group)
     frame = _frame(opened, settings, chosen)
+    views.unstable(opened, [chosen.parameter])
     views.sentence(
         f"{sentences.spread_sentence(frame, opened.components)} {sentences.group_reliability_sentence(frame)}"
     )

@@ -178,6 +178,7 @@ class ExampleRun:
 
     def __init__(self, frames: Frames, *, model: str = "nme-crf", group_labels: dict[str, str] | None = None) -> None:
         self.frames, self.model, self.name, self.states = frames, model, f"{model}-example", STATES
+        self.path = Path("no folder of its own")
         self.manifest = example_manifest(frames, model=model, group_labels=group_labels)
         self.status = self.manifest["status"]["sentence"]
 

@@ -302,3 +302,17 @@ def test_nothing_about_a_small_group_can_be_saved(tmp_path, monkeypatch) -> None
     at.main.selectbox(key="permutations").set_value(999)
     at.button[0].click().run()
     assert "average matrix cannot be saved" in all_text(at)
+
+
+def test_what_a_stability_analysis_found_unstable_is_marked(runs_folder, tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "runs"
+    shutil.copytree(runs_folder / "nme-crf-absolute", folder / "nme-crf-absolute")
+    kept = folder / "nme-crf-absolute" / "analyses" / "stability"
+    kept.mkdir(parents=True, exist_ok=True)
+    names = [name.replace("transitions", value) for value in ("probability", "expected") for name in CRF_PARAMETERS]
+    pd.DataFrame({"parameter": names, "stable": False}).to_parquet(kept / "table.parquet")
+    for page in ("persons", "one_person"):
+        at = opened(folder, monkeypatch, page)
+        assert "did not come out alike when the model was fitted again" in all_text(at), page
+    at = opened(runs_folder, monkeypatch, "persons")
+    assert "did not come out alike" not in all_text(at)

@@ -54,7 +54,7 @@ def hsic(  # noqa: PLR0913 - one argument per option of the command
         permutations=permutations,
         rng=np.random.default_rng(seed),
     )
-    answer = kept(run, f"hsic-{value}", result)
+    answer = kept(run, f"hsic-{value}", result, transitions=value)
     return Answer(text="\n".join([answer.text, *result.notes]), data=answer.data)
 
 

@@ -58,7 +58,8 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
         matrices = _adjusted(run, persons, matrices, options.value)
     unit = units(run, persons, options.unit)
     if len(labels) == 2 and options.plausible:
-        return kept(run, f"plausible-{options.value}", _plausible(run, persons, group, labels, unit, options))
+        found = _plausible(run, persons, group, labels, unit, options)
+        return kept(run, f"plausible-{options.value}", found, transitions=options.value)
     shared = {
         "unit": unit,
         "unit_name": unit_name(run, options.unit),
@@ -79,7 +80,7 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
             permutations=options.permutations,
             **shared,
         )
-        return kept(run, name, pair)
+        return kept(run, name, pair, transitions=options.value)
     if options.permutations or options.plausible:
         raise ConfigError(
             f"this is for two groups; the run has {len(labels)}",
@@ -87,7 +88,8 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
             column="permutations" if options.permutations else "plausible",
             remedy="choose two groups by --between A,B",
         )
-    return kept(run, name, compare_groups(matrices, group, group_names=_words(run, labels), **shared))
+    pairs = compare_groups(matrices, group, group_names=_words(run, labels), **shared)
+    return kept(run, name, pairs, transitions=options.value)
 
 
 def _check_together(options: DifferenceOptions) -> None:
@@ -210,7 +212,7 @@ def _along_covariate(run: SavedRun, options: DifferenceOptions) -> Answer:
         structural=options.structural,
         rng=np.random.default_rng(options.seed),
     )
-    answer = kept(run, f"slopes-{name}", result)
+    answer = kept(run, f"slopes-{name}", result, transitions=options.value)
     if known.all():
         return answer
     return Answer(

@@ -8,16 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from analyses.stability_marks import cell_labels, cell_names, stability_sentence, unstable_parameters
 from toolkit.cli.answers import Answer
 from toolkit.results import Result
 from toolkit.runs.folder import SavedRun, save_analysis
 
 
-def kept(run: SavedRun, name: str, result: Result) -> Answer:
-    """Save a result in the run folder as ``analyses/NAME`` and answer with what it says."""
+def kept(run: SavedRun, name: str, result: Result, *, transitions: str | None = None) -> Answer:
+    """Save a result in the run folder as ``analyses/NAME`` and answer with what it says.
+
+    Args:
+        run: the run.
+        name: of the analysis.
+        result: what was found.
+        transitions: value of the transitions it rests on ("probability", ...); those that a stability analysis found
+            unstable are named.
+    """
     folder = save_analysis(run, name, result)
     summary: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return Answer(text=f"{result.text()}\n{result.apa()}\nKept in {folder}", data=summary)
+    said = [result.text(), result.apa(), f"Kept in {folder}"]
+    if transitions is not None and run.states:
+        labels = cell_labels(run.states)
+        marked = stability_sentence(unstable_parameters(run), cell_names(run.states, transitions), labels)
+        said += [marked] if marked else []
+        summary["unstable"] = marked
+    return Answer(text="\n".join(said), data=summary)
 
 
 @contextmanager
