@@ -177,14 +177,27 @@ def jackknife_correlation(
 
 
 def jackknife_interval(
-    estimate: float, without: Float[np.ndarray, " units"], level: float, *, normal: bool = False
+    estimate: float,
+    without: Float[np.ndarray, " units"],
+    level: float,
+    *,
+    normal: bool = False,
+    df: float | None = None,
 ) -> Jackknife:
-    """``estimate -+ t(U - 2) se`` (or normal) with the delete-one-unit jackknife's standard error; p tests zero."""
+    """``estimate -+ t(df) se`` with the delete-one-unit jackknife's standard error; p tests zero.
+
+    Args:
+        estimate: from all units.
+        without: the estimate without each unit.
+        level: of the interval.
+        normal: take the normal distribution instead of t.
+        df: degrees of freedom; None: units less two.
+    """
     from scipy.stats import norm, t
 
     n_units = without.size
     error = float(np.sqrt((n_units - 1) / n_units * np.sum((without - without.mean()) ** 2)))
-    reference = norm() if normal else t(n_units - 2)
+    reference = norm() if normal else t(n_units - 2 if df is None else df)
     half = float(reference.ppf((1 + level) / 2)) * error
     pvalue = float(2 * reference.sf(abs(estimate) / error)) if error > 0 else float("nan")
     return Jackknife(low=estimate - half, high=estimate + half, pvalue=pvalue, error=error, without=without)

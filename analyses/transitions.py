@@ -62,8 +62,11 @@ def compare_transitions(  # noqa: PLR0913 - each option is one a report has to n
 
     Returns:
         All cells with single, simultaneous (studentised max-T) and FDR-corrected results. Cells that do not vary
-        (structural zeros) keep their difference as interval and are not tested. Coverage is simulated in
-        benchmarks/calibration/interval_coverage.py.
+        (structural zeros) keep their difference as interval and are not tested. In simulations (benchmarks/calibration,
+        interval_coverage.py and transition_error_rates.py) single and simultaneous intervals hold their level from ten
+        persons on, for normal and skewed effects, families and onset-coded states. Where they do not: with strongly
+        skewed effects (skewness 2) and fewer than 40 persons they are too wide (96 to 97 %; a familywise error of .02),
+        with 10 against 30 families of unequal size the familywise error is .07. The permutation p-values hold there.
 
     Raises:
         DataError: E110 infinite values, E111 a matrix row that is partly NaN, nothing but NaN everywhere, or a
