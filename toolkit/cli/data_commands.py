@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("import")(import_file)
     app.command("init")(init)
     app.command("describe")(describe)
+    app.command("example")(example)
     app.command("split")(split)
 
 
@@ -118,3 +119,17 @@ def describe(
     from toolkit.cli.describing import run_describe
 
     run_describe(study, html).show(json)
+
+
+def example(
+    name: Annotated[str, typer.Argument(help="emotions, emotions-person-centred, panic, valence-arousal or dyads.")],
+    out: Annotated[Path | None, typer.Option(help="Folder; the name by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated study.")] = 1,
+    json: AsJson = False,
+) -> None:
+    """Put a bundled study into a folder, to try things on."""
+    from toolkit.cli.answers import Answer
+    from toolkit.data.demo import copy_study
+
+    study = copy_study(name, out or Path(name), seed=seed)
+    Answer(text=f"Study: {study}\nNext: nme check {study}", data={"study": str(study)}).show(json)

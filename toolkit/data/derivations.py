@@ -8,7 +8,7 @@ from functools import partial
 
 import pandas as pd
 
-from toolkit.data.demo import emotions
+from toolkit.data.demo import emotions, panic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,4 +33,6 @@ DERIVATIONS: Mapping[str, Derivation] = {
         text=emotions.definition(variant),
     )
     for variant in emotions.VARIANTS
+} | {
+    "panic": Derivation(make=panic.rated_frame, text_columns=("id",), text=panic.DEFINITION),
 }
