@@ -353,6 +353,16 @@ def test_smoothed_resamples_are_the_formula_resample_by_resample():
         np.testing.assert_allclose(variance[:, b], 6 / 5 * (pull**2).sum(axis=0), rtol=1e-3)
 
 
+def test_strong_skewness_of_few_units_is_said():
+    rng = np.random.default_rng(23)
+    side = np.arange(30) < 15
+    values = np.column_stack([rng.standard_normal(30), np.exp(1.5 * rng.standard_normal(30))])
+    assert any(note.startswith("1 of 2 cells are strongly skewed") for note in contrast(values, side).notes)
+    assert not any("skewed" in note for note in contrast(values[:, :1], side).notes)
+    many = np.exp(1.5 * rng.standard_normal((100, 1)))
+    assert not any("skewed" in note for note in contrast(many, np.arange(100) < 50).notes)
+
+
 def test_symmetric_intervals_take_the_quantile_of_the_sizes_of_t():
     rng = np.random.default_rng(21)
     t = rng.standard_normal((999, 3)) + 0.3
