@@ -11,6 +11,8 @@ from toolkit.data.study import Study
 from toolkit.data.study_checks import StudyCheck, check_study
 from toolkit.errors import DataError
 
+MOST_GROUPS = 12  # more, and the column may hold names
+
 
 def check(path: Path) -> tuple[Answer, DataError | None]:
     """Read a study and say what is in it and what is wrong with it; the first fault, if there is one."""
@@ -36,8 +38,8 @@ def _checked(result: StudyCheck, study: Study | None) -> Answer:
             "title": study.title if study else None,
             "persons": result.persons,
             "rows": result.rows,
-            "groups": groups,
-            "classes": {target: list(labels) for target, labels in result.classes.items()},
+            "groups": groups if len(groups) <= MOST_GROUPS else {},
+            "classes": {target: len(labels) for target, labels in result.classes.items()},
             "usable": not faults,
             "findings": [finding.as_data() for finding in result.findings.ordered()],
             "notes": [f"{f.code}: {f.message}" for f in result.findings.ordered() if not f.is_fault],
@@ -55,10 +57,15 @@ def _counts(result: StudyCheck, study: Study | None, groups: dict[str, int]) -> 
         f"{study.title}: {result.persons} persons, {result.rows} rows ({spread}).",
         f"Targets: {', '.join(study.targets) or 'none'}. Features: {len(study.features)}.",
     ]
-    if groups:
+    if len(groups) > MOST_GROUPS:
+        lines.append(f"Groups ({study.group}): {len(groups)} different ones.")
+    elif groups:
         lines.append(f"Groups ({study.group}): " + ", ".join(f"{name} {count}" for name, count in groups.items()) + ".")
     for target, labels in result.classes.items():
-        lines.append(f"Values of {target}, in the order of their codes: {', '.join(labels)}.")
+        # words are shown if the study file names them; others may be anything, names included
+        named = target == study.state and study.states
+        shown = f"in the order of their codes: {', '.join(labels)}" if named else f"{len(labels)} different ones"
+        lines.append(f"Values of {target}: {shown}.")
     return lines
 
 

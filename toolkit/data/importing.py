@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 STUDY_FILE = "study.toml"
 DATA_FILE = "data.parquet"  # never the name of the source: file names can hold names
-MOST_LISTED = 40  # labels of states or groups written into the study file
+MOST_LISTED = 12  # labels of states or groups written into the study file
 MAX_ROWS = 1_000
 
 
