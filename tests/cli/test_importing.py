@@ -118,3 +118,49 @@ def test_a_split_is_made_and_used(nme, file, tmp_path):
     code, text, _ = nme("split", study, "--folds", "4", "--target", "mood", "--out", out, "--json")
     assert json.loads(text)["names"][3] == "4-fold by person, fold 4"
     assert nme("split", study, "--design", "sideways")[0] == 2
+
+
+def test_states_of_an_spss_file_get_their_names(nme, tmp_path):
+    import pyreadstat
+
+    frame = diary().assign(
+        state=lambda f: (f["state"] == "calm") * 1.0, treatment=lambda f: (f["treatment"] == "yes") * 1.0
+    )
+    labels = {"state": {0.0: "tense", 1.0: "calm"}, "treatment": {0.0: "waiting list", 1.0: "treated"}}
+    pyreadstat.write_sav(frame, tmp_path / "a.sav", variable_value_labels=labels)
+    assert nme("import", tmp_path / "a.sav", "--out", tmp_path / "s", "--yes")[0] == 0
+    text = (tmp_path / "s" / "study.toml").read_text()
+    assert 'states = ["calm", "tense"]' in text
+    assert '"1" = "treated"' in text
+    code, out, _ = nme("check", tmp_path / "s" / "study.toml")
+    assert (code, "treated 4" in out) == (0, True)
+
+
+def test_a_table_is_no_study(nme, file):
+    code, _, err = nme("check", file)
+    assert (code, "nme import" in err) == (2, True)
+
+
+PLANTED = "Zoltán-Secretname"
+
+
+def test_no_planted_word_is_left_anywhere(nme, tmp_path):
+    source, work = tmp_path / "in" / f"{PLANTED}.csv", tmp_path / "work"
+    source.parent.mkdir()
+    frame = diary().assign(remarks=PLANTED)
+    frame["participantID"] = frame["participantID"].replace("p01", PLANTED)
+    frame["family_nr"] = [f"{PLANTED}-{nr}" for nr in frame["family_nr"]]
+    frame.to_csv(source, index=False)
+    study = work / "s" / "study.toml"
+    shown = [nme("import", source, "--out", work / "s", "--yes", "--feature", "sleep")]
+    shown += [nme("check", study), nme("check", study, "--json")]
+    shown += [nme("describe", study, "--html", work / "page.html", "--json")]
+    shown += [nme("split", study, "--target", "mood", "--out", work / "split.parquet")]
+    words = ["--model", "generic-mlp", "--target", "mood", "--epochs", "3", "--split", work / "split.parquet"]
+    shown += [nme("fit", study, *words, "--out", work / "run")]
+    shown += [nme("fit", study, *words, "--out", work / "run")]  # refused: the run is there
+    assert [code for code, *_ in shown] == [0, 0, 0, 0, 0, 0, 2]
+    assert not [out for _, out, err in shown if PLANTED in out + err]
+    for path in work.rglob("*"):
+        assert PLANTED not in path.name
+        assert not path.is_file() or PLANTED.encode() not in path.read_bytes()

@@ -211,3 +211,14 @@ def test_a_file_that_is_something_else_is_named_so(tmp_path: Path, ending: str) 
     with pytest.raises(DataError, match="E107") as caught:
         read_table(write(tmp_path, "id,x\nXanthippe,1\n", f"a.{ending}"))
     assert "Xanthippe" not in str(caught.value)
+
+
+def test_dates_of_excel_and_spss_are_dates(tmp_path: Path) -> None:
+    days = pd.to_datetime(["2026-01-02", "2026-02-03"])
+    frame = pd.DataFrame({"id": ["a", "b"], "day": days})
+    frame.to_excel(tmp_path / "a.xlsx", index=False)
+    pyreadstat.write_sav(frame, tmp_path / "a.sav")
+    for name in ("a.xlsx", "a.sav"):
+        read = read_table(tmp_path / name)
+        assert pd.api.types.is_datetime64_any_dtype(read["day"].dtype)
+        assert (read["day"].to_numpy() == days.to_numpy()).all()

@@ -135,3 +135,17 @@ def test_odd_file_names_go_nowhere(tmp_path: Path, name: str) -> None:
     diary().to_csv(path, index=False)
     imported(path, tmp_path / "study")
     assert sorted(p.name for p in (tmp_path / "study").iterdir()) == ["data.parquet", "study.toml"]
+
+
+def test_a_failing_import_loses_nothing(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "study"
+    imported(file, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr("toolkit.data.importing._pseudonymous_table", full)
+    with pytest.raises(RunFolderError, match="E305"):
+        imported(file, out, overwrite=True)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +128,14 @@ def asked_roles(source: ImportSource, proposal: Proposal) -> Proposal:
 def _looked_at(file: Path, wishes: Wishes) -> tuple[ImportSource, Proposal]:
     """The checked file in its final shape, and the roles that were named or found."""
     options = ReadOptions(**{name: value for name, value in wishes.reading.items() if value is not None})
-    source = ImportSource.open(file, options)
-    source = _reshaped(source, wishes)
-    return source, propose_roles(source.sample, said=wishes.said())
+    source = _reshaped(ImportSource.open(file, options), wishes)
+    proposal = propose_roles(source.sample, said=wishes.said())
+    state = proposal.roles.state
+    if state is not None and state in source.value_labels and state not in options.value_labels:
+        # states have names: those the file gives to their codes
+        options = replace(options, value_labels=(*options.value_labels, state))
+        source = _reshaped(ImportSource.open(file, options), wishes)
+    return source, proposal
 
 
 def _reshaped(source: ImportSource, wishes: Wishes) -> ImportSource:

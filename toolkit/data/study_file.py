@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.data.constructions import TABLES
+from toolkit.data.readers import KINDS as KINDS_OF_TABLES
 from toolkit.errors import ConfigError, DataError
 
 # key -> kind: "text", "list" (of text), "flag" or "table"
@@ -35,6 +36,13 @@ def read_settings(path: Path) -> dict[str, Any]:
         DataError: E100 if the file cannot be read, E106 if it is not UTF-8.
         ConfigError: E302 for broken TOML, an unknown key, a value of the wrong kind, no ``file`` or no ``person``.
     """
+    if path.suffix.lower() in KINDS_OF_TABLES and path.exists():
+        raise ConfigError(
+            "this is a table, not a study file",
+            code="E302",
+            column="study",
+            remedy="Make a study of it first: nme import FILE --out FOLDER",
+        )
     settings = _toml(path)
     _check(settings, TOP, where="the study file")
     for table in ("data", "roles", "group_labels"):

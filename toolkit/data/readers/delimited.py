@@ -63,10 +63,11 @@ class DelimitedFile:
         if not rows:
             raise DataError("the table has no rows", code="E102", remedy="Check that the data stand below the header")
         as_text = tuple(name for name in header if name in text_columns)
+        kinds = _kinds(path, found.options, header, as_text, rows)
         return cls(
             path=path,
             format=found,
-            columns=_kinds(path, found.options, header, as_text),
+            columns=kinds,
             rows=rows,
             text_columns=as_text,
         )
@@ -156,17 +157,22 @@ def _text_pieces(
             ) from None
 
 
-def _kinds(path: Path, options: ReadOptions, header: Sequence[str], as_text: Sequence[str]) -> dict[str, Kind]:
+def _kinds(
+    path: Path, options: ReadOptions, header: Sequence[str], as_text: Sequence[str], rows: int
+) -> dict[str, Kind]:
     """What each column holds over the whole file.
 
     Raises:
-        DataError: E108 for a column of numbers in another notation than the one in force.
+        DataError: E105 if the file is cut into other rows than those that were checked; E108 for a column of numbers
+            in another notation than the one in force.
     """
     notation = Notation(decimal=options.decimal or ".", thousands=options.thousands)
     looked = [name for name in header if name not in as_text]
     kinds: dict[str, Kind] = {name: "text" if name in as_text else "empty" for name in header}
     others = {name: set(OTHER_NOTATIONS) - {notation} for name in looked}
-    for piece in _text_pieces(path, options, header, looked) if looked else ():
+    seen = 0
+    for piece in _text_pieces(path, options, header, looked or header[:1]):
+        seen += piece.num_rows
         for name in looked:
             cells = piece.column(name)
             if kinds[name] != "text":
@@ -175,6 +181,8 @@ def _kinds(path: Path, options: ReadOptions, header: Sequence[str], as_text: Seq
                 others[name] = {
                     other for other in others[name] if kind_of(cells, other) in ("whole", "number", "empty")
                 }
+    if seen != rows:  # two parsers that disagree mean a file nobody should trust
+        raise DataError("the file cannot be cut into rows", code="E105", remedy="Export it again as csv UTF-8")
     _refuse_other_notation(kinds, others, options)
     return kinds
 

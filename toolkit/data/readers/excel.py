@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,8 @@ def _typed(values: list[Any], column: str) -> pd.Series:
         return pd.Series(numbers.astype(np.int64) if whole and np.abs(numbers).max() < 2**53 else numbers, name=column)
     if kinds == {str}:
         return pd.Series(values, dtype="str", name=column)
+    if kinds <= {datetime.date, datetime.datetime}:
+        return pd.to_datetime(pd.Series(values, dtype=object, name=column), errors="coerce")
     if kinds == {bool} and None not in values:
         return pd.Series(values, dtype=bool, name=column)
     series = pd.Series(values, dtype=object, name=column)

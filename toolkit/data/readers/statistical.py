@@ -64,7 +64,7 @@ def _read(path: Path, kind: str, options: ReadOptions) -> tuple[pd.DataFrame, An
     with opened(path):  # says in plain words why it may not be read
         pass
     try:
-        return readers[kind](str(path), user_missing=True, encoding=options.encoding)
+        return readers[kind](str(path), user_missing=True, encoding=options.encoding, dates_as_pandas_datetime=True)
     except UnicodeError:
         raise DataError(
             "the file's letters are in another encoding than it says",
