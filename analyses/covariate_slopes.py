@@ -14,7 +14,8 @@ from analyses import wording
 from analyses.intervals import WARN_BELOW, adjusted_fdr, adjusted_holm, check_level
 from analyses.resampling import check_draws, check_finite, check_length, make_units
 from analyses.slope_fit import SlopeFit, fit_slopes
-from analyses.transition_scales import prepared_matrices
+from analyses.transition_comparison import STARTS
+from analyses.transition_scales import IN_POINTS, prepared_matrices
 from analyses.wild_slopes import wild_t
 from toolkit.errors import DataError
 from toolkit.results import read_only
@@ -128,12 +129,11 @@ class TransitionSlopes:
                     remedy=f"Choose one of {', '.join(self.states)}",
                 )
         cell = (self.states.index(from_state), self.states.index(to_state))
-        what = {"probability": "probability", "score": "score", "logit": "log odds"}[self.scale]
-        start = f"The {what} of moving from {from_state} to {to_state}"
+        start = STARTS[self.scale].format(from_state, to_state)
         if np.isnan(self.pvalue[cell]):
             return f"{start} does not vary between {self.unit_name}, or has no data; it was not tested."
         slope, size = float(self.slope[cell]), self._size
-        unit = " percentage points" if self.scale == "probability" else ""
+        unit = " percentage points" if self.scale in IN_POINTS else ""
         direction = "higher" if slope >= 0 else "lower"
         amount = "one unit" if self.per == 1 else f"{self.per:g} units"
         step = f"{amount} more of {self.covariate}"
@@ -150,7 +150,7 @@ class TransitionSlopes:
             return np.isfinite(self.pvalue) & ((self.low_simultaneous > 0) | (self.high_simultaneous < 0))
 
     def _size(self, value: float) -> str:
-        return wording.points(value, 2) if self.scale == "probability" else wording.number(value, 3)
+        return wording.points(value, 2) if self.scale in IN_POINTS else wording.number(value, 3)
 
 
 def transition_slopes(  # noqa: PLR0913 - each option is one a report has to name

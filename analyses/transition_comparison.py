@@ -12,7 +12,7 @@ from analyses import wording
 from analyses.bootstrap import Contrast
 from analyses.cell_permutation import CellPermutation
 from analyses.resampling import Units
-from analyses.transition_scales import PreparedMatrices
+from analyses.transition_scales import IN_POINTS, PreparedMatrices
 from toolkit.errors import DataError
 from toolkit.results import read_only
 
@@ -36,7 +36,8 @@ class TransitionComparison:
             whole units, per cell and corrected for all cells (max-T); NaN unless `permutations` was given.
         standard_error: of each difference, linearised over units.
         method: "percentile", "bca", "bootstrap-t" or "symmetric-t", as used. group_names: names of (True, False).
-        scale: "probability" (sentences speak of percentage points), "score" or "logit" (log odds ratios).
+        scale: "probability" (sentences speak of percentage points), "score", "logit" (log odds ratios) or "excess"
+            (shares of all transitions beyond base rates, in percentage points as well).
         notes: what the reader should know, as sentences.
     """
 
@@ -135,14 +136,13 @@ class TransitionComparison:
         """
         cell = (self._index(from_state), self._index(to_state))
         difference = float(self.difference[cell])
-        what = _WORDS[self.scale]
-        start = f"The {what} of moving from {from_state} to {to_state}"
+        start = STARTS[self.scale].format(from_state, to_state)
         if np.isnan(self.pvalue[cell]):
             return (
                 f"{start} does not vary between {self.unit_name}, or has no data; the groups were not compared in it."
             )
         size, size_signed = self._size(abs(difference)), self._size(difference)
-        unit = " percentage points" if self.scale == "probability" else ""
+        unit = " percentage points" if self.scale in IN_POINTS else ""
         direction = "higher" if difference >= 0 else "lower"
         sign = "" if difference >= 0 else f" (difference {size_signed})"
         single = wording.ci_text(self._size(self.low[cell]), self._size(self.high[cell]), self.level)
@@ -166,7 +166,7 @@ class TransitionComparison:
         return f"{wording.METHODS[self.method]}, {wording.thousands(self.resamples)} resamples of {self.unit_name}"
 
     def _size(self, value: float) -> str:
-        return wording.points(value) if self.scale == "probability" else wording.number(value)
+        return wording.points(value) if self.scale in IN_POINTS else wording.number(value)
 
     def _index(self, state: str) -> int:
         if state not in self.states:
@@ -188,8 +188,13 @@ MORE_COLUMNS = (
     "n_cell_true",
     "n_cell_false",
 )
-_MANY = {"probability": "probabilities", "score": "scores", "logit": "log odds"}
-_WORDS = {"probability": "probability", "score": "score", "logit": "log odds"}
+_MANY = {"probability": "probabilities", "score": "scores", "logit": "log odds", "excess": "excesses over base rates"}
+STARTS = {
+    "probability": "The probability of moving from {} to {}",
+    "score": "The score of moving from {} to {}",
+    "logit": "The log odds of moving from {} to {}",
+    "excess": "The share of transitions from {} to {} beyond base rates",
+}
 
 
 def comparison_of(

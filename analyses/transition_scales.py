@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from analyses.matrices import checked_matrices
 from toolkit.errors import ConfigError, DataError
 
-SCALES = ("auto", "probability", "score", "logit")
+SCALES = ("auto", "probability", "score", "logit", "excess")
+IN_POINTS = ("probability", "excess")
 ROW_SUM_TOLERANCE = 1e-6
 
 
@@ -157,12 +158,16 @@ def _on_scale(
     shown = ("probability" if inside else "score") if scale == "auto" else scale
     if shown == "logit" or scale == "probability":
         check_probabilities(matrices)
-    elif structural == "renormalise" and shown == "score":
+    elif structural == "renormalise" and shown in ("score", "excess"):
         raise ConfigError(
             "scores cannot be renormalised", code="E302", column="structural", remedy='Use "drop", or probabilities'
         )
     notes: tuple[str, ...] = ()
-    zeros = structural_zeros(matrices) if shown != "score" or structural != "keep" else np.zeros((1, 1), dtype=bool)
+    zeros = (
+        structural_zeros(matrices)
+        if shown not in ("score", "excess") or structural != "keep"
+        else np.zeros((1, 1), dtype=bool)
+    )
     if zeros.any():
         notes = (zero_note(zeros, states, structural),)
         if structural != "keep":

@@ -55,7 +55,8 @@ def compare_transitions(  # noqa: PLR0913 - each option is one a report has to n
         unit_name: plural for sentences; "persons" without `unit`, else "units".
         group_names: what True and False are called in sentences.
         scale: "auto" (probability when all values lie in [0, 1]), "probability" (checked: rows sum to one), "score", or
-            "logit" (probabilities are compared as log odds, cut off at .001 and .999).
+            "logit" (probabilities are compared as log odds, cut off at .001 and .999), or "excess" for what
+            `analyses.base_rate_adjustment.excess_transitions` gives.
         structural: what becomes of cells that are zero in everybody: "keep" (shown, not tested), "drop", or
             "renormalise" (dropped, the rest of the row divided by its sum).
         permutations: of the group labels over whole units, for permutation p-values; 0 for none, else at least 99.

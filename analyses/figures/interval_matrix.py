@@ -13,6 +13,7 @@ from analyses.figures.palette import BLUE, GRID, INK, MUTED, VERMILION
 from analyses.figures.print_style import print_canvas, print_settings
 from analyses.figures.rows import largest, records
 from analyses.figures.screen_style import screen_figure
+from analyses.transition_scales import IN_POINTS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,7 +39,7 @@ def tidy(comparison: TransitionComparison) -> pd.DataFrame:
         one does; ``none``), true_name, false_name, unit.
     """
     frame = comparison.to_frame().copy()
-    points = comparison.scale == "probability"
+    points = comparison.scale in IN_POINTS
     for column in NUMBERS:
         frame[column] = frame[column].astype(float) * (100 if points else 1)
     frame["unit"] = "percentage points" if points else "score units"

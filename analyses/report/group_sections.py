@@ -13,6 +13,7 @@ from analyses.report import sentences
 from analyses.report.document import Section
 from analyses.report.figure_block import report_figure
 from analyses.report.tables import ReportTable, interval_column, p_cell, points_cell
+from analyses.transition_scales import IN_POINTS
 
 SIGNIFICANT = 0.05
 
@@ -170,7 +171,7 @@ def _differences(result: Any, words: str, missing: list[str]) -> list[Section]:
 def difference_table(comparison: Any) -> pd.DataFrame:
     """One row per transition: difference (0 to 1), both intervals as text in percentage points, p, FDR-adjusted p."""
     frame = comparison.to_frame()
-    scale = 1.0 if getattr(comparison, "scale", "probability") == "score" else 100.0
+    scale = 100.0 if getattr(comparison, "scale", "probability") in IN_POINTS else 1.0
     raw = interval_column(frame["low"], frame["high"], 1, scale)
     together = interval_column(frame["low_simultaneous"], frame["high_simultaneous"], 1, scale)
     table = frame[["from_state", "to_state", "difference"]].assign(raw=raw, simultaneous=together)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analyses.base_rate_adjustment import lift_from_counts, lift_from_probabilities
+from analyses.base_rate_adjustment import excess_from_probabilities, excess_transitions
 from analyses.cell_permutation import permute_cells
 from analyses.resampling import make_units
 from analyses.transition_scales import softmax_transitions, structural_zeros
@@ -121,27 +121,55 @@ def test_softmax_rows_sum_to_one_and_shifts_do_not_matter():
     np.testing.assert_allclose(softmax_transitions(scores + 1000), p)
 
 
-def test_lift_is_zero_when_the_next_state_ignores_the_last_one():
-    rate = np.array([0.6, 0.3, 0.1])
-    t = np.broadcast_to(rate, (5, 3, 3))
-    np.testing.assert_allclose(lift_from_probabilities(t, np.broadcast_to(rate, (5, 3))), 0, atol=1e-12)
-    assert np.abs(lift_from_counts(np.zeros((2, 3, 3)))).max() < 1e-12
-    independent = lift_from_counts(1e6 * np.outer([0.5, 0.2, 0.3], rate)[None])
-    np.testing.assert_allclose(independent, 0, atol=1e-4)
+def test_excess_is_zero_when_everybody_has_the_same_association():
+    rng = np.random.default_rng(4)
+    theta = np.array([[3.0, 1.0, 0.5], [1.0, 2.0, 1.0], [0.2, 1.0, 4.0]])
+    a, b = rng.uniform(0.2, 2, (2, 6, 3))
+    flows = 50 * a[:, :, None] * b[:, None, :] * theta
+    np.testing.assert_allclose(excess_transitions(flows), 0, atol=1e-6)
+    onset = flows * (1 - np.eye(3))
+    found = excess_transitions(onset)
+    np.testing.assert_allclose(found, 0, atol=1e-6)
 
 
-def test_lift_ignores_base_rates_that_plain_transitions_follow():
+def test_excess_has_the_totals_of_the_person_and_of_everybody():
+    counts = np.random.default_rng(5).poisson(6, (9, 4, 4)).astype(float)
+    counts[3] = 0
+    counts[4, 2] = 0
+    found = excess_transitions(counts)
+    assert np.isnan(found[3]).all()
+    kept = np.delete(np.arange(9), 3)
+    np.testing.assert_allclose(found[kept].sum(axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(found[kept].sum(axis=2), 0, atol=1e-6)
+    together = (found[kept] * counts[kept].sum(axis=(1, 2), keepdims=True)).sum(axis=0)
+    np.testing.assert_allclose(together, 0, atol=1e-4)
+    # One person's table against a log-linear fit by hand: with theta given, proportional fitting has one answer.
+    expected = counts[0] - found[0] * counts[0].sum()
+    ratio = expected[0, 0] * expected[1, 1] / (expected[0, 1] * expected[1, 0])
+    other = counts[1] - found[1] * counts[1].sum()
+    assert ratio == pytest.approx(other[0, 0] * other[1, 1] / (other[0, 1] * other[1, 0]), rel=1e-4)
+
+
+def test_excess_from_probabilities_is_that_of_their_flows():
+    rng = np.random.default_rng(6)
+    t, rates = rng.dirichlet(np.ones(3), (8, 3)), rng.dirichlet(np.ones(3), 8)
+    np.testing.assert_allclose(excess_from_probabilities(t, rates), excess_transitions(t * rates[:, :, None]))
+
+
+def test_excess_ignores_base_rates_that_plain_transitions_follow():
     rng = np.random.default_rng(3)
     group = np.arange(120) < 60
     rate = np.where(group[:, None], [0.6, 0.4], [0.3, 0.7])
-    counts = np.stack([rng.multinomial(60, r, size=2) for r in rate]).astype(float)
-    plain = compare(counts / 60, group)
-    adjusted = compare(lift_from_counts(counts), group)
+    counts = np.stack([rng.multinomial(60, np.outer(r, r).ravel()).reshape(2, 2) for r in rate]).astype(float)
+    plain = compare(counts / np.maximum(counts.sum(axis=2, keepdims=True), 1), group)
+    adjusted = compare(excess_transitions(counts), group, scale="excess")
     assert plain.pvalue.min() < 0.01
     assert adjusted.pvalue.min() > 0.01
-    with pytest.raises(DataError, match="E302"):
-        lift_from_counts(counts, smoothing=0)
+    assert "beyond base rates" in adjusted.cell_text("state 1", "state 1")
+    assert "percentage points" in adjusted.cell_text("state 1", "state 1")
+    with pytest.raises(DataError, match="E115"):
+        excess_transitions(np.zeros((3, 2, 2)))
     with pytest.raises(DataError, match="E127"):
-        lift_from_probabilities(counts / 60, rate[:5])
+        excess_from_probabilities(np.full((120, 2, 2), 0.5), rate[:5])
     with pytest.raises(DataError, match="E128"):
-        lift_from_probabilities(counts / 60, 2 * rate)
+        excess_from_probabilities(np.full((120, 2, 2), 0.5), 2 * rate)

@@ -79,7 +79,7 @@ def test_method_and_scale_are_used(nme, runs):
         )
     ]
     assert [one["method"] for one in found[:2]] == ["symmetric-t", "percentile"]
-    assert [one["scale"] for one in found] == ["probability", "probability", "logit", "score"]
+    assert [one["scale"] for one in found] == ["probability", "probability", "logit", "excess"]
     assert len({json.dumps(one["difference"]) for one in found[1:]}) == 3
 
 

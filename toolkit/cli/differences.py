@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analyses import compare_transitions
-from analyses.base_rate_adjustment import lift_from_counts, lift_from_probabilities
+from analyses.base_rate_adjustment import excess_from_probabilities, excess_transitions
 from analyses.covariate_slopes import transition_slopes
 from analyses.matrices import transition_matrices
 from analyses.pairwise_transitions import compare_groups
@@ -67,7 +67,7 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
         "resamples": options.resamples,
         "method": options.method,
         "level": options.level,
-        "scale": options.scale,
+        "scale": "excess" if options.adjust_base_rates else options.scale,
         "structural": options.structural,
         "rng": np.random.default_rng(options.seed),
     }
@@ -110,7 +110,7 @@ def _check_together(options: DifferenceOptions) -> None:
         raise ConfigError("--covariate has its own method", code="E302", column="method")
     if options.covariate is None and (options.per != 1.0 or options.persons is not None):
         raise ConfigError("--per and --persons belong to --covariate", code="E302", column="covariate")
-    if options.adjust_base_rates and (options.value == "score" or options.scale not in ("auto", "score")):
+    if options.adjust_base_rates and (options.value == "score" or options.scale not in ("auto", "excess")):
         raise ConfigError(
             "base rates are adjusted for with probabilities, on a scale of their own", code="E302", column="value"
         )
@@ -144,14 +144,14 @@ def _pair(run: SavedRun, labels: list[str]) -> tuple[str, str]:
 
 
 def _adjusted(run: SavedRun, persons: list[str], matrices: np.ndarray, value: str) -> np.ndarray:
-    """Transitions relative to how often each state occurs in the person (log of the ratio)."""
+    """Share of each person's transitions beyond what base rates and the common association let expect."""
     names, _, counts = transition_matrices(run.transitions(), "observed", states=run.states)
     place = {name: k for k, name in enumerate(names)}
     mine = counts[[place[name] for name in persons]]
     if value == "observed":
-        return lift_from_counts(mine)
-    into = mine.sum(axis=1) + 0.5
-    return lift_from_probabilities(matrices, into / into.sum(axis=1, keepdims=True))
+        return excess_transitions(mine)
+    share = mine.sum(axis=2) + 0.5
+    return excess_from_probabilities(matrices, share / share.sum(axis=1, keepdims=True))
 
 
 def _plausible(
