@@ -145,7 +145,7 @@ def test_a_failing_import_loses_nothing(file: Path, tmp_path: Path, monkeypatch:
     def full(*_: object) -> None:
         raise OSError("no space")
 
-    monkeypatch.setattr("toolkit.data.importing._pseudonymous_table", full)
+    monkeypatch.setattr("toolkit.data.import_data._pseudonymous_table", full)
     with pytest.raises(RunFolderError, match="E305"):
         imported(file, out, overwrite=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
