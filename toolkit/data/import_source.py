@@ -11,6 +11,7 @@ import pandas as pd
 from toolkit.data.readers import ReadOptions, TableFormat, read_file
 from toolkit.data.readers.delimited import ENDINGS as DELIMITED
 from toolkit.data.readers.delimited import DelimitedFile
+from toolkit.data.readers.opening import require_memory
 from toolkit.errors import ToolkitWarning
 
 SAMPLE_ROWS = 50_000
@@ -70,9 +71,14 @@ class ImportSource:
         return replace(self, sample=frame, rows=len(frame), file=None)
 
     def whole(self) -> pd.DataFrame:
-        """The whole table in memory."""
+        """The whole table in memory.
+
+        Raises:
+            DataError: E503 if it does not fit.
+        """
         if self.file is None:
             return self.sample
+        require_memory(self.file.path.stat().st_size)
         return pd.concat(list(self.pieces(list(self.file.columns))), ignore_index=True)
 
     @property
