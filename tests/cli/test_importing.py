@@ -117,6 +117,10 @@ def test_a_split_is_made_and_used(nme, file, tmp_path):
     assert manifest["split"]["name"] == "clusters"
     code, text, _ = nme("split", study, "--folds", "4", "--target", "mood", "--out", out, "--json")
     assert json.loads(text)["names"][3] == "4-fold by person, fold 4"
+    words[-1] = f"{out}:2"
+    assert nme(*words, "--out", tmp_path / "fold")[0] == 0
+    manifest = json.loads((tmp_path / "fold" / "manifest.json").read_text())
+    assert manifest["split"]["name"] == "4-fold by person, fold 2"
     assert nme("split", study, "--design", "sideways")[0] == 2
 
 

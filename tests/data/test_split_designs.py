@@ -147,6 +147,7 @@ def test_a_split_is_kept_and_used_for_every_model(tmp_path: Path) -> None:
         again = load_split(path, data, fold=number)
         assert (again.labels == fold.labels).all()
         assert again.name == fold.name
+        assert (load_split(f"{path}:{number}", data).labels == fold.labels).all()
     some = data.take(np.arange(0, data.n_rows, 3))  # a target with empty cells has fewer rows
     assert (load_split(path, some).labels == folds[0].labels[::3]).all()
     assert b"p1" not in path.read_bytes().replace(b"part_1", b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from toolkit.data.splits import PARTS, Split
 from toolkit.errors import ConfigError, DataError, RunFolderError
 
 _NOTE = b"nme split"
+_FOLD = re.compile(r"(?P<path>.+\.parquet)(:(?P<fold>\d+))?")
 
 
 def save_split(splits: Split | Sequence[Split], data: GroupedDataset, path: str | Path) -> Path:
@@ -47,11 +49,16 @@ def save_split(splits: Split | Sequence[Split], data: GroupedDataset, path: str 
     return path
 
 
+def names_split_file(words: str) -> bool:
+    """Whether words like ``folds.parquet`` or ``folds.parquet:2`` (its second fold) name a split file."""
+    return _FOLD.fullmatch(words) is not None
+
+
 def load_split(path: str | Path, data: GroupedDataset, *, fold: int = 1) -> Split:
     """The split of a file, for the rows of some data; data may lack rows of the file (those with empty cells, say).
 
     Args:
-        path: written by :func:`save_split`.
+        path: written by :func:`save_split`; ``folds.parquet:2`` is its second fold.
         data: the rows; every one has to be in the file, of the same person and time.
         fold: which of the file's folds, from 1.
 
@@ -63,6 +70,9 @@ def load_split(path: str | Path, data: GroupedDataset, *, fold: int = 1) -> Spli
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    words = _FOLD.fullmatch(str(path))
+    if words is not None and words["fold"]:
+        path, fold = words["path"], int(words["fold"])
     try:
         table = pq.read_table(path)
         about = json.loads((table.schema.metadata or {})[_NOTE])

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from toolkit.data.checks import check_more_rows_than_effects, check_trainable
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.split_designs import make_split
-from toolkit.data.split_file import load_split
+from toolkit.data.split_file import load_split, names_split_file
 from toolkit.data.splits import Split, all_training, explicit, warn_of_untrained_persons
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, ToolkitWarning
@@ -145,7 +145,7 @@ def _split(data: GroupedDataset, split: SplitChoice, seed: int) -> Split:
         return all_training(data)
     if isinstance(split, Split):
         return explicit(data, split.labels, name=split.name)
-    if isinstance(split, Path) or (isinstance(split, str) and split.endswith(".parquet")):
+    if isinstance(split, Path) or (isinstance(split, str) and names_split_file(split)):
         return load_split(split, data)
     if isinstance(split, str):
         # the second stream of the seed: the first makes the initial weights
