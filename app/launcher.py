@@ -84,6 +84,7 @@ def launch(
     Raises:
         ConfigError: E302 for an address other computers could reach, or no free port.
     """
+    check_address(address, allow_network=allow_network)
     port = free_port(port, address)
     arguments = command(port, address=address, allow_network=allow_network)
     process = subprocess.Popen(arguments, env=environment(paths))
@@ -97,19 +98,24 @@ def launch(
         return 130
 
 
+def check_address(address: str, *, allow_network: bool) -> None:
+    """Refuse an address other computers could reach (E302), unless that is wanted."""
+    if address not in LOOPBACK and not allow_network:
+        raise ConfigError(
+            "the dashboard listens on this computer only, so that no other computer can see the data",
+            code="E302",
+            column="address",
+            remedy="Leave the address out, or allow the network (--allow-network) if you are sure",
+        )
+
+
 def command(port: int, *, address: str = "127.0.0.1", allow_network: bool = False) -> list[str]:
     """The command line of the server with every safe setting.
 
     Raises:
         ConfigError: E302 for an address other computers could reach, without ``allow_network``.
     """
-    if address not in LOOPBACK and not allow_network:
-        raise ConfigError(
-            "the dashboard listens on this computer only, so that no other computer can see the data",
-            code="E302",
-            column="address",
-            remedy="Leave the address out, or allow the network explicitly if you are sure",
-        )
+    check_address(address, allow_network=allow_network)
     settings = {
         "server.address": address,
         "server.port": str(port),

@@ -56,6 +56,15 @@ class RunFolderError(DataError):
     """A run folder is missing, damaged, of another version, or in the way (codes E30x and E40x)."""
 
 
+class Interrupted(ToolkitError):
+    """The user or the system stopped a fit (code E308); the exit code is 128 and the number of the signal."""
+
+    def __init__(self, message: str, *, signal_number: int, remedy: str = "") -> None:
+        """Compose the sentence; 130 after Ctrl-C, 143 after SIGTERM."""
+        super().__init__(message, code="E308", remedy=remedy)
+        self.exit_code = 128 + signal_number
+
+
 class ToolkitWarning(UserWarning):
     """Something the user should know; the work goes on. The text starts with a ``W`` code."""
 

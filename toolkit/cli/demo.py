@@ -17,7 +17,7 @@ import toolkit
 from toolkit.cli.answers import Answer
 from toolkit.cli.demo_analyses import VARIANTS, Effort, analyse
 from toolkit.data.demo import demo_study
-from toolkit.errors import RunFolderError
+from toolkit.errors import Interrupted, RunFolderError
 from toolkit.models import GenericCrf, GenericMlp, NmeCrf, NmeMlp
 from toolkit.models.config import Config
 from toolkit.runs.atomic import write_atomically
@@ -138,7 +138,14 @@ def _fitted(plan: Plan, folder: Path, seed: int, step: Callable[[str], None]) ->
     """Fit one model and open its run folder."""
     study = demo_study(plan.variant)
     data = study.sequences() if plan.target == "state" else study.grouped(target=plan.target)
-    fit(plan.config, data, seed=seed, device="cpu", out=folder, overwrite=True, study=study, progress=None)
+    try:
+        fit(plan.config, data, seed=seed, device="cpu", out=folder, overwrite=True, study=study, progress=None)
+    except Interrupted as stop:
+        raise Interrupted(
+            "the demonstration was interrupted",
+            signal_number=stop.exit_code - 128,
+            remedy="the same command starts it again",
+        ) from None
     step(f"Fitted {plan.name}")
     return load_run(folder)
 

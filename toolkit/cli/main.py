@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import data_commands, drivers
-from toolkit.cli.answers import Answer, plain_errors
+from toolkit.cli import data_commands, drivers, predicting
+from toolkit.cli.answers import Answer, Commands, plain_errors
 
 app = typer.Typer(
     name="nme",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,6 +22,7 @@ app = typer.Typer(
 analyze = typer.Typer(no_args_is_help=True, help="Analyses of a finished run; results are kept in its folder.")
 app.add_typer(analyze, name="analyze")
 data_commands.register(app)
+predicting.register(app)
 drivers.register(analyze)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -28,6 +30,7 @@ Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
 RunFolders = Annotated[list[Path], typer.Argument(help="Run folders.")]
 UNITS = "'person', or 'cluster' to keep the persons of a cluster together."
+LEFT_OUT = "Intervals: jackknife (persons left out one by one) or percentile (bootstrap; too short with few persons)."
 
 
 @app.command()
@@ -79,6 +82,7 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
     ] = "within-person-time",
     epochs: Annotated[int | None, typer.Option(help="Most epochs.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fit.")] = False,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Another setting, NAME=VALUE; repeatable.")] = None,
     json: AsJson = False,
 ) -> None:
@@ -96,10 +100,13 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
         device=device,
         split=split,
         overwrite=overwrite,
+        resume=resume,
         options=options,
         settings=setting or [],
     )
     answer.show(json)
+    if answer.data["status"] == "NOT_FINITE":  # said already, as warning E301
+        raise typer.Exit(2)
 
 
 @analyze.command("hsic")
@@ -239,14 +246,15 @@ def analyze_variance(
     run: RunFolder,
     unit: Annotated[str, typer.Option(help=UNITS)] = "person",
     split: Annotated[str | None, typer.Option(help="train, validation or test; test rows by default.")] = None,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    method: Annotated[str, typer.Option(help=LEFT_OUT)] = "jackknife",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples; for --method percentile.")] = 10_000,
     seed: Seed = 1,
     json: AsJson = False,
 ) -> None:
     """How much of the differences is between persons, and where in the model?"""
     from toolkit.cli.robustness import variance
 
-    variance(run, unit=unit, split=split, resamples=resamples, seed=seed).show(json)
+    variance(run, unit=unit, split=split, method=method, resamples=resamples, seed=seed).show(json)
 
 
 @analyze.command("stability")
@@ -255,7 +263,8 @@ def analyze_stability(
     study: Annotated[Path | None, typer.Option(help="study.toml, to fit one run's model again.")] = None,
     refits: Annotated[int, typer.Option(help="Fits with other seeds; 0 for none.")] = 5,
     repeats: Annotated[int, typer.Option(help="Fits per share of dropped rows; 0 for none.")] = 5,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1_000,
+    method: Annotated[str, typer.Option(help=LEFT_OUT)] = "jackknife",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples; for --method percentile.")] = 1_000,
     seed: Seed = 1,
     json: AsJson = False,
 ) -> None:
@@ -263,7 +272,14 @@ def analyze_stability(
     from toolkit.cli.repeat_fits import run_stability
 
     answer = run_stability(
-        runs, study=study, refits=refits, repeats=repeats, resamples=resamples, seed=seed, quiet=json
+        runs,
+        study=study,
+        refits=refits,
+        repeats=repeats,
+        method=method,
+        resamples=resamples,
+        seed=seed,
+        quiet=json,
     )
     answer.show(json)
 
@@ -375,16 +391,27 @@ def dashboard(
     runs: Annotated[list[Path] | None, typer.Argument(help="Run folders, or folders that hold several.")] = None,
     port: Annotated[int, typer.Option(help="Port on this computer.")] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+    address: Annotated[str, typer.Option(help="Where to listen; anything but this computer is refused.")] = "127.0.0.1",
+    allow_network: Annotated[
+        bool, typer.Option("--allow-network", help="Let other computers in; whoever can reach this one sees the data.")
+    ] = False,
 ) -> None:
     """Open the dashboard. It listens on this computer only."""
-    _open_dashboard(runs or [Path("runs")], port, browser=browser)
+    _open_dashboard(runs or [Path("runs")], port, browser=browser, address=address, allow_network=allow_network)
 
 
-def _open_dashboard(paths: list[Path], port: int, *, browser: bool = True) -> None:
+def _open_dashboard(
+    paths: list[Path],
+    port: int,
+    *,
+    browser: bool = True,
+    address: str = "127.0.0.1",
+    allow_network: bool = False,
+) -> None:
     """Start the dashboard and wait until it ends."""
     from app.launcher import launch
 
-    raise typer.Exit(launch(paths, port=port, open_browser=browser))
+    raise typer.Exit(launch(paths, port=port, open_browser=browser, address=address, allow_network=allow_network))
 
 
 def run() -> None:

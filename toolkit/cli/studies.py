@@ -24,6 +24,7 @@ def fit_study(  # noqa: PLR0913 - one argument per option of the command
     seed: int,
     device: str,
     overwrite: bool,
+    resume: bool,
     split: str,
     options: dict[str, Any],
     settings: list[str],
@@ -42,6 +43,7 @@ def fit_study(  # noqa: PLR0913 - one argument per option of the command
         split=split,
         out=folder,
         overwrite=overwrite,
+        resume=resume,
         study=study,
     )
     metrics = run.metrics()
@@ -50,7 +52,7 @@ def fit_study(  # noqa: PLR0913 - one argument per option of the command
     return Answer(
         text="\n".join(
             [
-                run.status.sentence(validated=True),
+                str(run.manifest["status"]["sentence"]),
                 "Mean per person on the test rows: "
                 + ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
                 + ".",

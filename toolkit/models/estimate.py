@@ -23,6 +23,7 @@ from toolkit.effects.posterior import Posterior, newton_step, posterior
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import EffectLayout, RandomEffects
 from toolkit.numerics.covariance import VARIANCE_FLOOR, from_log_cholesky, to_log_cholesky, with_floor
+from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Outcome, Progress, Settings, minimise
 
 POSTERIOR_EVERY = 10
@@ -111,7 +112,13 @@ def start_state(shared: dict[str, Tensor], layout: EffectLayout, persons: int, r
 
 
 def estimate(
-    train: Problem, validation: Problem | None, state: State, settings: Settings, *, progress: Progress | None = None
+    train: Problem,
+    validation: Problem | None,
+    state: State,
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    keeper: Keeper | None = None,
 ) -> Estimate:
     """Fit the model by gradient descent and variance updates; see the module for the method."""
     parameters = {**state.shared, **({"eta": state.eta} if state.layout.size else {})}
@@ -126,6 +133,7 @@ def estimate(
         update=lambda epoch: _update(train, state, epoch),
         validate=_validation(validation, state),
         progress=progress,
+        keeper=keeper,
     )
     for value in parameters.values():
         value.requires_grad_(False)

@@ -200,11 +200,12 @@ class FittedNetwork:
             raise DataError("level is neither 'person' nor 'population'", code="E302", column="level")
         codes = self.codes(data)
         if strict and level == "person" and (codes < 0).any():
-            unknown = sorted({data.persons[code] for code in np.asarray(data.person)[codes < 0]})
-            shown = ", ".join(f"'{name}'" for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
+            unknown = np.unique(np.asarray(data.person)[codes < 0]).size
             raise DataError(
-                f"persons {shown} were not in training",
+                f"{unknown} {'person was' if unknown == 1 else 'persons were'} not in training",
                 code="E119",
+                column=self.grouping,
+                rows=(np.asarray(data.row_numbers)[codes < 0] + 2).tolist(),  # as a spreadsheet counts
                 remedy='predict with level="population" or without strict',
             )
         return codes if level == "person" else np.full(data.n_rows, -1, dtype=np.int64)

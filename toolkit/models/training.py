@@ -22,6 +22,7 @@ from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
 from toolkit.models.nme import MlpConfig, NmeMlp
 from toolkit.models.nme_crf import CrfConfig, NmeCrf
 from toolkit.models.prepare import Scaler, Task, fit_scaler, problem
+from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress, Settings
 
 WEIGHT, BIAS = "layers.0.weight", "layers.0.bias"  # all that a linear network has
@@ -59,6 +60,7 @@ def train(
     generator: torch.Generator,
     device: torch.device,
     progress: Progress | None = None,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Fit a multilayer perceptron or chain, with or without person effects.
 
@@ -69,6 +71,7 @@ def train(
         generator: random numbers of the initial weights.
         device: where the tensors live.
         progress: called after each epoch.
+        keeper: keeps the state of training between epochs.
     """
     task = task_of(config)
     dtype = torch.float64 if config.precision == "float64" else torch.float32
@@ -98,6 +101,7 @@ def train(
         state,
         settings,
         progress=progress,
+        keeper=keeper,
     )
     network = FittedNetwork(
         config=config,

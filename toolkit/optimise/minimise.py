@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from toolkit.optimise.descent import Descent, Keeper, copied
 from toolkit.optimise.status import Status
 
 # Without validation rows: the monitored numbers may move by no more than this (relative) over `patience` epochs.
@@ -33,11 +34,25 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outcome:
-    """The trace (one dictionary per epoch), the epoch whose state was kept, and how it ended."""
+    """How training went.
+
+    Attributes:
+        trace: one dictionary per finished epoch.
+        best_epoch: the epoch whose state was kept; 0 is the state before the first.
+        epochs: number of epochs finished.
+        status: how it ended.
+    """
 
     trace: tuple[dict[str, float], ...]
     best_epoch: int
+    epochs: int
     status: Status
+
+    def sentence(self, *, validated: bool) -> str:
+        """The outcome in words; ``validated`` says whether there was a validation loss to watch."""
+        # without validation the objective is that of the state the epoch before has led to
+        failed = self.epochs + 1 if validated else self.best_epoch + 1
+        return self.status.sentence(validated=validated, failed=failed, kept=self.best_epoch)
 
 
 def minimise(
@@ -50,6 +65,7 @@ def minimise(
     update: Callable[[int], dict[str, float]] | None = None,
     validate: Callable[[], float] | None = None,
     progress: Progress | None = None,
+    keeper: Keeper | None = None,
 ) -> Outcome:
     """Minimise an objective over named parameters, in place.
 
@@ -62,48 +78,90 @@ def minimise(
         update: called after each epoch with its number (from 1); returns numbers for the trace.
         validate: validation loss at the current state. Without it the loop runs until the training objective settles.
         progress: called with epoch, epochs and the monitored loss.
+        keeper: keeps the state of the loop between epochs, and puts it back when an interrupted one goes on.
     """
-    optimiser = _adam(parameters, settings, undecayed)
-    schedule = _schedule(optimiser, settings, validated=validate is not None)
-    state = {**parameters, **buffers}
-    trace: list[dict[str, float]] = []
-    best, best_loss, best_epoch = _copy(state), math.inf, 0
-    mark, marked_epoch = math.inf, 0
+    validated = validate is not None
+    descent = _start(parameters, buffers, settings, undecayed, validated=validated)
+    if keeper is not None:
+        keeper.begin(descent)
     status = Status.OUT_OF_EPOCHS
-    for epoch in range(1, settings.epochs + 1):
-        optimiser.zero_grad(set_to_none=True)
-        terms = objective()
-        terms["objective"].backward()
-        if not _finite(terms["objective"], parameters):
+    for epoch in range(descent.epoch + 1, settings.epochs + 1):
+        row = _epoch(descent, objective, parameters, epoch, update=update, validate=validate)
+        if row is None:
             status = Status.NOT_FINITE
             break
-        if validate is None:  # the loss here is a number; after the step it may not be
-            best, best_epoch = _copy(state), epoch - 1
-        optimiser.step()
-        row = {"epoch": float(epoch), **{name: float(value.detach()) for name, value in terms.items()}}
-        row |= update(epoch) if update is not None else {}
-        row["validation"] = validate() if validate is not None else math.nan
-        trace.append(row)
-        monitored = row["validation"] if validate is not None else row["loss"]
-        if not math.isfinite(monitored):
-            status = Status.NOT_FINITE
-            break
-        schedule.step(monitored)
-        if validate is not None and monitored < best_loss:
-            best, best_loss, best_epoch = _copy(state), monitored, epoch
-        if monitored < mark - PROGRESS * abs(mark) or epoch == 1:
-            mark, marked_epoch = monitored, epoch
+        monitored = row["validation"] if validated else row["loss"]
+        _judge(descent, monitored, epoch, validated=validated)
         if progress is not None:
             progress(epoch, settings.epochs, monitored)
-        stop = _stopping(trace, marked_epoch, settings, validated=validate is not None)
+        stop = _stopping(descent.trace, descent.marked_epoch, settings, validated=validated)
         if stop is not None:
             status = stop
             break
-    if validate is None and status is not Status.NOT_FINITE:
-        best_epoch = len(trace)
+        if keeper is not None and epoch < settings.epochs:
+            keeper.epoch_ended(descent)
+    if keeper is not None:
+        keeper.end()
+    if validated or status is Status.NOT_FINITE:
+        descent.restore_best()
     else:
-        _restore(state, best)
-    return Outcome(trace=tuple(trace), best_epoch=best_epoch, status=status)
+        descent.best_epoch = descent.epoch
+    return Outcome(trace=tuple(descent.trace), best_epoch=descent.best_epoch, epochs=descent.epoch, status=status)
+
+
+def _start(
+    parameters: dict[str, Tensor],
+    buffers: dict[str, Tensor],
+    settings: Settings,
+    undecayed: frozenset[str],
+    *,
+    validated: bool,
+) -> Descent:
+    """The loop before its first epoch."""
+    optimiser = _adam(parameters, settings, undecayed)
+    schedule = _schedule(optimiser, settings, validated=validated)
+    state = {**parameters, **buffers}
+    return Descent(state=state, optimiser=optimiser, schedule=schedule, best=copied(state))
+
+
+def _epoch(
+    descent: Descent,
+    objective: Callable[[], dict[str, Tensor]],
+    parameters: dict[str, Tensor],
+    epoch: int,
+    *,
+    update: Callable[[int], dict[str, float]] | None,
+    validate: Callable[[], float] | None,
+) -> dict[str, float] | None:
+    """One step of the optimiser and what follows it; its row of the trace, or None where a number is not finite."""
+    descent.optimiser.zero_grad(set_to_none=True)
+    terms = objective()
+    terms["objective"].backward()
+    if not _finite(terms["objective"], parameters):
+        return None
+    if validate is None:  # the loss here is a number; after the step it may not be
+        descent.keep(epoch - 1)
+    descent.optimiser.step()
+    row = {"epoch": float(epoch), **{name: float(value.detach()) for name, value in terms.items()}}
+    try:
+        row |= update(epoch) if update is not None else {}
+    except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage] - a matrix that is no covariance
+        return None
+    row["validation"] = validate() if validate is not None else math.nan
+    if validate is not None and not math.isfinite(row["validation"]):
+        return None
+    descent.trace.append(row)
+    return row
+
+
+def _judge(descent: Descent, monitored: float, epoch: int, *, validated: bool) -> None:
+    """Adapt the learning rate, keep the best state, and note whether there was progress."""
+    descent.schedule.step(monitored)
+    if validated and monitored < descent.best_loss:
+        descent.keep(epoch)
+        descent.best_loss = monitored
+    if monitored < descent.mark - PROGRESS * abs(descent.mark) or epoch == 1:
+        descent.mark, descent.marked_epoch = monitored, epoch
 
 
 def _adam(parameters: dict[str, Tensor], settings: Settings, undecayed: frozenset[str]) -> torch.optim.Adam:
@@ -151,15 +209,3 @@ def _finite(objective: Tensor, parameters: dict[str, Tensor]) -> bool:
     """True when the objective and every gradient are finite."""
     gradients = [value.grad for value in parameters.values() if value.grad is not None]
     return bool(torch.isfinite(objective)) and all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
-
-
-def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A detached copy of a state."""
-    return {name: value.detach().clone() for name, value in state.items()}
-
-
-def _restore(state: dict[str, Tensor], saved: dict[str, Tensor]) -> None:
-    """Write a saved state back in place."""
-    with torch.no_grad():
-        for name, value in saved.items():
-            state[name].copy_(value)

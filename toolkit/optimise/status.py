@@ -15,8 +15,8 @@ class Status(Enum):
         "training curve."
     )
     NOT_FINITE = (
-        "E301: the loss stopped being a finite number and the last good state was restored; lower the learning rate "
-        "or check the scale of the data."
+        "E301: in epoch {failed} the loss stopped being a finite number; the fit was rolled back to epoch {kept}. "
+        "Lower the learning rate, or check the scale of the data."
     )
 
     @property
@@ -24,6 +24,13 @@ class Status(Enum):
         """True when the stopping rule was met."""
         return self in {Status.VALIDATED, Status.SETTLED}
 
-    def sentence(self, *, validated: bool) -> str:
-        """The outcome in words; ``validated`` says whether there was a validation loss to watch."""
-        return self.value.format(monitor="validation loss" if validated else "training objective")
+    def sentence(self, *, validated: bool, failed: int = 1, kept: int = 0) -> str:
+        """The outcome in words.
+
+        Args:
+            validated: whether there was a validation loss to watch.
+            failed: the epoch in which a number was not finite.
+            kept: the epoch whose state was kept.
+        """
+        monitor = "validation loss" if validated else "training objective"
+        return self.value.format(monitor=monitor, failed=failed, kept=kept)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from toolkit.errors import RunFolderError
+
 CHUNK = 1 << 20
+# no room left, a quota used up, a limit on the size of files
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -23,6 +30,29 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+@contextmanager
+def enough_room(what: str, remedy: str) -> Iterator[None]:
+    """Say in plain words that a disk is full or may not be written.
+
+    Args:
+        what: is being written ("the run").
+        remedy: what to do, and what is intact.
+
+    Raises:
+        RunFolderError: E304 for a full disk, E305 for a place that may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise RunFolderError(f"the disk is full: {what} could not be written", code="E304", remedy=remedy) from None
+        if error.errno in FORBIDDEN:
+            raise RunFolderError(
+                f"{what} could not be written: the folder may not be written to", code="E305", remedy=remedy
+            ) from None
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -25,15 +29,17 @@ from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.tables import persons_table, trace_table, transitions_table
 from toolkit.models.training import Trained, pick_device, task_of, train
 from toolkit.optimise.minimise import Progress
+from toolkit.optimise.status import Status
+from toolkit.runs.checkpoint import CheckpointKeeper, checkpoints
 from toolkit.runs.lock import claimed
 from toolkit.runs.manifest import describe_run, now
 from toolkit.runs.run import Data, Run, rows_of
-from toolkit.runs.writing import check_target, write_run
+from toolkit.runs.writing import check_target, clear_leftovers, write_run
 
 SplitChoice = str | Path | Split | ArrayLike | None
 
 
-def fit(
+def fit(  # noqa: PLR0913 - what is fitted, how it is split, and where it is kept are all choices of the caller
     config: Config,
     data: Data,
     *,
@@ -42,10 +48,15 @@ def fit(
     split: SplitChoice = "within-person-time",
     out: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     study: Study | None = None,
     progress: Progress | Literal["auto"] | None = "auto",
 ) -> Run:
     """Fit a model.
+
+    While a run folder is being made, checkpoints are kept beside it. Ctrl-C and SIGTERM wait for the end of the epoch,
+    and what was reached stays. A resumed fit ends at the same weights as one that was never interrupted, to the last
+    bit on the same machine with the same number of threads.
 
     Args:
         config: settings, one of the classes in `toolkit.models`.
@@ -56,14 +67,16 @@ def fit(
             design (see `toolkit.data.split_designs`), a split or a file that holds one, one of ``train``,
             ``validation``, ``test`` per row, or None: every row trains until the training objective settles.
         out: folder of the run to write; None keeps it in memory.
-        overwrite: replace a finished run in that folder.
+        overwrite: replace a finished run in that folder, and start anew where an interrupted fit was kept.
+        resume: go on with the interrupted fit kept beside that folder.
         study: where titles and group labels come from.
         progress: called with epoch, epochs and the monitored loss; ``auto`` draws a bar in a terminal.
 
     Raises:
         DataError: the data cannot be fitted (E103, E109, E115, E116, E117, E118, E121) or the folder not be written
-            (E304, E305, E306, E307).
+            (E304, E305, E306, E307); the interrupted fit is another one (E303) or damaged (E401, E402, E404).
         ConfigError: a setting does not apply (E302).
+        Interrupted: a signal came (E308).
     """
     started = now()
     rows = rows_of(data)
@@ -71,16 +84,37 @@ def fit(
         rows = rows.as_classes()
     check_trainable(rows)
     _check_fitting(config, rows)
-    if out is not None:
-        check_target(Path(out), overwrite=overwrite)
+    target = None if out is None else Path(out)
+    if target is not None:
+        check_target(target, overwrite=overwrite)
+    elif resume:
+        raise ConfigError("resuming needs the run folder", code="E302", column="resume", remedy="name it (out=)")
     parts = _split(rows, split, seed)
-    with claimed(None if out is None else Path(out)):
-        run = _trained_run(
-            config, rows, parts, seed=seed, device=device, progress=progress, study=study, started=started
-        )
-        if out is not None:
-            write_run(run, rows, Path(out), overwrite=overwrite)
+    with claimed(target):
+        if target is not None:
+            clear_leftovers(target)
+            check_target(target, overwrite=overwrite)  # the leftovers may have held a run
+        identity = {} if target is None else _identity(config, rows, parts, seed)
+        with checkpoints(target, identity, resume=resume, overwrite=overwrite) as keeper:
+            run = _trained_run(
+                config, rows, parts, seed=seed, device=device, progress=progress, study=study, started=started,
+                keeper=keeper,
+            )  # fmt: skip
+            if target is not None:
+                write_run(run, rows, target, overwrite=overwrite)
     return run
+
+
+def _identity(config: Config, rows: GroupedDataset, parts: Split, seed: int) -> dict[str, str]:
+    """What has to be the same when a fit is resumed: hashes, and words where those say more."""
+    settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+    return {
+        "model": type(config).__name__,
+        "settings": hashlib.sha256(settings.encode()).hexdigest(),
+        "data": rows.content_hash(),
+        "split": hashlib.sha256("".join(parts.labels.tolist()).encode()).hexdigest(),
+        "seed": str(seed),
+    }
 
 
 def _trained_run(
@@ -93,30 +127,38 @@ def _trained_run(
     progress: Progress | Literal["auto"] | None,
     study: Study | None,
     started: str,
+    keeper: CheckpointKeeper | None,
 ) -> Run:
     """Train, and build every table."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ToolkitWarning)
         warn_of_untrained_persons(rows, parts)
-        trained = _train(config, rows, parts.labels, seed=seed, device=device, progress=progress)
+        trained = _train(config, rows, parts.labels, seed=seed, device=device, progress=progress, keeper=keeper)
+        _warn_of_lost_numbers(trained, parts.labels)
     notes = [str(entry.message) for entry in caught if isinstance(entry.message, ToolkitWarning)]
     for entry in caught:
         warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
-    return Run(
-        trained=trained,
-        tables=_tables(trained, rows, parts.labels),
-        manifest=describe_run(
-            trained,
-            rows,
-            parts.labels,
-            split=parts.name,
-            seed=seed,
-            started=started,
-            warnings=[*rows.notes, *notes],
-            study=study,
-        ),
-        split=parts.labels,
+    manifest = describe_run(
+        trained,
+        rows,
+        parts.labels,
+        split=parts.name,
+        seed=seed,
+        started=started,
+        warnings=[*rows.notes, *notes],
+        study=study,
     )
+    manifest["resume_count"] = 0 if keeper is None else keeper.resumed
+    tables = _tables(trained, rows, parts.labels)
+    return Run(trained=trained, tables=tables, manifest=manifest, split=parts.labels)
+
+
+def _warn_of_lost_numbers(trained: Trained, labels: np.ndarray) -> None:
+    """E301 as a warning: there is a model, but training broke off."""
+    outcome = trained.estimate.outcome
+    if outcome.status is Status.NOT_FINITE:
+        sentence = outcome.sentence(validated=bool((labels == "validation").any()))
+        warnings.warn(ToolkitWarning(sentence.removeprefix("E301: "), code="E301"), stacklevel=4)
 
 
 def _check_fitting(config: Config, data: GroupedDataset) -> None:
@@ -161,19 +203,27 @@ def _train(
     seed: int,
     device: str,
     progress: Progress | Literal["auto"] | None,
+    keeper: CheckpointKeeper | None,
 ) -> Trained:
     """Train with a stream of its own for the initial weights, under a progress bar if there is a terminal."""
     stream = np.random.SeedSequence(seed).spawn(1)[0]
     generator = torch.Generator().manual_seed(int(stream.generate_state(1, np.uint64)[0] >> 1))
-    chosen = pick_device(device)
-    if progress != "auto":
-        return train(config, data, labels, generator=generator, device=chosen, progress=progress)
-    if not sys.stderr.isatty():
-        return train(config, data, labels, generator=generator, device=chosen)
+    if keeper is not None:
+        keeper.generator = generator
+    shown = progress == "auto" and sys.stderr.isatty()
+    with _bar(type(config).__name__) if shown else nullcontext(None if progress == "auto" else progress) as report:
+        return train(
+            config, data, labels, generator=generator, device=pick_device(device), progress=report, keeper=keeper
+        )
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Progress]:
+    """The progress bar, imported when it is needed."""
     from toolkit.runs.progress import epoch_bar
 
-    with epoch_bar(type(config).__name__) as report:
-        return train(config, data, labels, generator=generator, device=chosen, progress=report)
+    with epoch_bar(title) as report:
+        yield report
 
 
 def _tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict:

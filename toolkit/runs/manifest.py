@@ -77,10 +77,10 @@ def describe_run(
         "finished": now(),
         "status": {
             "code": status.name,
-            "sentence": status.sentence(validated=bool((labels == "validation").any())),
+            "sentence": outcome.sentence(validated=bool((labels == "validation").any())),
             "converged": status.converged,
             "best_epoch": outcome.best_epoch,
-            "epochs": sum(1 for row in outcome.trace if "objective" in row),
+            "epochs": outcome.epochs,
             "variance_rounds": trained.estimate.polish_steps,
             "posterior": "exact" if trained.estimate.exact else "Laplace approximation where early stopping ended",
         },

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from safetensors.torch import save
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.pseudonyms import extended, read_key, unpredictable, write_key
 from toolkit.errors import RunFolderError
-from toolkit.runs.atomic import sha256, sync_folder, write_atomically
+from toolkit.runs.atomic import enough_room, sha256, sync_folder, write_atomically
 from toolkit.runs.folder import MANIFEST
 from toolkit.runs.run import Run
 
@@ -56,6 +56,23 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
         ) from None
 
 
+def clear_leftovers(folder: Path) -> None:
+    """Delete what a killed process left half written beside a run folder, and put back a run it was about to replace.
+
+    To be called by the holder of the lock: nobody else is at work here then.
+    """
+    pattern = re.compile(rf"\.{re.escape(folder.name)}\.\d+\.(part|probe|replaced)")
+    for entry in sorted(folder.parent.iterdir()):
+        if not pattern.fullmatch(entry.name):
+            continue
+        if entry.suffix == ".replaced" and not folder.exists():
+            entry.rename(folder)
+        elif entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+
+
 def write_run(run: Run, data: GroupedDataset, folder: Path, *, overwrite: bool = False) -> Path:
     """Write the run beside its final place, then move it there.
 
@@ -68,32 +85,33 @@ def write_run(run: Run, data: GroupedDataset, folder: Path, *, overwrite: bool =
     check_target(folder, overwrite=overwrite)
     names = _pseudonyms(data, folder)
     partial = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    replaced = partial.with_suffix(".replaced")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    remedy = "make room and fit again (--resume goes on); a run that was in the folder before is as it was"
     try:
-        for name, table in run.tables.items():
-            write_atomically(partial / f"{name}.parquet", _parquet(_renamed(name, table, names)))
-        write_atomically(partial / "generic.safetensors", save(_generic(run)))
-        write_atomically(partial / "persons.safetensors", save(_personal(run)))
-        files = {path.name: sha256(path) for path in sorted(partial.iterdir())}
-        persons = [names["person"][level] for level in run.trained.network.levels]
-        manifest = {"name": folder.name, **run.manifest, "network": _network(run), "levels": persons, "files": files}
-        write_atomically(partial / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise RunFolderError(
-            "the disk is full: the run could not be written",
-            code="E304",
-            remedy="make room and fit again; a run that was in the folder before is as it was",
-        ) from None
+        with enough_room("the run", remedy):
+            partial.mkdir()
+            _fill(partial, run, names, folder.name)
+            if folder.exists():  # whatever happens in between, one of the two is there whole
+                folder.rename(replaced)
+            partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
     sync_folder(folder.parent)
     return folder
+
+
+def _fill(folder: Path, run: Run, names: dict[str, dict[str, str]], title: str) -> None:
+    """Write tables and tensors, and the manifest with their checksums last."""
+    for name, table in run.tables.items():
+        write_atomically(folder / f"{name}.parquet", _parquet(_renamed(name, table, names)))
+    write_atomically(folder / "generic.safetensors", save(_generic(run)))
+    write_atomically(folder / "persons.safetensors", save(_personal(run)))
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    persons = [names["person"][level] for level in run.trained.network.levels]
+    manifest = {"name": title, **run.manifest, "network": _network(run), "levels": persons, "files": files}
+    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
 
 
 def _pseudonyms(data: GroupedDataset, folder: Path) -> dict[str, dict[str, str]]:

@@ -1,0 +1,113 @@
+"""``nme predict``: what a finished run says about new rows of its study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from toolkit.cli.answers import Answer
+    from toolkit.data.study import Study
+    from toolkit.runs.folder import SavedRun
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("predict")(predict)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    study: Annotated[Path, typer.Argument(help="study.toml the run was fitted to.")],
+    data: Annotated[Path | None, typer.Option(help="File with new rows; the study's own rows by default.")] = None,
+    out: Annotated[Path, typer.Option(help="csv file to write.")] = Path("predictions.csv"),
+    population: Annotated[
+        bool, typer.Option("--population", help="Leave the persons' own parameters out: the same model for everybody.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse persons the run does not know.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the csv file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+) -> None:
+    """Predict new rows with a finished run; persons it does not know get the average person's prediction, marked."""
+    level: Literal["person", "population"] = "population" if population else "person"
+    predict_rows(run, study, data, out, level=level, strict=strict, overwrite=overwrite).show(json)
+
+
+def predict_rows(
+    path: Path,
+    study_file: Path,
+    data_file: Path | None,
+    out: Path,
+    *,
+    level: Literal["person", "population"],
+    strict: bool,
+    overwrite: bool,
+) -> Answer:
+    """Predict, and write a table of pseudonyms; see the command for the arguments.
+
+    Raises:
+        DataError: E119, E120 or E405 for rows the run cannot predict, E407 for another study, whatever reading raises.
+        RunFolderError: E306 if the file exists, E304 or E305 if it cannot be written, E40x for a damaged run.
+    """
+    from toolkit.cli.answers import Answer
+    from toolkit.data.study import Study
+    from toolkit.runs.folder import load_run
+
+    _check_free(out, overwrite=overwrite)
+    run, study = load_run(path), Study.read(study_file)
+    table = run.predict_frame(_rows(run, study, data_file), level, strict=strict)
+    _write(table, out)
+    unknown = int(table.loc[~table["person_known"], "person"].nunique())
+    said = [f"{len(table)} rows predicted: {out}"]
+    if unknown:
+        said.append(f"{unknown} persons were not in training: the average person's prediction (person_known is False).")
+    data: dict[str, Any] = {"rows": len(table), "persons_unknown": unknown, "file": str(out), "level": level}
+    return Answer(text="\n".join(said), data=data)
+
+
+def _rows(run: SavedRun, study: Study, data_file: Path | None) -> Any:
+    """The rows to predict, with the pseudonyms of the study the run was fitted to.
+
+    Pseudonyms of another study are other persons, and nothing in the rows would show it: hence the comparison.
+    """
+    from dataclasses import replace
+
+    from toolkit.cli.studies import study_data
+    from toolkit.errors import DataError
+    from toolkit.runs.run import rows_of
+
+    target = str(run.manifest["target"])
+    own = rows_of(study_data(study, run.model, target))
+    known = own if run.manifest["task"] == "regression" else own.as_classes()
+    if known.content_hash() != run.manifest["data"]["hash"]:
+        raise DataError(
+            "the study's data are not those the run was fitted to",
+            code="E407",
+            remedy="name the study of this run, as it was then, and new rows with --data",
+        )
+    if data_file is None:
+        return own
+    return rows_of(study_data(replace(study, data_file=data_file), run.model, target))
+
+
+def _check_free(out: Path, *, overwrite: bool) -> None:
+    """Refuse a file that is in the way or cannot be written, before anything is computed."""
+    from toolkit.errors import RunFolderError
+
+    if out.exists() and not overwrite:
+        raise RunFolderError("the file exists already", code="E306", column="out", remedy="add --overwrite")
+    if not out.parent.is_dir():
+        raise RunFolderError("the folder of the file does not exist", code="E305", column="out", remedy="make it first")
+
+
+def _write(table: pd.DataFrame, out: Path) -> None:
+    """The table as a csv file that spreadsheets cannot take for formulas."""
+    from analyses.report.guard import csv_bytes
+    from toolkit.runs.atomic import enough_room, write_atomically
+
+    with enough_room("the table", "choose another place (--out)"):
+        write_atomically(out, csv_bytes(table))
