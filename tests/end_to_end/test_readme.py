@@ -19,7 +19,9 @@ def test_python_example_runs(capsys):
     assert "n x HSIC" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", sorted(set(re.findall(r"^nme ((?:analyze )?\w+)", README.read_text("utf-8"), re.M))))
+@pytest.mark.parametrize(
+    "words", sorted(set(re.findall(r"^nme ((?:analyze )?[\w-]+)", README.read_text("utf-8"), re.M)))
+)
 def test_commands_exist(words):
     assert CliRunner().invoke(app, [*words.split(), "--help"]).exit_code == 0
 

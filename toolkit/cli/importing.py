@@ -12,6 +12,7 @@ import pandas as pd
 import typer
 
 from toolkit.cli.answers import Answer
+from toolkit.cli.keeping import busy
 from toolkit.data.columns import require_columns
 from toolkit.data.dates import date_order, looks_like_dates
 from toolkit.data.import_source import ImportSource
@@ -70,7 +71,8 @@ class Wishes:
 
 def run_import(file: Path, out: Path, wishes: Wishes, *, yes: bool, as_json: bool) -> Answer:
     """Import a file, after what was found out was confirmed: by --yes, by options, or at the terminal."""
-    source, proposal = _looked_at(file, wishes)
+    with busy("Reading the file", quiet=as_json):
+        source, proposal = _looked_at(file, wishes)
     open_questions = _open_questions(source, proposal, wishes)
     if open_questions and not yes:
         if as_json or not sys.stdin.isatty():
@@ -83,15 +85,19 @@ def run_import(file: Path, out: Path, wishes: Wishes, *, yes: bool, as_json: boo
         typer.echo(preview(source, proposal))
         if not typer.confirm("Is this right?", default=True):
             proposal = asked_roles(source, proposal)
-    return _imported(source, proposal, out, wishes)
+    with busy("Writing the study", quiet=as_json):
+        return _imported(source, proposal, out, wishes)
 
 
 def run_init(file: Path, out: Path, wishes: Wishes) -> Answer:
     """Import a file, asking for each role."""
-    source, proposal = _looked_at(file, wishes)
+    with busy("Reading the file"):
+        source, proposal = _looked_at(file, wishes)
     typer.echo(preview(source, proposal))
     typer.echo("Enter takes what is in brackets; '-' means none.")
-    return _imported(source, asked_roles(source, proposal), out, wishes)
+    proposal = asked_roles(source, proposal)
+    with busy("Writing the study"):
+        return _imported(source, proposal, out, wishes)
 
 
 def preview(source: ImportSource, proposal: Proposal) -> str:
@@ -196,6 +202,8 @@ def _day_first(source: ImportSource, proposal: Proposal, wishes: Wishes) -> bool
 
 def _imported(source: ImportSource, proposal: Proposal, out: Path, wishes: Wishes) -> Answer:
     """Write the study and say what was done."""
+    confirmed = tuple(notice for notice in source.notices if notice.code != "W220")  # the form was shown, and taken
+    source = replace(source, format=source.format.confirmed(), notices=confirmed)
     made = import_study(source, proposal, out, choices=wishes.choices(_day_first(source, proposal, wishes)))
     return Answer(text="\n".join(_sentences(source, made)), data=_summary(source, proposal, made))
 
