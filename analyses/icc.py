@@ -46,17 +46,40 @@ def icc_two_way(totals: Float[np.ndarray, "... columns"]) -> np.ndarray:
     rest; n targets, k raters (Shrout & Fleiss, 1979). 1 for identical raters; NaN where targets do not differ.
     """
     totals = np.asarray(totals, dtype=np.float64)
+    squares, k = totals[..., 2], totals.shape[-1] - 3
+    msr, msc, mse, n = two_way_squares(totals)
+    differ = (n - 1) * (msr + (k - 1) * mse) > 1e-12 * np.maximum(squares, 1e-300)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n)
+    return np.where(differ, found, np.nan)
+
+
+def two_way_squares(totals: Float[np.ndarray, "... columns"]) -> Float[np.ndarray, "4 ..."]:
+    """Mean squares between targets, between raters and of the rest, and the number of targets."""
     n, row_squares, squares = totals[..., 0], totals[..., 1], totals[..., 2]
     columns = totals[..., 3:] / n[..., None]
     k = columns.shape[-1]
     grand = columns.mean(axis=-1)
     between = np.maximum(k * (row_squares - n * grand**2), 0.0)
     raters = n * ((columns - grand[..., None]) ** 2).sum(axis=-1)
-    all_squares = squares - n * k * grand**2
-    rest = np.maximum(all_squares - between - raters, 0.0)
-    scale = np.maximum(squares, 1e-300)
+    rest = np.maximum(squares - n * k * grand**2 - between - raters, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        msr, msc = between / (n - 1), raters / (k - 1)
-        mse = rest / ((n - 1) * (k - 1))
-        found = (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n)
-    return np.where(all_squares - raters > 1e-12 * scale, found, np.nan)
+        return np.stack([between / (n - 1), raters / (k - 1), rest / ((n - 1) * (k - 1)), n])
+
+
+def icc_of_log_f(log_f: float, size: float) -> float:
+    """``(F - 1) / (F + n0 - 1)`` without overflow: the ICC that belongs to a ratio of mean squares."""
+    inverse = np.exp(-log_f)
+    return float((1 - inverse) / (1 + (size - 1) * inverse))
+
+
+def two_way_log_f(totals: Float[np.ndarray, "... columns"]) -> np.ndarray:
+    """``log(1 + k ICC / (1 - ICC))`` of `icc_two_way`: ``log((MSR + d) / (MSE + d))``, ``d = (MSC - MSE) / n``.
+
+    MSE is taken as at least 1e-12 of MSR, so that identical raters have a finite value.
+    """
+    msr, msc, mse, n = two_way_squares(totals)
+    mse = np.maximum(mse, 1e-12 * msr)
+    shift = (msc - mse) / n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.log((msr + shift) / (mse + shift)))

@@ -11,9 +11,12 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analyses import wording
-from analyses.icc import icc_two_way, two_way_sums
-from analyses.resampling import check_draws, multinomial_counts
-from toolkit.errors import DataError, RunFolderError
+from analyses.component_interval import METHODS
+from analyses.resampling import check_draws
+from analyses.run_agreement import agreement, is_flat
+from analyses.run_agreement import pairwise_ranks as pairwise_ranks
+from analyses.run_agreement import same_side as same_side
+from toolkit.errors import ConfigError, DataError, RunFolderError
 from toolkit.results import read_only
 
 if TYPE_CHECKING:
@@ -26,8 +29,12 @@ STABLE_CS = 0.25
 CS_CORRELATION = 0.7
 CS_PROBABILITY = 0.95
 MIN_PERSONS = 4
-# Persons' values that differ by less than this share of the largest value do not differ.
-FLAT = 1e-9
+NOTE_BELOW = 40
+FEW = (
+    "With {count} persons, the interval of the ICC holds in about 95 % of studies if persons' values are roughly "
+    "normal; where they are strongly skewed (a few persons far from all others) it held less often."
+)
+PERCENTILE = "Percentile intervals of the ICC are too short with few persons (here {count})."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,13 +43,13 @@ class StabilityResult:
 
     Attributes:
         parameters: names.
-        icc, icc_low, icc_high: ICC(2,1) over runs with its percentile interval over persons; NaN if not judged.
+        icc, icc_low, icc_high: ICC(2,1) over runs with its interval; NaN if not judged.
         rank_agreement: mean Spearman correlation of two runs. sign_agreement: share of persons (over pairs of runs)
             on the same side of the run's mean.
         cs: largest share of rows that can be dropped (case-drop); NaN without dropped fits.
         stable: judged stable. reason: why not, in words; empty where it is stable.
         curve: rows (parameter position, share dropped, mean, 5 % quantile, 95 % quantile of the correlation).
-        n_persons, n_runs, n_refits, level: how it was computed. notes: what the reader should know.
+        n_persons, n_runs, n_refits, method, level: how it was computed. notes: what the reader should know.
     """
 
     parameters: tuple[str, ...]
@@ -58,6 +65,7 @@ class StabilityResult:
     n_persons: int
     n_runs: int
     n_refits: int
+    method: str
     level: float
     notes: tuple[str, ...]
 
@@ -78,7 +86,7 @@ class StabilityResult:
 
     def summary(self) -> dict[str, Any]:
         """The numbers as plain Python values."""
-        plain = ("n_persons", "n_runs", "n_refits", "level")
+        plain = ("n_persons", "n_runs", "n_refits", "method", "level")
         return {
             "n_stable": sum(self.stable),
             "parameters": self.to_frame().to_dict("records"),
@@ -136,6 +144,7 @@ def stability(
     runs: ArrayLike | None = None,
     full: ArrayLike | None = None,
     dropped: Mapping[float | int, ArrayLike] | None = None,
+    method: str = "jackknife",
     resamples: int = 1_000,
     level: float = 0.95,
     rng: np.random.Generator,
@@ -148,13 +157,16 @@ def stability(
     at least .95, estimates correlate at least .7 with those of all rows (at that share and all smaller ones).
     Stable: ICC of at least .75 over runs and CS of at least .25, of what was computed.
 
+    The interval of the ICC: see `analyses.run_agreement`, with its coverage.
+
     Args:
         parameters: names of the last axis. Only identified parameters can be compared: hidden units may swap places
             from one fit to the next (see `toolkit.runs.repeats`).
         runs: estimates, shape (runs, persons, parameters), two or more runs of the same model and data.
         full: estimates from all rows, shape (persons, parameters); needed with `dropped`.
         dropped: share of rows dropped -> estimates, shape (repeats, persons, parameters).
-        resamples: for the interval of the ICC, at least 99.
+        method: of the ICC's interval, "jackknife" or "percentile".
+        resamples: at least 99; only "percentile" draws them.
         level: of that interval.
         rng: source of the resamples.
         notes: further sentences for the reader.
@@ -162,24 +174,30 @@ def stability(
     Raises:
         DataError: E111 missing or infinite estimates, E116 fewer than four persons, E124 fewer than two runs or
             nothing to compare, E127 shapes that do not fit, E302 a share outside 0 to 1.
-        ConfigError: E125 too few resamples.
+        ConfigError: E125 too few resamples, E302 an unknown method.
 
     Source: Shrout & Fleiss (1979); Koo & Li (2016) for .75; Epskamp, Borsboom & Fried (2018) for case-drop and CS.
     """
     check_draws(resamples, "resamples")
+    if method not in METHODS:
+        raise ConfigError("unknown method", code="E302", column="method", remedy=f"Use {' or '.join(METHODS)}")
     names = tuple(parameters)
     seeds, whole, fewer = _checked(runs, full, dropped, len(names))
     persons = seeds.shape[1] if seeds is not None else len(whole) if whole is not None else 0
-    agreement = _agreement(seeds, len(names), resamples, level, rng)
+    alike = (
+        agreement(seeds, method=method, resamples=resamples, level=level, rng=rng)
+        if seeds is not None
+        else np.full((5, len(names)), np.nan)
+    )
     curve, cs = _case_drop(whole, fewer, len(names))
-    judged = [_verdict(icc, share, seeds is not None, bool(fewer)) for icc, share in zip(agreement[0], cs, strict=True)]
+    judged = [_verdict(icc, share, seeds is not None, bool(fewer)) for icc, share in zip(alike[0], cs, strict=True)]
     return StabilityResult(
         parameters=names,
-        icc=read_only(agreement[0]),
-        icc_low=read_only(agreement[1]),
-        icc_high=read_only(agreement[2]),
-        rank_agreement=read_only(agreement[3]),
-        sign_agreement=read_only(agreement[4]),
+        icc=read_only(alike[0]),
+        icc_low=read_only(alike[1]),
+        icc_high=read_only(alike[2]),
+        rank_agreement=read_only(alike[3]),
+        sign_agreement=read_only(alike[4]),
         cs=read_only(cs),
         stable=tuple(not why for why in judged),
         reason=tuple(judged),
@@ -187,8 +205,9 @@ def stability(
         n_persons=persons,
         n_runs=0 if seeds is None else len(seeds),
         n_refits=sum(len(values) for values in fewer.values()),
+        method=method,
         level=level,
-        notes=(*notes, *_notes(seeds, fewer)),
+        notes=(*notes, *_notes(seeds, fewer, method)),
     )
 
 
@@ -216,31 +235,13 @@ def stable_parameters(run: SavedRun) -> dict[str, bool] | None:
         ) from None
 
 
-def pairwise_ranks(values: Float[np.ndarray, "runs persons"]) -> float:
-    """Mean Spearman correlation over pairs of runs; NaN where a run has no differences between persons."""
-    from scipy.stats import rankdata
-
-    if np.any(_is_flat(values)):
-        return float("nan")
-    matrix = np.corrcoef(rankdata(values, axis=1))
-    return float(matrix[np.triu_indices(len(values), 1)].mean())
-
-
-def same_side(values: Float[np.ndarray, "runs persons"]) -> float:
-    """Share of persons, over pairs of runs, that lie on the same side of the run's mean."""
-    above = (values > values.mean(axis=1, keepdims=True)).sum(axis=0)
-    runs = len(values)
-    pairs = above * (above - 1) + (runs - above) * (runs - above - 1)
-    return float(pairs.mean() / (runs * (runs - 1)))
-
-
 def correlation_with_full(
     full: Float[np.ndarray, "persons parameters"], fewer: Float[np.ndarray, "repeats persons parameters"]
 ) -> Float[np.ndarray, "repeats parameters"]:
     """Pearson correlation over persons of each refit with the fit to all rows; 0 where a refit has no differences."""
     a, b = full - full.mean(axis=0), fewer - fewer.mean(axis=1, keepdims=True)
     size = np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=1)
-    flat = _is_flat(fewer.swapaxes(1, 2)) | _is_flat(full.T)
+    flat = is_flat(fewer.swapaxes(1, 2)) | is_flat(full.T)
     return np.divide((a * b).sum(axis=1), size, out=np.zeros_like(size), where=~flat & (size > 0))
 
 
@@ -286,26 +287,6 @@ def _numbers(values: ArrayLike, dimensions: int, parameters: int, what: str) -> 
     return array
 
 
-def _agreement(
-    seeds: np.ndarray | None, parameters: int, resamples: int, level: float, rng: np.random.Generator
-) -> Float[np.ndarray, "5 parameters"]:
-    """ICC, its ends, rank and sign agreement of every parameter."""
-    found = np.full((5, parameters), np.nan)
-    if seeds is None:
-        return found
-    counts = multinomial_counts(seeds.shape[1], resamples, rng)
-    tail = 50 * (1 - level)
-    for k in range(parameters):
-        values = seeds[:, :, k]
-        if np.all(_is_flat(values)):
-            continue
-        sums = two_way_sums((values - values.mean()).T)
-        drawn = icc_two_way(counts @ sums)
-        low, high = np.nanpercentile(drawn, [tail, 100 - tail]) if np.isfinite(drawn).any() else (np.nan, np.nan)
-        found[:, k] = [icc_two_way(sums.sum(axis=0)), low, high, pairwise_ranks(values), same_side(values)]
-    return found
-
-
 def _case_drop(
     full: np.ndarray | None, fewer: dict[float, np.ndarray], parameters: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -319,7 +300,7 @@ def _case_drop(
         for share, r in seen.items()
     ]
     cs = np.array([cs_coefficient({share: r[:, k] for share, r in seen.items()}) for k in range(parameters)])
-    return np.array(rows), np.where(_is_flat(full.T), np.nan, cs)
+    return np.array(rows), np.where(is_flat(full.T), np.nan, cs)
 
 
 def _verdict(icc: float, cs: float, seeds: bool, drops: bool) -> str:
@@ -331,13 +312,10 @@ def _verdict(icc: float, cs: float, seeds: bool, drops: bool) -> str:
     return "changes with fewer rows" if drops and cs < STABLE_CS else ""
 
 
-def _is_flat(values: np.ndarray) -> np.ndarray:
-    """Whether all persons (last axis) have the same value."""
-    return np.ptp(values, axis=-1) <= FLAT * np.maximum(np.abs(values).max(axis=-1), 1e-300)
-
-
-def _notes(seeds: np.ndarray | None, fewer: dict[float, np.ndarray]) -> tuple[str, ...]:
+def _notes(seeds: np.ndarray | None, fewer: dict[float, np.ndarray], method: str) -> tuple[str, ...]:
     notes = []
+    if seeds is not None and seeds.shape[1] < NOTE_BELOW:
+        notes.append((FEW if method == "jackknife" else PERCENTILE).format(count=seeds.shape[1]))
     if seeds is not None and len(seeds) < 5:
         notes.append(f"{len(seeds)} fits are few to judge agreement; five or more are better.")
     repeats = min((len(values) for values in fewer.values()), default=20)

@@ -7,25 +7,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from analyses import wording
-from analyses.icc import icc_one_way, one_way_sums
-from analyses.intervals import few_units_note
+from analyses.component_interval import METHODS
 from analyses.resampling import (
     Units,
     check_draws,
     check_finite,
     check_length,
-    count_block_sizes,
     factorise,
     make_units,
-    multinomial_counts,
 )
+from analyses.variance_notes import partition_notes
+from analyses.variance_quantities import QUANTITIES as QUANTITIES
+from analyses.variance_quantities import jackknife_ends, percentile_ends, person_sums, quantities
 from analyses.variance_shares import Block, shares_sentence
 from analyses.variance_shares import variance_blocks as variance_blocks
-from toolkit.errors import DataError
+from toolkit.errors import ConfigError, DataError
 from toolkit.results import read_only
 
 if TYPE_CHECKING:
@@ -33,14 +32,6 @@ if TYPE_CHECKING:
 
     from toolkit.runs.folder import SavedRun
 
-QUANTITIES = {
-    "icc_target": "ICC of the target as it was answered",
-    "r2_marginal": "marginal R2 (shared part of the model)",
-    "r2_conditional": "conditional R2 (shared part and person effects)",
-    "icc_model": "share of persons in what the shared part leaves over",
-    "explained": "1 - squared error / variance",
-}
-PERCENTILE_NOTE_BELOW = 40
 SHARE_ONLY = (
     "This model predicts states: it has no residual variance, so R2 and ICC are not defined on the scale of the "
     "answers. The shares by block weigh every parameter by how strongly it acts on the likelihood."
@@ -53,10 +44,11 @@ class VariancePartition:
 
     Attributes:
         quantities: names of `values`, keys of QUANTITIES; empty for chains.
-        values, low, high: estimate and percentile interval of each quantity, no unit.
+        values, low, high: estimate and interval of each quantity, no unit; NaN ends where an interval is not defined.
         parts: variance of the shared predictions, of the person effects' contribution, of the residual (units^2).
         blocks: (layer, block, share of the person variance, parameters, of which at the boundary of zero) each.
-        n_persons, n_rows, n_units, unit_name, resamples, level, rows_used: how it was computed.
+        n_persons, n_rows, n_units, unit_name, method, resamples (0 for the jackknife), level, rows_used: how it was
+            computed.
         notes: what the reader should know, as sentences.
     """
 
@@ -70,6 +62,7 @@ class VariancePartition:
     n_rows: int
     n_units: int
     unit_name: str
+    method: str
     resamples: int
     level: float
     rows_used: str
@@ -93,7 +86,7 @@ class VariancePartition:
 
     def summary(self) -> dict[str, Any]:
         """The numbers as plain Python values."""
-        plain = ("n_persons", "n_rows", "n_units", "unit_name", "resamples", "level", "rows_used")
+        plain = ("n_persons", "n_rows", "n_units", "unit_name", "method", "resamples", "level", "rows_used")
         found = zip(self.quantities, self.values, self.low, self.high, strict=True)
         fields = ("layer", "block", "share", "parameters", "at_boundary")
         return {
@@ -133,7 +126,9 @@ class VariancePartition:
         return f"{wording.bounded(float(self.values[place]))}, {wording.ci_text(*ends, self.level)}"
 
     def _how(self) -> str:
-        return f"percentile, {wording.thousands(self.resamples)} resamples of {self.unit_name}"
+        if self.method == "jackknife":
+            return f"jackknife intervals, {self.unit_name} left out one by one"
+        return f"percentile intervals, {wording.thousands(self.resamples)} resamples of {self.unit_name}"
 
 
 def partition_variance(  # noqa: PLR0913 - each option is one a report has to name
@@ -144,6 +139,7 @@ def partition_variance(  # noqa: PLR0913 - each option is one a report has to na
     *,
     unit: ArrayLike | None = None,
     blocks: Sequence[Block] = (),
+    method: str = "jackknife",
     resamples: int = 10_000,
     level: float = 0.95,
     rng: np.random.Generator,
@@ -155,7 +151,22 @@ def partition_variance(  # noqa: PLR0913 - each option is one a report has to na
     With f the population-level prediction, d = prediction - f and e = truth - prediction (variances over rows, V):
     ``R2 marginal = V(f) / (V(f) + V(d) + V(e))``, ``R2 conditional = (V(f) + V(d)) / (same)``,
     ``ICC model = V(d) / (V(d) + V(e))``, ``explained = 1 - mean(e^2) / V(truth)``. The ICC of the target is that of a
-    one-way analysis of variance (see `analyses.icc`). Intervals: percentile, whole persons or units resampled.
+    one-way analysis of variance (see `analyses.icc`). Intervals leave out whole persons or units one by one, on scales
+    and with limits described in `analyses.component_interval`, or are the percentiles of resampled units.
+
+    Coverage of 95 % intervals in 2,000 simulated studies (benchmarks/calibration/variance_coverage.py; persons or
+    families, equal or unequal rows): normal person effects .93 to .97 at 10 and 20 (marginal R2 .91 where the predictor
+    differs between persons), .93 to .96 from 38; skewed ones (skewness 1) .91 to .97 at 10, .92 to .96 at 20 and 38,
+    .93 to .96 from 100; strongly skewed ones (exponential) .87 to .96 at 10, .90 to .95 at 20 and 38, .93 to .96 from
+    100. Percentiles held .67 to .80 at 10 and .82 to .89 at 38, with strongly skewed effects .59 to .80. All take the
+    fitted model as given: what R2 would be with the true coefficients is another question, and the interval of marginal
+    R2 holds that value far less often.
+
+    Bias: variances of few persons are low, at 10 persons and an ICC of .5 by .03 in ICC and conditional R2, .05 in the
+    ICC of the model, and marginal R2 is .02 high; at 38 a quarter of that; skewed effects double it. The intervals are
+    centred on values corrected for it, the estimates themselves are the plain formulas. Shrinkage does not vanish with
+    more persons: with 15 to 60 training rows, conditional R2 was .665 where effects known without error give .684 (ICC
+    .5), and .402 where they give .430 (ICC .1).
 
     Args:
         truth: observed values, shape (rows,).
@@ -164,7 +175,8 @@ def partition_variance(  # noqa: PLR0913 - each option is one a report has to na
         person: label per row.
         unit: label per row of what is resampled as a whole (family); None: persons.
         blocks: shares from `variance_blocks`.
-        resamples: at least 99.
+        method: "jackknife" or "percentile".
+        resamples: at least 99; only "percentile" draws them.
         level: of the intervals.
         rng: source of the resamples.
         unit_name: plural for sentences.
@@ -173,22 +185,19 @@ def partition_variance(  # noqa: PLR0913 - each option is one a report has to na
     Raises:
         DataError: E110/E111 infinite or missing values, E115 a constant target, E124 fewer than two persons or units,
             E126 a person in two units, E127 lengths that differ.
-        ConfigError: E125 too few resamples.
+        ConfigError: E125 too few resamples, E302 an unknown method.
 
     Source: Nakagawa & Schielzeth (2013), Methods in Ecology and Evolution 4, 133-142.
     """
     check_draws(resamples, "resamples")
+    if method not in METHODS:
+        raise ConfigError("unknown method", code="E302", column="method", remedy=f"Use {' or '.join(METHODS)}")
     y, p, f = _checked(truth, prediction, population)
     codes, levels = factorise(person, y.size, "person")
     units = _person_units(codes, len(levels), unit, unit_name)
-    sums = units.sums(_person_sums(y, p, f, codes, len(levels)))
-    drawn = [
-        _quantities(multinomial_counts(units.n_units, block.stop - block.start, rng) @ sums)
-        for block in count_block_sizes(units.n_units, resamples)
-    ]
-    tail = 50 * (1 - level)
-    low, high = np.nanpercentile(np.concatenate(drawn), [tail, 100 - tail], axis=0)
-    point = _quantities(sums.sum(axis=0)[None])[0]
+    sums = units.sums(person_sums(y, p, f, codes, len(levels)))
+    low, high = jackknife_ends(sums, level) if method == "jackknife" else percentile_ends(sums, resamples, level, rng)
+    point = quantities(sums.sum(axis=0)[None])[0]
     return VariancePartition(
         quantities=tuple(QUANTITIES),
         values=read_only(point),
@@ -200,10 +209,11 @@ def partition_variance(  # noqa: PLR0913 - each option is one a report has to na
         n_rows=y.size,
         n_units=units.n_units,
         unit_name=units.name,
-        resamples=resamples,
+        method=method,
+        resamples=resamples if method == "percentile" else 0,
         level=level,
         rows_used=rows_used,
-        notes=_notes(units, p - f, point),
+        notes=partition_notes(units, sums, method, point),
     )
 
 
@@ -212,6 +222,7 @@ def variance_of_run(
     *,
     unit: str = "person",
     split: str | None = None,
+    method: str = "jackknife",
     resamples: int = 10_000,
     level: float = 0.95,
     rng: np.random.Generator,
@@ -222,7 +233,8 @@ def variance_of_run(
         run: a finished run.
         unit: "person" or "cluster".
         split: rows to use; None: the test rows if there are any, else those trained on.
-        resamples: at least 99.
+        method: "jackknife" or "percentile".
+        resamples: at least 99; only "percentile" draws them.
         level: of the intervals.
         rng: source of the resamples.
 
@@ -258,6 +270,7 @@ def variance_of_run(
         unit=cluster.to_numpy(dtype=object) if unit == "cluster" else None,
         unit_name=str(run.manifest["study"]["cluster_name"] or "clusters") if unit == "cluster" else None,
         blocks=blocks,
+        method=method,
         resamples=resamples,
         level=level,
         rng=rng,
@@ -291,46 +304,6 @@ def _person_units(codes: np.ndarray, persons: int, unit: ArrayLike | None, name:
     return units
 
 
-def _person_sums(y: np.ndarray, p: np.ndarray, f: np.ndarray, codes: np.ndarray, persons: int) -> np.ndarray:
-    """Sums per person: of f, d, e, y and their squares, then those of the one-way analysis of the target."""
-    centre = y.mean()
-    columns = [f - centre, p - f, y - p, y - centre]
-    moments = [np.bincount(codes, weights=c**k, minlength=persons) for k in (1, 2) for c in columns]
-    return np.column_stack([*moments, one_way_sums(y - centre, codes, persons)])
-
-
-def _quantities(totals: Float[np.ndarray, "resamples columns"]) -> Float[np.ndarray, "resamples quantities"]:
-    """All of QUANTITIES from summed `_person_sums`."""
-    rows = totals[:, 9][:, None]
-    spread = np.maximum(totals[:, 4:8] / rows - (totals[:, :4] / rows) ** 2, 0.0)
-    shared, persons, residual, target = spread.T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        total = shared + persons + residual
-        parts = [shared / total, (shared + persons) / total, persons / (persons + residual)]
-        explained = 1 - totals[:, 6] / rows[:, 0] / target
-    return np.column_stack([icc_one_way(totals[:, 8:]), *parts, explained])
-
-
-def _notes(units: Units, contribution: np.ndarray, point: np.ndarray) -> tuple[str, ...]:
-    notes = [
-        "Person effects are shrunken towards the mean, so that the variance they contribute is on the low side, most "
-        "so for persons with few rows."
-    ]
-    if units.n_units < PERCENTILE_NOTE_BELOW:
-        sentence = few_units_note(units.n_units, units.name)
-        notes.append(sentence[:1].upper() + sentence[1:] + ".")
-    if np.ptp(contribution) == 0:
-        notes.append("The person effects do not change any prediction: their variance is zero.")
-    conditional, explained = point[2], point[4]
-    if abs(conditional - explained) > 0.05:
-        notes.append(
-            f"Counted by squared error, the model explains {wording.bounded(float(explained))} of the variance of "
-            "these rows; the difference to conditional R² arises because the parts are correlated or predictions are "
-            "off on average."
-        )
-    return tuple(notes)
-
-
 def _shares_only(blocks: tuple[Block, ...], persons: int, level: float) -> VariancePartition:
     return VariancePartition(
         quantities=(),
@@ -343,6 +316,7 @@ def _shares_only(blocks: tuple[Block, ...], persons: int, level: float) -> Varia
         n_rows=0,
         n_units=persons,
         unit_name="persons",
+        method="none",
         resamples=0,
         level=level,
         rows_used="no",

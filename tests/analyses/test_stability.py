@@ -106,3 +106,14 @@ def test_bad_input_is_named(given, code, rng):
 def test_too_few_resamples(runs, rng):
     with pytest.raises(ConfigError, match="E125"):
         stability(["a", "b", "c"], runs=runs, resamples=9, rng=rng)
+
+
+def test_method_is_named_and_few_persons_are_pointed_out(runs, rng):
+    found = stability(["a"], runs=runs[:, :20, :1], rng=rng)
+    assert found.summary()["method"] == "jackknife"
+    assert any("20 persons" in note for note in found.notes)
+    drawn = stability(["a"], runs=runs[:, :20, :1], method="percentile", resamples=199, rng=rng)
+    assert any("too short" in note for note in drawn.notes)
+    assert drawn.icc_low != pytest.approx(found.icc_low)
+    with pytest.raises(ConfigError, match="E302"):
+        stability(["a"], runs=runs[:, :, :1], method="bca", rng=rng)

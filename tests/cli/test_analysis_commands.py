@@ -72,7 +72,13 @@ def table(runs, name, analysis):
 def test_variance_of_numbers_and_of_states(nme, runs):
     code, out, _ = nme("analyze", "variance", runs / "nme-mlp", "--resamples", "99", "--unit", "cluster", "--json")
     assert code == 0
-    assert json.loads(out)["n_units"] == 12
+    found = json.loads(out)
+    assert (found["n_units"], found["method"], found["resamples"]) == (12, "jackknife", 0)
+    words = ["--method", "percentile", "--resamples", "99", "--json"]
+    code, out, _ = nme("analyze", "variance", runs / "nme-mlp", *words)
+    assert (code, json.loads(out)["method"], json.loads(out)["resamples"]) == (0, "percentile", 99)
+    code, _, err = nme("analyze", "variance", runs / "nme-mlp", "--method", "bca")
+    assert (code, "E302" in err) == (2, True)
     code, out, _ = nme("analyze", "variance", runs / "nme-crf")
     assert (code, "no residual variance" in out) == (0, True)
     assert set(table(runs, "nme-crf", "variance")["kind"]) == {"share"}
@@ -94,8 +100,11 @@ def test_compare_marks_and_checks_the_rows(nme, runs):
 
 
 def test_stability_of_several_runs(nme, runs):
-    code, out, _ = nme("analyze", "stability", runs / "nme-mlp", runs / "nme-mlp-2", "--resamples", "99", "--json")
-    assert code == 0
+    words = ["--method", "percentile", "--resamples", "99", "--json"]
+    code, out, _ = nme("analyze", "stability", runs / "nme-mlp", runs / "nme-mlp-2", *words)
+    assert (code, json.loads(out)["method"]) == (0, "percentile")
+    code, out, _ = nme("analyze", "stability", runs / "nme-mlp", runs / "nme-mlp-2", "--json")
+    assert (code, json.loads(out)["method"]) == (0, "jackknife")
     assert json.loads(out)["n_runs"] == 2
     kept = table(runs, "nme-mlp", "stability")
     assert {"parameter", "stable"} <= set(kept.columns)

@@ -40,16 +40,33 @@ LINEAR = "Probabilities of a chain depend on its biases too: a shift of both can
 
 
 def run_stability(
-    paths: Sequence[Path], *, study: Path | None, refits: int, repeats: int, resamples: int, seed: int, quiet: bool
+    paths: Sequence[Path],
+    *,
+    study: Path | None,
+    refits: int,
+    repeats: int,
+    resamples: int,
+    seed: int,
+    quiet: bool,
+    method: str = "jackknife",
 ) -> Answer:
     """Stability over finished runs that differ in their seed, or over fits made here."""
     runs = [load_run(path) for path in paths]
     if len(runs) > 1 and study is not None:
         raise ConfigError("name several runs, or one run and its study", code="E302", column="--study")
     result = (
-        _of_runs(runs, resamples, seed)
+        _of_runs(runs, method, resamples, seed)
         if len(runs) > 1
-        else _refitted(runs[0], study, refits=refits, repeats=repeats, resamples=resamples, seed=seed, quiet=quiet)
+        else _refitted(
+            runs[0],
+            study,
+            refits=refits,
+            repeats=repeats,
+            method=method,
+            resamples=resamples,
+            seed=seed,
+            quiet=quiet,
+        )
     )
     return kept(runs[0], "stability", result)
 
@@ -96,7 +113,7 @@ def fits_bar(title: str, quiet: bool) -> Iterator[Bar | None]:
         yield lambda done, total: bar.update(task, total=total, completed=done)
 
 
-def _of_runs(runs: Sequence[SavedRun], resamples: int, seed: int) -> StabilityResult:
+def _of_runs(runs: Sequence[SavedRun], method: str, resamples: int, seed: int) -> StabilityResult:
     """Finished runs of the same settings, data and split, with other seeds."""
     check_same_rows(runs)
     for run in runs[1:]:
@@ -110,11 +127,19 @@ def _of_runs(runs: Sequence[SavedRun], resamples: int, seed: int) -> StabilityRe
         raise DataError("two runs have the same seed", code="E407", remedy="fit with another --seed")
     _, parameters, estimates = stack_estimates([identified_estimates(run) for run in runs])
     rng = np.random.default_rng(seed)
-    return stability(parameters, runs=estimates, resamples=resamples, rng=rng, notes=_notes(runs[0]))
+    return stability(parameters, runs=estimates, method=method, resamples=resamples, rng=rng, notes=_notes(runs[0]))
 
 
 def _refitted(
-    run: SavedRun, study: Path | None, *, refits: int, repeats: int, resamples: int, seed: int, quiet: bool
+    run: SavedRun,
+    study: Path | None,
+    *,
+    refits: int,
+    repeats: int,
+    method: str,
+    resamples: int,
+    seed: int,
+    quiet: bool,
 ) -> StabilityResult:
     """Fit with other seeds and to fewer rows."""
     if study is None:
@@ -151,6 +176,7 @@ def _refitted(
         runs=estimates,
         full=full,
         dropped=dropped,
+        method=method,
         resamples=resamples,
         rng=np.random.default_rng(seed),
         notes=_notes(run),

@@ -21,14 +21,16 @@ from toolkit.runs.folder import SavedRun, load_run
 VALUES = ("score", "probability", "expected", "observed")
 
 
-def variance(path: Path, *, unit: str, split: str | None, resamples: int, seed: int) -> Answer:
+def variance(
+    path: Path, *, unit: str, split: str | None, resamples: int, seed: int, method: str = "jackknife"
+) -> Answer:
     """Shares of the person variance, ICC, marginal and conditional R2."""
     run = load_run(path)
     if unit not in ("person", "cluster"):
         raise ConfigError("the unit is 'person' or 'cluster'", code="E302", column="unit")
     rng = np.random.default_rng(seed)
-    with busy("Resampling persons"):
-        result = variance_of_run(run, unit=unit, split=split, resamples=resamples, rng=rng)
+    with busy("Leaving persons out" if method == "jackknife" else "Resampling persons"):
+        result = variance_of_run(run, unit=unit, split=split, method=method, resamples=resamples, rng=rng)
     return kept(run, "variance", result)
 
 
