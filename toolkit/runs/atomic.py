@@ -14,7 +14,7 @@ from toolkit.errors import RunFolderError
 CHUNK = 1 << 20
 # no room left, a quota used up, a limit on the size of files
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST)
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:

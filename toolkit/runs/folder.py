@@ -16,7 +16,8 @@ import pandas as pd
 
 from toolkit.errors import RunFolderError
 from toolkit.results import Result
-from toolkit.runs.atomic import sha256, write_atomically
+from toolkit.runs.atomic import enough_room, write_atomically
+from toolkit.runs.reading import read_checked, refuse_code
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+NEEDED = {"name", "model", "task", "status", "study", "data", "files"}  # of a manifest, whatever is done with the run
 TABLES = (
     "persons",
     "random_effects",
@@ -138,21 +140,15 @@ class SavedRun:
         """Path of a file of the run after comparing its SHA-256 with the manifest.
 
         Raises:
-            RunFolderError: E401 if it is missing, E402 if it was changed.
+            RunFolderError: E401 if it is missing, cut short or may not be read, E402 if it was changed, E403 if it is a
+                file that may contain code.
         """
-        path = self.path / name
-        expected = self.manifest["files"].get(name)
-        if expected is None or not path.is_file():
-            raise RunFolderError(
-                f"the run folder has no {name}", code="E401", remedy="copy the whole folder again or repeat the fit"
-            )
-        if sha256(path) != expected:
-            raise RunFolderError(
-                f"{name} is not the file that was written (checksum differs)",
-                code="E402",
-                remedy="copy the folder again from its source or repeat the fit",
-            )
-        return path
+        self.content(name)
+        return self.path / name
+
+    def content(self, name: str) -> bytes:
+        """A file of the run, checked as by `checked`."""
+        return read_checked(self.path / name, self.manifest["files"].get(name))
 
     def verify(self) -> int:
         """Check every file of the run; returns their number. Raises as `checked`."""
@@ -162,7 +158,11 @@ class SavedRun:
 
     def _table(self, name: str) -> pd.DataFrame:
         """One of the tables."""
-        return pd.read_parquet(self.checked(f"{name}.parquet"))
+        content = self.content(f"{name}.parquet")
+        try:
+            return pd.read_parquet(io.BytesIO(content))
+        except (ValueError, OSError):  # the checksum fits, but it is no table
+            raise RunFolderError(f"{name}.parquet is no table", code="E401", remedy="repeat the fit") from None
 
 
 def load_run(path: str | Path) -> SavedRun:
@@ -173,9 +173,13 @@ def load_run(path: str | Path) -> SavedRun:
             version of the toolkit wrote it.
     """
     folder = Path(path)
-    refuse_code(folder)
+    _refuse_code(folder)
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except PermissionError:
+        raise RunFolderError(
+            "the run folder may not be read", code="E401", remedy="ask for the right to open it"
+        ) from None
     except (OSError, ValueError):
         raise RunFolderError(
             "this is not a finished run: it has no readable manifest.json",
@@ -183,30 +187,33 @@ def load_run(path: str | Path) -> SavedRun:
             remedy="choose the folder of a run, or repeat a fit that was interrupted",
         ) from None
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
-    if not isinstance(version, int) or "files" not in manifest or "study" not in manifest:
-        raise RunFolderError("manifest.json is not one of a run", code="E401", remedy="repeat the fit")
+    if not isinstance(version, int):
+        raise _no_manifest()
     if version > SCHEMA_VERSION:
         raise RunFolderError(
             f"the run was written by a newer version (format {version}, this version reads up to {SCHEMA_VERSION})",
             code="E404",
             remedy="update the toolkit",
         )
+    files = manifest.get("files")
+    inside = isinstance(files, dict) and all(name == Path(name).name for name in files)
+    if not inside or NEEDED - manifest.keys():
+        raise _no_manifest()
     return SavedRun(path=folder, manifest=manifest)
 
 
-def refuse_code(path: Path) -> None:
-    """Refuse a pickled model by its first bytes (E403); it is not opened any further, so nothing in it can run."""
+def _no_manifest() -> RunFolderError:
+    return RunFolderError("manifest.json is not one of a run", code="E401", remedy="repeat the fit")
+
+
+def _refuse_code(path: Path) -> None:
+    """Refuse a pickled model (E403)."""
     try:
         with path.open("rb") as file:
             start = file.read(4)
     except OSError:  # a folder, or nothing: said by whoever reads it
         return
-    if start.startswith((b"\x80", b"PK\x03\x04")):
-        raise RunFolderError(
-            "refused: this file may contain code",
-            code="E403",
-            remedy="a run is a folder with safetensors and parquet files; fit the model again to make one",
-        )
+    refuse_code(start)
 
 
 def find_runs(path: str | Path) -> tuple[Path, ...]:
@@ -220,13 +227,18 @@ def find_runs(path: str | Path) -> tuple[Path, ...]:
 
 
 def save_analysis(run: SavedRun, name: str, result: Result) -> Path:
-    """Keep a result in the run folder: ``analyses/NAME/`` with result.json, table.parquet and text.md."""
+    """Keep a result in the run folder: ``analyses/NAME/`` with result.json, table.parquet and text.md.
+
+    Raises:
+        RunFolderError: E304 if the disk is full, E305 if the folder may not be written.
+    """
     folder = run.path / "analyses" / name
-    folder.mkdir(parents=True, exist_ok=True)
     table = io.BytesIO()
     result.to_frame().to_parquet(table, index=False)
     summary = json.dumps(result.summary(), indent=1, ensure_ascii=False, default=float)
-    write_atomically(folder / "table.parquet", table.getvalue())
-    write_atomically(folder / "text.md", f"{result.text()}\n\n{result.apa()}\n".encode())
-    write_atomically(folder / "result.json", summary.encode())
+    with enough_room("the analysis", "make room or ask for the right to write to the run folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "table.parquet", table.getvalue())
+        write_atomically(folder / "text.md", f"{result.text()}\n\n{result.apa()}\n".encode())
+        write_atomically(folder / "result.json", summary.encode())
     return folder

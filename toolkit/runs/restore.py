@@ -75,4 +75,4 @@ def _settings(config: dict) -> dict:
 
 def _tensors(run: SavedRun, name: str) -> dict[str, Tensor]:
     """Tensors of a verified file; safetensors holds no code."""
-    return {key: value.clone() for key, value in load(run.checked(name).read_bytes()).items()}
+    return {key: value.clone() for key, value in load(run.content(name)).items()}

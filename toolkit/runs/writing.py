@@ -37,23 +37,34 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     Raises:
         RunFolderError: E305 if it cannot be written, E306 if something is there already.
     """
-    if folder.exists() and not overwrite:
-        raise RunFolderError(
-            "the output folder exists already", code="E306", remedy="choose another name, or overwrite (--overwrite)"
-        )
-    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
-        raise RunFolderError(
-            "the output folder holds something that is not a run", code="E306", remedy="choose another name"
-        )
     try:
+        _check_free(folder, overwrite=overwrite)
         folder.parent.mkdir(parents=True, exist_ok=True)
         probe = folder.parent / f".{folder.name}.{os.getpid()}.probe"
         probe.touch()
         probe.unlink()
     except OSError:
         raise RunFolderError(
-            "the output folder cannot be written", code="E305", remedy="choose a folder you may write to"
+            "the output folder cannot be written", code="E305", column="out", remedy="choose a folder you may write to"
         ) from None
+
+
+def _check_free(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that something is in (E306)."""
+    if folder.exists() and not overwrite:
+        raise RunFolderError(
+            "the output folder exists already",
+            code="E306",
+            column="out",
+            remedy="choose another name, or overwrite (--overwrite)",
+        )
+    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+        raise RunFolderError(
+            "the output folder holds something that is not a run",
+            code="E306",
+            column="out",
+            remedy="choose another name",
+        )
 
 
 def clear_leftovers(folder: Path) -> None:
