@@ -66,7 +66,8 @@ def coverage(design: Design, persons: int, seed: int) -> dict[str, Any]:
 
 def designs() -> list[tuple[Design, tuple[int, ...]]]:
     """Designs with the numbers of persons they are measured at."""
-    made = [(Design("plain", kind, icc, 5), PERSONS) for kind in KINDS for icc in (0.3, 0.75)]
+    made: list[tuple[Design, tuple[int, ...]]] = []
+    made += [(Design("plain", kind, icc, 5), PERSONS) for kind in KINDS for icc in (0.3, 0.75)]
     made += [(Design("plain", kind, 0.75, runs), PERSONS) for kind in KINDS[:2] for runs in (2, 10)]
     made += [(Design("shift", "normal", 0.6, runs), PERSONS) for runs in (3, 5)]
     made.append((Design("uneven", "skewed", 0.75, 5), PERSONS))
