@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -222,3 +223,21 @@ def test_dates_of_excel_and_spss_are_dates(tmp_path: Path) -> None:
         read = read_table(tmp_path / name)
         assert pd.api.types.is_datetime64_any_dtype(read["day"].dtype)
         assert (read["day"].to_numpy() == days.to_numpy()).all()
+
+
+def test_sas_files_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program here writes sas7bdat, so what pyreadstat would give stands in for the file's contents."""
+    frame = pd.DataFrame({"id": [7.0, 8.0], "mood": [1.0, "A"], "arm": [0.0, 1.0]})
+    about = SimpleNamespace(
+        missing_ranges={},
+        missing_user_values={"mood": ["A"]},
+        variable_value_labels={"arm": {0.0: "waiting list"}},
+        column_names=list(frame.columns),
+        column_labels=[None, "How do you feel?", None],
+    )
+    monkeypatch.setattr(pyreadstat, "read_sas7bdat", lambda *_, **__: (frame.copy(), about))
+    result = read_file(write(tmp_path, "x", "a.sas7bdat"), text_columns=["id"])
+    assert result.frame["id"].tolist() == ["7", "8"]
+    assert result.frame["mood"].isna().tolist() == [False, True]
+    assert (result.user_missing, result.questions) == ({"mood": 1}, {"mood": "How do you feel?"})
+    assert result.value_labels == {"arm": {"0": "waiting list"}}
