@@ -95,7 +95,7 @@ def test_wide_join_and_partner(nme, tmp_path):
         wide[f"m{k}"] = [(k + p) % 3 for p in range(4)]
     wide.to_csv(tmp_path / "wide.csv", index=False)
     pd.DataFrame({"id": ["a", "b", "c", "d"], "age": [20, 30, 40, 50]}).to_csv(tmp_path / "persons.csv", index=False)
-    words = ["--wide", "m1:m8", "--wide-name", "mood", "--join", tmp_path / "persons.csv", "--partner", "mood"]
+    words = ["--wide", "mood=m1:m8", "--join", tmp_path / "persons.csv", "--partner", "mood"]
     roles = ["--person", "id", "--cluster", "couple", "--time", "occasion", "--target", "mood", "--feature", "age"]
     code, _, err = nme("import", tmp_path / "wide.csv", "--out", tmp_path / "s", *words, *roles, "--yes")
     assert (code, err) == (0, "")
@@ -103,6 +103,11 @@ def test_wide_join_and_partner(nme, tmp_path):
     assert len(frame) == 32
     assert frame["age"].value_counts().eq(8).all()
     assert frame["mood_partner"].notna().all()
+    for wrong in ("m1:m8", "mood=m1", "mood=m8:m1", "mood=m1:nowhere"):
+        assert nme("import", tmp_path / "wide.csv", "--out", tmp_path / "x", "--wide", wrong, "--yes")[0] == 2
+    two = ["--wide", "first=m1:m4", "--wide", "second=m5:m8", "--person", "id", "--target", "first", "--yes"]
+    assert nme("import", tmp_path / "wide.csv", "--out", tmp_path / "t", *two)[0] == 0
+    assert len(pd.read_parquet(tmp_path / "t" / "data.parquet")) == 16
 
 
 def test_a_split_is_made_and_used(nme, file, tmp_path):

@@ -49,7 +49,7 @@ def test_it_is_imported_and_checked(name: str, tmp_path: Path, nme) -> None:
 
 def test_months_of_activity_become_sequences(tmp_path: Path, nme) -> None:
     path = shared_file("traminer_mvad.csv")
-    words = ["--wide", "Jul.93:Jun.99", "--person", "id", "--time", "occasion", "--state", "state", "--yes"]
+    words = ["--wide", "state=Jul.93:Jun.99", "--person", "id", "--time", "occasion", "--state", "state", "--yes"]
     assert nme("import", path, "--out", tmp_path / "s", *words, "--target", "state", "--group", "male")[0] == 0
     code, out, _ = nme("check", tmp_path / "s" / "study.toml")
     assert code == 0

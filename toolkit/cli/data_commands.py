@@ -59,8 +59,9 @@ def import_file(  # noqa: PLR0913 - one argument per option of the command
     sheet: Annotated[str | None, _option("Sheet of an Excel file.", FILE)] = None,
     labels: Annotated[list[str] | None, _option("Column read as its value labels; repeatable.", FILE)] = None,
     day_first: Annotated[bool | None, _option("Which comes first in dates.", FILE, "--day-first/--month-first")] = None,
-    wide: Annotated[str | None, _option("FIRST:LAST of the columns that are occasions.", SHAPE)] = None,
-    wide_name: Annotated[str, _option("Name of the column made of them.", SHAPE)] = "state",
+    wide: Annotated[
+        list[str] | None, _option("NAME=FIRST:LAST, columns of occasions as one column; repeatable.", SHAPE)
+    ] = None,
     join: Annotated[Path | None, _option("Table with one row per person.", SHAPE)] = None,
     partner: Annotated[list[str] | None, _option("Column to add from the partner; repeatable.", SHAPE)] = None,
     title: Annotated[str | None, _option("For headings.", STUDY)] = None,
@@ -80,8 +81,7 @@ def import_file(  # noqa: PLR0913 - one argument per option of the command
     wishes = Wishes(
         roles={**roles, "targets": target, "features": feature},
         reading={**reading, "sheet": sheet, "value_labels": tuple(labels) if labels else None},
-        wide=wide,
-        wide_name=wide_name,
+        wide=tuple(wide or ()),
         join=join,
         partner=tuple(partner or ()),
         title=title,

@@ -40,8 +40,7 @@ class Wishes:
 
     roles: Mapping[str, Any] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
-    wide: str | None = None
-    wide_name: str = "state"
+    wide: tuple[str, ...] = ()
     join: Path | None = None
     partner: tuple[str, ...] = ()
     title: str | None = None
@@ -146,10 +145,9 @@ def _looked_at(file: Path, wishes: Wishes) -> tuple[ImportSource, Proposal]:
 
 def _reshaped(source: ImportSource, wishes: Wishes) -> ImportSource:
     """Wide columns stacked, the table of persons joined, partners' columns added; these need the whole table."""
-    if wishes.wide is not None:
-        first, _, last = wishes.wide.partition(":")
-        columns = columns_between(source.sample, first, last or first)
-        source = source.with_frame(wide_to_long(source.whole(), {wishes.wide_name: columns}))
+    if wishes.wide:
+        measures = dict(_wide_columns(source.sample, words) for words in wishes.wide)
+        source = source.with_frame(wide_to_long(source.whole(), measures))
     if wishes.join is not None:
         frame, person = source.whole(), wishes.roles.get("person")
         persons = read_table(wishes.join, text_columns=[person] if person else ())
@@ -165,6 +163,20 @@ def _reshaped(source: ImportSource, wishes: Wishes) -> ImportSource:
         )
         source = source.with_frame(frame)
     return source
+
+
+def _wide_columns(frame: pd.DataFrame, words: str) -> tuple[str, list[str]]:
+    """``NAME=FIRST:LAST`` as the new column's name and the columns it is made of."""
+    name, mark, ends = words.partition("=")
+    first, colon, last = ends.partition(":")
+    if not (name and mark and colon):
+        raise ConfigError(
+            "wide columns are written NAME=FIRST:LAST",
+            code="E302",
+            column="--wide",
+            remedy="Such as mood=mood_1:mood_7",
+        )
+    return name, columns_between(frame, first, last)
 
 
 def _open_questions(source: ImportSource, proposal: Proposal, wishes: Wishes) -> list[str]:
