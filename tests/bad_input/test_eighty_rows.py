@@ -26,8 +26,8 @@ TESTS = Path(__file__).parent.parent
 ELSEWHERE = {
     39: ("bad_input/test_model_limits.py", "test_no_more_rows_than_effects"),
     40: ("data/test_split_designs.py", "test_persons_without_training_rows_are_counted"),
-    41: ("bad_input/test_public_entries.py", "test_unknown_person_gets_the_population_prediction"),
-    42: ("bad_input/test_public_entries.py", "test_unknown_person_gets_the_population_prediction"),
+    41: ("bad_input/test_prediction.py", "test_row_41_an_unknown_person_gets_the_population_prediction"),
+    42: ("bad_input/test_prediction.py", "test_row_42_an_unknown_person_is_refused_if_asked"),
     53: ("analyses/test_resampling.py", "test_few_draws_are_refused"),
     54: ("analyses/test_hsic.py", "test_equal_rows_give_zero_and_one_and_a_note"),
     55: ("bad_input/test_training_faults.py", "test_row_55_a_loss_that_is_no_number_is_rolled_back_an_epoch"),
@@ -40,9 +40,9 @@ ELSEWHERE = {
     65: ("bad_input/test_run_folders.py", "test_row_65_one_bit_flipped"),
     66: ("bad_input/test_run_folders.py", "test_row_66_a_pickle_is_never_opened"),
     67: ("bad_input/test_run_folders.py", "test_row_67_a_newer_version"),
-    68: ("bad_input/test_model_limits.py", "test_features_are_matched_by_name"),
-    69: ("bad_input/test_model_limits.py", "test_features_missing_or_too_many"),
-    70: ("bad_input/test_model_limits.py", "test_features_far_outside_the_training_range"),
+    68: ("bad_input/test_prediction.py", "test_row_68_features_are_matched_by_name"),
+    69: ("bad_input/test_prediction.py", "test_row_69_features_missing_or_too_many"),
+    70: ("bad_input/test_prediction.py", "test_row_70_features_far_outside_the_training_range"),
     71: ("bad_input/test_unsafe_files.py", "test_a_bomb_is_refused_in_little_memory"),
     73: ("bad_input/test_unsafe_files.py", "test_entities"),
     74: ("data/test_importing.py", "test_odd_file_names_go_nowhere"),
@@ -51,6 +51,14 @@ ELSEWHERE = {
     77: ("report/test_document.py", "test_labels_that_look_like_markup_are_shown_as_text"),
     78: ("app/test_launcher.py", "test_an_address_others_can_reach_is_refused"),
     79: ("bad_input/test_large_files.py", "test_a_file_too_large_for_the_memory_is_refused"),
+}
+# rows that reach the dashboard: it opens run folders, shows their labels and saves figures
+DASHBOARD = {
+    64: ("app/test_pages.py", "test_a_damaged_run_folder_gets_a_sentence"),
+    65: ("app/test_pages.py", "test_a_damaged_run_folder_gets_a_sentence"),
+    76: ("app/test_pages.py", "test_nothing_about_a_small_group_can_be_saved"),
+    77: ("app/test_pages.py", "test_labels_are_shown_as_written"),
+    78: ("app/test_launcher.py", "test_an_address_others_can_reach_is_refused"),
 }
 TRAINING = "bad_input/test_training_faults.py"  # interrupted and resumed fits
 RESUMING = {57: "row_57", 58: "row_58", 59: "row_59"}
@@ -132,9 +140,8 @@ def test_every_row_has_a_test() -> None:
     assert covered == set(range(1, 81))
 
 
-@pytest.mark.parametrize("row", ELSEWHERE)
-def test_the_test_that_is_elsewhere_exists(row: int) -> None:
-    file, name = ELSEWHERE[row]
+@pytest.mark.parametrize(("file", "name"), sorted({*ELSEWHERE.values(), *DASHBOARD.values()}))
+def test_the_test_that_is_elsewhere_exists(file: str, name: str) -> None:
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     assert name in names

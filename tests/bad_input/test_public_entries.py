@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolkit import GroupedDataset, SequenceBatch, fit
+from toolkit import SequenceBatch, fit
 from toolkit.cli.answers import plain_errors
 from toolkit.cli.main import app
 from toolkit.errors import DataError
-from toolkit.models import NmeCrf, NmeMlp
+from toolkit.models import NmeCrf
 
 PLANTED = "Zoltán-Secretname"
 STUDY = """
@@ -106,24 +106,6 @@ def test_strings_that_look_missing_stay_persons(command):
     frame["person"] = frame["person"].replace({"p0": "NA", "p1": "null"})
     exit_code, error = command(frame.to_csv(index=False), "check")
     assert (exit_code, error) == (0, "")
-
-
-def test_unknown_person_gets_the_population_prediction():
-    frame = small_frame()
-    data = GroupedDataset.from_frame(frame, target="mood", features=["x"], groups=["person"], time="t")
-    run = fit(NmeMlp(hidden=(), epochs=30), data, seed=1)
-    other = frame.assign(person=frame["person"].replace({"p0": "stranger"}))
-    unseen = GroupedDataset.from_frame(other, target="mood", features=["x"], groups=["person"], time="t")
-    table = run.predict_frame(unseen)
-    stranger = table["person"] == "stranger"
-    assert (~table.loc[stranger, "person_known"]).all()
-    assert table.loc[~stranger, "person_known"].all()
-    np.testing.assert_allclose(
-        table.loc[stranger, "prediction"], run.predict(data, level="population")[stranger.to_numpy()]
-    )
-    with pytest.raises(DataError, match="E119") as caught:
-        run.predict(unseen, strict=True)
-    assert "level=" in caught.value.remedy
 
 
 def test_one_state_in_python():

@@ -64,7 +64,8 @@ def predict_rows(
     unknown = int(table.loc[~table["person_known"], "person"].nunique())
     said = [f"{len(table)} rows predicted: {out}"]
     if unknown:
-        said.append(f"{unknown} persons were not in training: the average person's prediction (person_known is False).")
+        were = "1 person was" if unknown == 1 else f"{unknown} persons were"
+        said.append(f"{were} not in training: the average person's prediction (person_known is False).")
     data: dict[str, Any] = {"rows": len(table), "persons_unknown": unknown, "file": str(out), "level": level}
     return Answer(text="\n".join(said), data=data)
 
@@ -91,7 +92,14 @@ def _rows(run: SavedRun, study: Study, data_file: Path | None) -> Any:
         )
     if data_file is None:
         return own
-    return rows_of(study_data(replace(study, data_file=data_file), run.model, target))
+    try:
+        return rows_of(study_data(replace(study, data_file=data_file), run.model, target))
+    except DataError as error:
+        if error.code == "E103" and error.column in study.features:
+            raise DataError(
+                f"features missing: {error.column}", code="E405", column=error.column, remedy=error.remedy
+            ) from None
+        raise
 
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
