@@ -50,8 +50,14 @@ def icc_ends(values: Float[np.ndarray, "runs persons"], level: float) -> tuple[f
 
     Persons are left out one by one (see `analyses.component_interval`). How far other runs might shift all persons
     alike is known from k runs only: its variance over runs, as far as it exceeds chance, gets chi-squared limits with
-    k - 1 degrees of freedom, and the two distances are added as squares (MOVER). Coverage: benchmarks/calibration/
-    stability_coverage.py.
+    k - 1 degrees of freedom, and the two distances are added as squares (MOVER).
+
+    Coverage of 95 % intervals in 2,000 simulated studies (benchmarks/calibration/stability_coverage.py, 2 to 10 runs):
+    normal and skewed values (skewness 1) .93 to .97 from 10 persons on; strongly skewed ones (exponential) .92 to .95
+    from 10 to 38 and .94 to .96 from 100; runs that shift all persons alike .96 to .98. Percentiles over persons held
+    .79 to .82 at 10 (strongly skewed .67) and know nothing of other runs; the interval of McGraw & Wong (1996), as in
+    pingouin, held .87 with 3 shifted runs and 100 persons (1,000 studies). The ICC itself is low with few persons: .04 at 10 for an ICC of .75,
+    .09 with strongly skewed values.
     """
     sums = two_way_sums((values - values.mean()).T)
     total = sums.sum(axis=0)

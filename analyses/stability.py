@@ -31,10 +31,14 @@ CS_PROBABILITY = 0.95
 MIN_PERSONS = 4
 NOTE_BELOW = 40
 FEW = (
-    "With {count} persons, the interval of the ICC holds in about 95 % of studies if persons' values are roughly "
-    "normal; where they are strongly skewed (a few persons far from all others) it held less often."
+    "With {count} persons, the interval of the ICC held the true value in 93 to 97 % of simulated studies if persons' "
+    "values are normal or moderately skewed; where they are strongly skewed (a few persons far from all others) it "
+    "held in 92 to 95 %, instead of 95 %."
 )
-PERCENTILE = "Percentile intervals of the ICC are too short with few persons (here {count})."
+PERCENTILE = (
+    "Percentile intervals of the ICC are too short with few persons (here {count}): they held the true value in 82 % "
+    "of simulated studies of 10 persons and 91 % of 38, and in less with skewed values."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

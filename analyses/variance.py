@@ -156,11 +156,11 @@ def partition_variance(  # noqa: PLR0913 - each option is one a report has to na
 
     Coverage of 95 % intervals in 2,000 simulated studies (benchmarks/calibration/variance_coverage.py; persons or
     families, equal or unequal rows): normal person effects .93 to .97 at 10 and 20 (marginal R2 .91 at 10 where the
-    predictor differs between persons or the model is fitted), .93 to .96 from 38; skewed ones (skewness 1) .91 to .97 at 10, .92 to .96 at 20 and 38,
-    .93 to .96 from 100; strongly skewed ones (exponential) .87 to .96 at 10, .90 to .95 at 20 and 38, .93 to .96 from
-    100. Percentiles held .67 to .80 at 10 and .82 to .89 at 38, with strongly skewed effects .59 to .80. All take the
-    fitted model as given: what R2 would be with the true coefficients is another question, and the interval of marginal
-    R2 held that value in .75 to .80 (fits to 10 and 38 persons).
+    predictor differs between persons or the model is fitted), .93 to .96 from 38; skewed ones (skewness 1) .91 to .97
+    at 10, .92 to .96 at 20 and 38, .93 to .96 from 100; strongly skewed ones (exponential) .87 to .96 at 10, .90 to .95
+    at 20 and 38, .93 to .96 from 100. Percentiles held .67 to .80 at 10 and .82 to .89 at 38, with strongly skewed
+    effects .59 to .80. All take the fitted model as given: what R2 would be with the true coefficients is another
+    question, and the interval of marginal R2 held that value in .75 to .80 (fits to 10 and 38 persons).
 
     Bias: variances of few persons are low, at 10 persons and an ICC of .5 by .03 in ICC and conditional R2, .05 in the
     ICC of the model, and marginal R2 is .02 high; at 38 a quarter of that; skewed effects double it. The intervals are
