@@ -56,8 +56,8 @@ def icc_ends(values: Float[np.ndarray, "runs persons"], level: float) -> tuple[f
     normal and skewed values (skewness 1) .93 to .97 from 10 persons on; strongly skewed ones (exponential) .92 to .95
     from 10 to 38 and .94 to .96 from 100; runs that shift all persons alike .96 to .98. Percentiles over persons held
     .79 to .82 at 10 (strongly skewed .67) and know nothing of other runs; the interval of McGraw & Wong (1996), as in
-    pingouin, held .87 with 3 shifted runs and 100 persons (1,000 studies). The ICC itself is low with few persons: .04 at 10 for an ICC of .75,
-    .09 with strongly skewed values.
+    pingouin, held .87 with 3 shifted runs and 100 persons (1,000 studies). The ICC itself is low with few persons: .04
+    at 10 for an ICC of .75, .09 with strongly skewed values.
     """
     sums = two_way_sums((values - values.mean()).T)
     total = sums.sum(axis=0)
