@@ -241,3 +241,12 @@ def test_sas_files_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result.frame["mood"].isna().tolist() == [False, True]
     assert (result.user_missing, result.questions) == ({"mood": 1}, {"mood": "How do you feel?"})
     assert result.value_labels == {"arm": {"0": "waiting list"}}
+
+
+def test_excel_names_stand_in_the_first_row(tmp_path: Path) -> None:
+    for rows in ([[None, None], ["id", "x"], ["a", 1]], [[None], ["Xanthippe"], ["Xanthippe"]]):
+        with pytest.raises(DataError) as caught:
+            read_table(excel(tmp_path, ("Data", rows)))
+        assert (caught.value.code, caught.value.rows) == ("E105", (1,))
+    with pytest.raises(DataError, match="E101"):
+        read_table(excel(tmp_path, ("Data", [])))

@@ -21,28 +21,27 @@ ENDINGS = (".xlsx", ".xlsm")
 
 
 def read_excel(path: Path, options: ReadOptions, *, text_columns: Sequence[str]) -> ReadResult:
-    """One sheet of an Excel file as a frame; its first row that is not empty holds the column names.
+    """One sheet of an Excel file as a frame; its first row holds the column names.
 
     Whole numbers in an id column are read as text without a decimal point.
 
     Raises:
-        DataError: E100, E101, E102, E104, E107; E501 unsafe to unpack; E502 cells with errors (#REF!) or merged cells;
-            E504 several sheets and none was named, or there is none of that name.
+        DataError: E100, E101, E102, E104, E105 an empty first row, E107; E501 unsafe to unpack; E502 cells with errors
+            (#REF!), formulas without values or merged cells; E504 several sheets and none was named, or none of that
+            name.
     """
     if kind_by_content(head_of(path)) != "xlsx or zip":
         raise not_a_table("the file is not an Excel workbook (xlsx)")
     require_safe_zip(path)
     sheet, name = _sheet(path, options.sheet)
     rows = sheet.to_python(skip_empty_area=False)
-    first = next((number for number, row in enumerate(rows) if any(cell != "" for cell in row)), None)
-    if first is None:
-        raise DataError("the sheet is empty", code="E101", remedy="Name another sheet, or export the table again")
-    _refuse_merged(sheet, first)
-    header, body = _trimmed(rows[first], rows[first + 1 :])
+    _require_header(rows)
+    _refuse_merged(sheet)
+    header, body = _trimmed(rows[0], rows[1:])
     require_unique_names(header)
     if not body:
         raise DataError("the table has no rows", code="E102", remedy="Check that the data stand below the header")
-    _refuse_without_value(cells_without_value(path, name), header, first)
+    _refuse_without_value(cells_without_value(path, name), header)
     frame = pd.DataFrame(
         {
             column: _column([row[position] for row in body], column, as_text=column in text_columns)
@@ -97,9 +96,22 @@ def _sheet(path: Path, wanted: str | None) -> tuple[Any, str]:
     raise DataError(message, code="E504", column="sheet", remedy=f"Name one: {named(filled)}")
 
 
-def _refuse_merged(sheet: Any, first: int) -> None:
-    """Refuse merged cells from the header down (E502): only one of them holds the value."""
-    ranges = [area for area in sheet.merged_cell_ranges or () if area[1][0] >= first]
+def _require_header(rows: list[list[Any]]) -> None:
+    """Refuse a sheet without cells (E101), or whose first row is empty (E105): row numbers would not be Excel's."""
+    if not any(cell != "" for row in rows for cell in row):
+        raise DataError("the sheet is empty", code="E101", remedy="Name another sheet, or export the table again")
+    if not any(cell != "" for cell in rows[0]):
+        raise DataError(
+            "the first row of the sheet is empty; it has to hold the column names",
+            code="E105",
+            rows=[1],
+            remedy="Delete the rows above the column names",
+        )
+
+
+def _refuse_merged(sheet: Any) -> None:
+    """Refuse merged cells (E502): only one of them holds the value."""
+    ranges = list(sheet.merged_cell_ranges or ())
     if ranges:
         raise DataError(
             f"{len(ranges)} group(s) of merged cells",
@@ -119,9 +131,9 @@ def _trimmed(header: list[Any], body: list[list[Any]]) -> tuple[list[str], list[
     return names, body
 
 
-def _refuse_without_value(cells: list[tuple[int, int]], header: list[str], first: int) -> None:
+def _refuse_without_value(cells: list[tuple[int, int]], header: list[str]) -> None:
     """Refuse cells that hold an error (#REF!) or a formula that was never calculated (E502), with column and rows."""
-    cells = [(row, column) for row, column in cells if row >= first and column < len(header)]
+    cells = [(row, column) for row, column in cells if column < len(header)]
     if not cells:
         return
     column = cells[0][1]
