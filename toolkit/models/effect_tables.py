@@ -46,7 +46,8 @@ def effects_table(trained: Trained, level: float = LEVEL) -> pd.DataFrame:
             "sd": np.sqrt(variance).ravel(),
             "low": (eta - reach).ravel(),
             "high": (eta + reach).ravel(),
-            "reliability": (1.0 - variance / np.diagonal(reported_covariance(trained))).ravel(),
+            # Without a prior an estimate can be less certain than the persons differ.
+            "reliability": np.maximum(1.0 - variance / np.diagonal(reported_covariance(trained)), 0.0).ravel(),
         }
     ).astype(EFFECTS)
 

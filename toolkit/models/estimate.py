@@ -31,6 +31,8 @@ POLISH_STEPS = 100
 POLISH_TOLERANCE = 1e-4
 # A variance this small beside the largest one may still move when the others have come to rest.
 NEGLIGIBLE = 1e-2
+# Prior variance that leaves effects on the standardised scale as they are.
+FLAT = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +40,15 @@ class VarianceRule:
     """How variances are estimated.
 
     Attributes:
-        update: ``em``, ``paper``, or ``none`` (no person effects).
+        update: ``em``, ``paper``, ``unregularised`` (no prior on the effects: Woertwein et al.'s uNME), or ``none`` (no
+            person effects).
         diagonal: person effects are independent of each other.
         gaussian: the loss is a squared error, so that ``sigma2`` is a residual variance.
         exact: effects enter the outputs linearly (last layer, transitions), so that Newton steps and posteriors are
             exact; elsewhere the posterior is a Laplace approximation around the effects gradient descent found.
     """
 
-    update: Literal["em", "paper", "none"]
+    update: Literal["em", "paper", "unregularised", "none"]
     diagonal: bool = True
     gaussian: bool = False
     exact: bool = True
@@ -105,7 +108,9 @@ def start_state(shared: dict[str, Tensor], layout: EffectLayout, persons: int, r
         shared=shared,
         layout=layout,
         eta=eta,
-        log_cholesky=to_log_cholesky(identity, diagonal=rule.diagonal),
+        log_cholesky=to_log_cholesky(
+            identity * (FLAT if rule.update == "unregularised" else 1.0), diagonal=rule.diagonal
+        ),
         sigma2=torch.tensor(0.1 if rule.update == "paper" else 1.0, dtype=like.dtype, device=like.device),
         rule=rule,
     )
@@ -141,14 +146,18 @@ def estimate(
     trace, steps = list(outcome.trace), 0
     # As published, effects stay where early stopping left them; without validation rows the updates are carried to
     # their fixed point.
-    finish = state.rule.exact and (state.rule.update == "em" or validation is None)
+    finish = state.rule.exact and (state.rule.update == "em" or (state.rule.update == "paper" and validation is None))
     if trace and state.layout.size and finish:
         steps = _polish(train, state, trace)
     found = None
     if state.layout.size:
         if finish and state.rule.update == "em":
             state.eta.copy_(newton_step(train, state.shared, state.effects, state.weight)[0])
+        if state.rule.update == "unregularised":
+            _describe_unregularised(train, state)
         found = posterior(train, state.shared, state.effects, state.weight)
+    if state.layout.size and state.rule.update == "unregularised":
+        _set_covariance(state, variance.sample_covariance(state.eta))
     return Estimate(
         shared={name: value.detach().clone() for name, value in state.shared.items()},
         effects=state.effects,
@@ -193,7 +202,7 @@ def _validation(problem: Problem | None, state: State) -> Callable[[], float] | 
 
 def _update(problem: Problem, state: State, epoch: int) -> dict[str, float]:
     """Every few epochs move the effects to their posterior mode and update the variances; for the trace."""
-    if state.rule.update != "none" and epoch % POSTERIOR_EVERY == 0:
+    if state.rule.update in ("em", "paper") and epoch % POSTERIOR_EVERY == 0:
         _round(problem, state)
     return _variance_row(state)
 
@@ -215,6 +224,13 @@ def _round(problem: Problem, state: State) -> None:
         _paper_update(problem, state)
     else:
         _em_update(problem, state, at)
+
+
+def _describe_unregularised(problem: Problem, state: State) -> None:
+    """Effects about their mean and the residual variance, for the tables; predictions stay as they are."""
+    _recentre(state)
+    if state.rule.gaussian:
+        state.sigma2.copy_((_loss_sum(problem, state) / problem.rows).clamp(min=VARIANCE_FLOOR))
 
 
 def _variance_row(state: State) -> dict[str, float]:

@@ -38,10 +38,12 @@ class NmeMlp(MlpConfig):
     Attributes:
         effects: which parameters vary by person: ``last``, ``first``, ``all``, parameter names or wildcards.
         variance_update: ``em`` (adds each person's posterior covariance; agrees with lme4 for a linear network) or
-            ``paper`` (sample covariance of the point estimates, as published; biased low).
+            ``paper`` (sample covariance of the point estimates, as published; biased low); ``unregularised`` gives the
+            effects no prior at all (uNME of Woertwein et al., 2023, Fig. 5): for comparison only, as every person is
+            fitted by their own rows alone.
         covariance: person effects independent (``diagonal``) or with all correlations (``full``).
     """
 
     effects: str | tuple[str, ...] = "last"
-    variance_update: Literal["em", "paper"] = "em"
+    variance_update: Literal["em", "paper", "unregularised"] = "em"
     covariance: Literal["diagonal", "full"] = "diagonal"

@@ -33,10 +33,10 @@ class NmeCrf(CrfConfig):
     Attributes:
         effects: which parameters vary by person: ``last``, ``T`` (the transition matrix), ``last+T``, ``all``,
             ``first+T``, parameter names or wildcards.
-        variance_update: ``em`` or ``paper``; see `NmeMlp`.
+        variance_update: ``em``, ``paper`` or ``unregularised``; see `NmeMlp`.
         covariance: ``diagonal`` or ``full``.
     """
 
     effects: str | tuple[str, ...] = "last+T"
-    variance_update: Literal["em", "paper"] = "em"
+    variance_update: Literal["em", "paper", "unregularised"] = "em"
     covariance: Literal["diagonal", "full"] = "diagonal"

@@ -194,7 +194,7 @@ def _raw_scale(names: tuple[str, ...], shared: dict[str, torch.Tensor], scaler: 
 
 def _rule(config: Config, task: Task, layout: EffectLayout, module: Mlp) -> VarianceRule:
     """How this configuration estimates its variances."""
-    update: Literal["em", "paper", "none"] = "none"
+    update: Literal["em", "paper", "unregularised", "none"] = "none"
     diagonal = True
     if isinstance(config, NmeMlp | NmeCrf):
         update, diagonal = config.variance_update, config.covariance == "diagonal"
