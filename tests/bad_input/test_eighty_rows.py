@@ -32,6 +32,9 @@ ELSEWHERE = {
     54: ("analyses/test_hsic.py", "test_equal_rows_give_zero_and_one_and_a_note"),
     55: ("bad_input/test_training_faults.py", "test_row_55_a_loss_that_is_no_number_is_rolled_back_an_epoch"),
     56: ("bad_input/test_training_faults.py", "test_row_56_settings"),
+    57: ("bad_input/test_training_faults.py", "test_row_57_a_signal_leaves_a_checkpoint"),
+    58: ("bad_input/test_training_faults.py", "test_row_58_a_killed_fit_is_resumed_to_the_same_weights"),
+    59: ("bad_input/test_training_faults.py", "test_row_59_other_data_settings_seed_or_split"),
     60: ("bad_input/test_training_faults.py", "test_row_60_a_full_disk_leaves_the_checkpoint_before"),
     61: ("bad_input/test_run_folders.py", "test_row_61_a_folder_that_cannot_be_written"),
     62: ("bad_input/test_run_folders.py", "test_row_62_a_finished_run_is_not_replaced"),
@@ -60,8 +63,6 @@ DASHBOARD = {
     77: ("app/test_pages.py", "test_labels_are_shown_as_written"),
     78: ("app/test_launcher.py", "test_an_address_others_can_reach_is_refused"),
 }
-TRAINING = "bad_input/test_training_faults.py"  # interrupted and resumed fits
-RESUMING = {57: "row_57", 58: "row_58", 59: "row_59"}
 
 
 def words(case: Case) -> str:
@@ -136,7 +137,7 @@ def test_what_only_looks_bad_is_read(case: Case, tmp_path: Path, nme) -> None:
 
 
 def test_every_row_has_a_test() -> None:
-    covered = {case.row for case in (*CASES, *FINE)} | set(ELSEWHERE) | set(RESUMING)
+    covered = {case.row for case in (*CASES, *FINE)} | set(ELSEWHERE)
     assert covered == set(range(1, 81))
 
 
@@ -145,14 +146,6 @@ def test_the_test_that_is_elsewhere_exists(file: str, name: str) -> None:
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     assert name in names
-
-
-@pytest.mark.parametrize("row", RESUMING)
-def test_interrupted_fits_are_tested_with_training(row: int) -> None:
-    if not (TESTS / TRAINING).exists():
-        pytest.skip(f"row {row}: resuming is not built yet")
-    tree = ast.parse((TESTS / TRAINING).read_text(encoding="utf-8"))
-    assert any(RESUMING[row] in node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
 def test_the_values_of_a_semicolon_file(tmp_path: Path) -> None:
