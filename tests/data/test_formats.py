@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import warnings
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import numpy as np
 import openpyxl
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pyreadstat
 import pytest
 
@@ -250,3 +254,20 @@ def test_excel_names_stand_in_the_first_row(tmp_path: Path) -> None:
         assert (caught.value.code, caught.value.rows) == ("E105", (1,))
     with pytest.raises(DataError, match="E101"):
         read_table(excel(tmp_path, ("Data", [])))
+
+
+def test_parquet_decimals_and_dates_are_numbers_and_dates(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "x": pa.array([Decimal("1.50"), None], pa.decimal128(9, 2)),
+            "day": pa.array([datetime.date(2026, 1, 2), None], pa.date32()),
+            "id": pa.array(["007", "7"]).dictionary_encode(),
+            "parts": pa.array([[1, 2], None]),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    frame = read_table(tmp_path / "a.parquet")
+    assert frame["x"].tolist()[0] == 1.5
+    assert frame["x"].dtype == np.float64
+    assert pd.api.types.is_datetime64_any_dtype(frame["day"].dtype)
+    assert frame["id"].tolist() == ["007", "7"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -38,11 +39,20 @@ def read_parquet(path: Path, options: ReadOptions, *, text_columns: Sequence[str
             raise not_a_table("the file is not a parquet table") from None
     require_unique_names(table.column_names)
     try:
-        frame = table.to_pandas(split_blocks=True, self_destruct=True)  # no second copy while it is turned
+        # no second copy while it is turned; dates as dates of pandas, not as objects
+        frame = _without_decimals(table).to_pandas(split_blocks=True, self_destruct=True, date_as_object=False)
         del table
     except (pa.ArrowException, ValueError, TypeError):
         raise not_a_table("the parquet table holds columns that cannot be read") from None
     return ReadResult(frame=_with_plain_index(frame), format=TableFormat(kind="parquet", options=options))
+
+
+def _without_decimals(table: Any) -> Any:
+    """Decimal columns as floating-point numbers, which everything here computes with."""
+    import pyarrow as pa
+
+    fields = [field.with_type(pa.float64()) if pa.types.is_decimal(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 
 def _with_plain_index(frame: pd.DataFrame) -> pd.DataFrame:
