@@ -11,6 +11,7 @@ import pytest
 
 from tests.bad_input.studies import PLANTED, ROLES, good, write_study
 from toolkit.cli.answers import plain_errors
+from toolkit.cli.describing import duration
 from toolkit.cli.main import app
 from toolkit.data.description import ALL, day_numbers, describe_study
 from toolkit.data.study import Study
@@ -104,3 +105,13 @@ def test_command_page_and_json_show_no_small_group_and_no_id(tmp_path: Path, cap
     for shown in (text, html, json.dumps(answer)):
         assert PLANTED not in shown
         assert "P001" not in shown
+
+
+def test_durations_have_a_unit() -> None:
+    assert [duration(value) for value in (86_400, 5_400, 90, 3, 0)] == [
+        "1 day",
+        "1.5 hours",
+        "1.5 minutes",
+        "3 seconds",
+        "0 seconds",
+    ]

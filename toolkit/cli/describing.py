@@ -53,12 +53,22 @@ def sentences(found: Description, study: Study, hidden: set[str]) -> list[str]:
     lines += _state_lines(found, study, hidden)
     if found.gaps:
         count = found.gaps["longer_than_three_medians"]
-        lines.append(f"Time between rows: median {found.gaps['median']:g}; {count} longer than three medians.")
+        median = duration(found.gaps["median"]) if found.gaps["unit"] == "seconds" else f"{found.gaps['median']:g}"
+        lines.append(f"Time between rows: median {median}; {count} longer than three medians.")
     lines += [
         f"{row.column}: the value {row.value} occurs {row.count} times far outside the others; is it a missing answer?"
         for row in found.sentinels.itertuples(index=False)
     ]
     return [*lines, *study.definitions()]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit that gives at least one: ``1.5 hours``."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            value = f"{seconds / size:.3g}"
+            return f"{value} {unit}" if value == "1" else f"{value} {unit}s"
+    return f"{seconds:.3g} seconds"
 
 
 def _state_lines(found: Description, study: Study, hidden: set[str]) -> list[str]:

@@ -223,7 +223,9 @@ def _gaps(frame: pd.DataFrame, study: Study, person: Grouping, order: Int[np.nda
     if not len(gaps):
         return {}
     long = int((gaps > 3 * np.median(gaps)).sum())
-    return {"count": len(gaps), **_quantiles(gaps), "longer_than_three_medians": long}
+    seconds = not pd.api.types.is_numeric_dtype(frame[study.time].dtype)
+    found = {"count": len(gaps), **_quantiles(gaps), "longer_than_three_medians": long}
+    return found | {"unit": "seconds" if seconds else "as in the time column"}
 
 
 def _sentinels(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
