@@ -108,7 +108,7 @@ def test_command_page_and_json_show_no_small_group_and_no_id(tmp_path: Path, cap
 
 
 def test_durations_have_a_unit() -> None:
-    assert [duration(value) for value in (86_400, 5_400, 90, 3, 0)] == [
+    assert [duration(value) for value in (86_400.0, 5_400.0, 90.0, 3.0, 0.0)] == [
         "1 day",
         "1.5 hours",
         "1.5 minutes",
