@@ -13,7 +13,8 @@ import pandas as pd
 SMALLEST_SHOWN = 11
 SUPPRESSED = "<11"
 COMPLEMENTARY = "suppressed"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# what spreadsheets take for the start of a formula, also in full width, and what they skip before one
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def suppressed_counts(counts: dict[str, int], *, smallest: int = SMALLEST_SHOWN) -> dict[str, str]:
@@ -60,14 +61,22 @@ def small_groups(counts: dict[str, int], *, smallest: int = SMALLEST_SHOWN) -> l
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """The frame as UTF-8 csv that spreadsheets open well and cannot mistake for formulas; numbers stay numbers."""
-    safe = frame.copy()
-    safe.columns = [_inert(str(column)) for column in safe.columns]
-    for column in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[column]):
-            safe[column] = [_inert(value) if isinstance(value, str) else value for value in safe[column]]
+    # by position: two columns may have the same name
+    columns = [_inert_column(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    safe = pd.concat(columns, axis=1) if columns else frame
+    safe.columns = [_inert(str(name)) for name in frame.columns]
+    # with this line end a lone carriage return in a cell is quoted too: unquoted, it would begin a row;
     # the byte order mark is what makes Excel read UTF-8
-    return safe.to_csv(index=False).encode("utf-8-sig")
+    return safe.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
+
+
+def _inert_column(column: pd.Series) -> pd.Series:
+    """A column whose texts are no formulas; numbers are left alone."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    cells = [_inert(value) if isinstance(value, str) else value for value in column]
+    return pd.Series(cells, index=column.index, dtype=object)
 
 
 def _inert(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+    return "'" + text if text.lstrip(" \u00a0\ufeff").startswith(_FORMULA_STARTS) else text

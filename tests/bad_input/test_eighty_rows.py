@@ -49,10 +49,10 @@ ELSEWHERE = {
     71: ("bad_input/test_unsafe_files.py", "test_a_bomb_is_refused_in_little_memory"),
     73: ("bad_input/test_unsafe_files.py", "test_entities"),
     74: ("data/test_importing.py", "test_odd_file_names_go_nowhere"),
-    75: ("report/test_guard.py", "test_csv_cells_cannot_be_taken_for_formulas"),
-    76: ("report/test_guard.py", "test_limits"),
-    77: ("report/test_document.py", "test_labels_that_look_like_markup_are_shown_as_text"),
-    78: ("app/test_launcher.py", "test_an_address_others_can_reach_is_refused"),
+    75: ("bad_input/test_exports_and_app.py", "test_row_75_a_formula_in_a_cell_or_a_header_is_text"),
+    76: ("bad_input/test_exports_and_app.py", "test_row_76_dashboard_a_small_group_and_the_next_are_not_saved"),
+    77: ("bad_input/test_exports_and_app.py", "test_row_77_dashboard"),
+    78: ("bad_input/test_exports_and_app.py", "test_row_78_an_address_others_can_reach"),
     79: ("bad_input/test_large_files.py", "test_a_file_too_large_for_the_memory_is_refused"),
 }
 # rows that reach the dashboard: it opens run folders, shows their labels and saves figures
@@ -61,7 +61,7 @@ DASHBOARD = {
     65: ("app/test_pages.py", "test_a_damaged_run_folder_gets_a_sentence"),
     76: ("app/test_pages.py", "test_nothing_about_a_small_group_can_be_saved"),
     77: ("app/test_pages.py", "test_labels_are_shown_as_written"),
-    78: ("app/test_launcher.py", "test_an_address_others_can_reach_is_refused"),
+    78: ("bad_input/test_exports_and_app.py", "test_row_78_an_address_others_can_reach"),
 }
 
 

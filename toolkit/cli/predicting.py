@@ -78,6 +78,7 @@ def _rows(run: SavedRun, study: Study, data_file: Path | None) -> Any:
     from dataclasses import replace
 
     from toolkit.cli.studies import study_data
+    from toolkit.data.pseudonyms import read_key
     from toolkit.errors import DataError
     from toolkit.runs.run import rows_of
 
@@ -92,8 +93,16 @@ def _rows(run: SavedRun, study: Study, data_file: Path | None) -> Any:
         )
     if data_file is None:
         return own
+    if study.pseudonymous and not read_key(study.key_path):
+        raise DataError(
+            "who is who in new rows stands in the key of the study, which is not on this computer",
+            code="E100",
+            remedy="predict where the study was imported",
+        )
+    # an imported study holds pseudonyms already; new rows hold ids
+    new = replace(study, data_file=data_file, pseudonymous=False)
     try:
-        return rows_of(study_data(replace(study, data_file=data_file), run.model, target))
+        return rows_of(study_data(new, run.model, target))
     except DataError as error:
         if error.code == "E103" and error.column in study.features:
             raise DataError(
