@@ -30,6 +30,7 @@ from toolkit.models.tables import persons_table, trace_table, transitions_table
 from toolkit.models.training import Trained, pick_device, task_of, train
 from toolkit.optimise.minimise import Progress
 from toolkit.optimise.status import Status
+from toolkit.optimise.threads import threads_for
 from toolkit.runs.checkpoint import CheckpointKeeper, checkpoints
 from toolkit.runs.lock import claimed
 from toolkit.runs.manifest import describe_run, now
@@ -96,10 +97,11 @@ def fit(  # noqa: PLR0913 - what is fitted, how it is split, and where it is kep
             check_target(target, overwrite=overwrite)  # the leftovers may have held a run
         identity = {} if target is None else _identity(config, rows, parts, seed)
         with checkpoints(target, identity, resume=resume, overwrite=overwrite) as keeper:
-            run = _trained_run(
-                config, rows, parts, seed=seed, device=device, progress=progress, study=study, started=started,
-                keeper=keeper,
-            )  # fmt: skip
+            with threads_for(rows.n_rows, max([rows.n_features, *getattr(config, "hidden", ())])):
+                run = _trained_run(
+                    config, rows, parts, seed=seed, device=device, progress=progress, study=study, started=started,
+                    keeper=keeper,
+                )  # fmt: skip
             if target is not None:
                 write_run(run, rows, target, overwrite=overwrite)
     return run
