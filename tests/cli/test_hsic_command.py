@@ -110,10 +110,10 @@ def test_within_clusters(hsic, persons):
 def test_early_stop_and_gamma(hsic):
     stopped = answer(hsic, "--stop-after", 5)
     assert stopped["permutations"] <= stopped["requested"] == 9_999
-    assert answer(hsic, "--method", "gamma")["method"] == "gamma"
+    assert answer(hsic, "--method", "gamma", "--unit", "person")["method"] == "gamma"
     code, _, err = hsic("--method", "gamma", "--unit", "cluster")
     assert (code, "E302" in err) == (2, True)
-    code, _, err = hsic("--method", "exact")
+    code, _, err = hsic("--method", "exact", "--unit", "person")
     assert (code, "too many" in err) == (2, True)
 
 
@@ -182,3 +182,9 @@ def test_equal_persons_give_zero_and_one(hsic, transitions):
     found = answer(hsic, "--permutations", 199, "--effect-size")
     assert (found["statistic"], found["pvalue"], found["effect"]["alignment"]) == (0.0, 1.0, 0.0)
     assert "All rows are equal" in found["notes"][0]
+
+
+def test_families_stay_together_unless_told_otherwise(hsic):
+    whole, alone = answer(hsic), answer(hsic, "--unit", "person")
+    assert (whole["unit_name"], alone["unit_name"]) == ("family", "persons")
+    assert whole["n_units"] < alone["n_units"]

@@ -37,6 +37,7 @@ def hsic(  # noqa: PLR0913 - one argument per option of the command
     """Kernel permutation test of transitions against group."""
     run = load_run(path)
     persons, matrices, group = grouped_matrices(run, value)
+    unit, within = _hsic_unit(run, persons, group, unit, within)
     result = hsic_test(
         matrices,
         group,
@@ -56,6 +57,17 @@ def hsic(  # noqa: PLR0913 - one argument per option of the command
     )
     answer = kept(run, f"hsic-{value}", result, transitions=value)
     return Answer(text="\n".join([answer.text, *result.notes]), data=answer.data)
+
+
+def _hsic_unit(
+    run: SavedRun, persons: list[str], group: np.ndarray, unit: str, within: str | None
+) -> tuple[str, str | None]:
+    """What is shuffled: with ``auto``, whole clusters, or persons within clusters where the group varies inside one."""
+    if unit != "auto" or within is not None:
+        return ("person" if unit == "auto" else unit), within
+    whole = whole_unit(run, persons, group, unit)
+    inside = whole == "person" and chosen_unit(run, unit) == "cluster"
+    return whole, "cluster" if inside else None
 
 
 def _within(run: SavedRun, persons: list[str], unit: str, within: str | None) -> np.ndarray | None:
@@ -79,6 +91,7 @@ def baseline(
 ) -> Answer:
     """Correlations and slope of person-specific biases on baseline levels, with their controls."""
     run = load_run(path)
+    unit = chosen_unit(run, unit)
     result = baseline_report(
         run,
         parameters=None if parameter is None else [parameter],
@@ -128,12 +141,33 @@ def bias_by_person(run: SavedRun, parameter: str | None = None) -> pd.DataFrame:
     return joined.dropna(subset=["baseline"]).reset_index(drop=True)
 
 
+def chosen_unit(run: SavedRun, unit: str) -> str:
+    """``auto`` becomes ``cluster`` where every person has a cluster and some share one, else ``person``.
+
+    Members of a family resemble each other; taking them as independent makes differences look surer than they are.
+    """
+    if unit != "auto":
+        return unit
+    clusters = run.persons()["cluster"]
+    return "cluster" if clusters.notna().all() and clusters.duplicated().any() else "person"
+
+
+def whole_unit(run: SavedRun, persons: list[str], group: np.ndarray, unit: str) -> str:
+    """`chosen_unit` for tests that deal groups over whole units: ``person`` where the group varies inside a cluster."""
+    chosen = chosen_unit(run, unit)
+    if unit != "auto" or chosen == "person":
+        return chosen
+    together = pd.DataFrame({"group": group, "cluster": units(run, persons, "cluster")})
+    labels = together.groupby("cluster")["group"].nunique()
+    return "cluster" if bool((labels == 1).all()) else "person"
+
+
 def units(run: SavedRun, persons: list[str], unit: str) -> np.ndarray | None:
     """Label of each person's resampling unit; None when every person is one."""
     if unit == "person":
         return None
     if unit != "cluster":
-        raise ConfigError("the unit is 'person' or 'cluster'", code="E302", column="unit")
+        raise ConfigError("the unit is 'auto', 'person' or 'cluster'", code="E302", column="unit")
     clusters = run.persons().set_index("person")["cluster"].reindex(persons)
     if clusters.isna().any():
         raise DataError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from analyses.covariate_slopes import transition_slopes
 from analyses.matrices import transition_matrices
 from analyses.pairwise_transitions import compare_groups
 from analyses.plausible_transitions import plausible_of_run
-from toolkit.cli.analyses import all_matrices, grouped_matrices, unit_name, units
+from toolkit.cli.analyses import all_matrices, chosen_unit, grouped_matrices, unit_name, units
 from toolkit.cli.answers import Answer
 from toolkit.cli.keeping import kept
 from toolkit.data.readers import read_table
@@ -28,7 +28,7 @@ class DifferenceOptions:
     """What the command line asked for; see `analyses.transitions.compare_transitions` for the words."""
 
     value: str = "probability"
-    unit: str = "person"
+    unit: str = "auto"
     resamples: int = 10_000
     level: float = 0.95
     method: str = "auto"
@@ -48,6 +48,7 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
     """Compare the transitions of a run between groups, or along a covariate."""
     run = load_run(path)
     _check_together(options)
+    options = replace(options, unit=chosen_unit(run, options.unit))
     if options.covariate is not None:
         return _along_covariate(run, options)
     persons, matrices, group = grouped_matrices(run, options.value)

@@ -11,7 +11,12 @@ from toolkit.cli.answers import Answer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
-Unit = Annotated[str, typer.Option(help="'person', or 'cluster' to keep the persons of a cluster together.")]
+Unit = Annotated[
+    str,
+    typer.Option(
+        help="'cluster' keeps the persons of a cluster together, 'person' does not; auto: cluster if there are."
+    ),
+]
 Level = Annotated[float, typer.Option(help="Level of the intervals.")]
 SPLITS = ("train", "validation", "test")
 
@@ -26,7 +31,7 @@ def drivers(
     run: RunFolder,
     cell: Annotated[str, typer.Option(help="Transition to look into, FROM,TO.")],
     value: Annotated[str, typer.Option(help="probability, expected, observed or score.")] = "probability",
-    unit: Unit = "person",
+    unit: Unit = "auto",
     groups: Annotated[str | None, typer.Option(help="Two group labels, A,B, where a run has more.")] = None,
     level: Level = 0.95,
     json: AsJson = False,
@@ -37,7 +42,7 @@ def drivers(
 
 def base_rates(
     run: RunFolder,
-    unit: Unit = "person",
+    unit: Unit = "auto",
     split: Annotated[str | None, typer.Option(help="train, validation or test; all rows by default.")] = None,
     permutations: Annotated[int, typer.Option(help="Random permutations.")] = 9_999,
     level: Level = 0.95,
@@ -51,10 +56,12 @@ def base_rates(
 def answer_drivers(path: Path, *, cell: str, value: str, unit: str, groups: str | None, level: float) -> Answer:
     """Drivers of one cell, kept in the run folder."""
     from analyses.drivers_run import drivers_of_run
+    from toolkit.cli.analyses import chosen_unit
     from toolkit.cli.keeping import kept
     from toolkit.runs.folder import load_run
 
     run = load_run(path)
+    unit = chosen_unit(run, unit)
     result = drivers_of_run(
         run,
         _two(cell, "--cell", "FROM,TO"),
@@ -73,7 +80,7 @@ def answer_base_rates(
     import numpy as np
 
     from analyses.base_rates import base_rate_test
-    from toolkit.cli.analyses import unit_name, units
+    from toolkit.cli.analyses import unit_name, units, whole_unit
     from toolkit.cli.keeping import kept
     from toolkit.errors import ConfigError, DataError
     from toolkit.runs.folder import load_run
@@ -93,6 +100,8 @@ def answer_base_rates(
         )
     words = run.manifest["study"].get("group_labels") or {}
     persons = list(dict.fromkeys(rows["person"]))
+    of_group = rows.groupby("person", sort=False)["group"].first().reindex(persons).to_numpy(dtype=object)
+    unit = whole_unit(run, persons, of_group, unit)
     label = units(run, persons, unit)
     of_person = None if label is None else rows["person"].map(dict(zip(persons, label, strict=True)))
     result = base_rate_test(

@@ -29,7 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
 RunFolders = Annotated[list[Path], typer.Argument(help="Run folders.")]
-UNITS = "'person', or 'cluster' to keep the persons of a cluster together."
+UNITS = "'cluster' keeps the persons of a cluster together, 'person' does not; auto: cluster where the study has them."
 LEFT_OUT = "Intervals: jackknife (persons left out one by one) or percentile (bootstrap; too short with few persons)."
 
 
@@ -113,7 +113,7 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
 def analyze_hsic(  # noqa: PLR0913 - one argument per option of the command
     run: RunFolder,
     value: Annotated[str, typer.Option(help="score, probability, expected or observed.")] = "score",
-    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    unit: Annotated[str, typer.Option(help=UNITS)] = "auto",
     within: Annotated[
         str | None, typer.Option(help="'cluster': shuffle groups within clusters only, where the group varies inside.")
     ] = None,
@@ -165,7 +165,7 @@ def analyze_hsic(  # noqa: PLR0913 - one argument per option of the command
 def analyze_differences(  # noqa: PLR0913 - one argument per option of the command
     run: RunFolder,
     value: Annotated[str, typer.Option(help="probability, expected, observed or score.")] = "probability",
-    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    unit: Annotated[str, typer.Option(help=UNITS)] = "auto",
     between: Annotated[
         str | None, typer.Option(help="Two of several groups, such as A,B; all pairs by default.")
     ] = None,
@@ -225,7 +225,7 @@ def analyze_baseline(
     parameter: Annotated[
         str | None, typer.Option(help="Person effect; the last bias, or the bias of each state, by default.")
     ] = None,
-    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    unit: Annotated[str, typer.Option(help=UNITS)] = "auto",
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
     permutations: Annotated[int, typer.Option(help="Shuffles of the baselines over persons.")] = 9_999,
     level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
@@ -244,7 +244,7 @@ def analyze_baseline(
 @analyze.command("variance")
 def analyze_variance(
     run: RunFolder,
-    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    unit: Annotated[str, typer.Option(help=UNITS)] = "auto",
     split: Annotated[str | None, typer.Option(help="train, validation or test; test rows by default.")] = None,
     method: Annotated[str, typer.Option(help=LEFT_OUT)] = "jackknife",
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples; for --method percentile.")] = 10_000,
@@ -302,7 +302,7 @@ def analyze_less_data(
 @analyze.command("multiverse")
 def analyze_multiverse(
     runs: RunFolders,
-    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    unit: Annotated[str, typer.Option(help=UNITS)] = "auto",
     permutations: Annotated[int, typer.Option(help="Random permutations.")] = 999,
     alpha: Annotated[float, typer.Option(help="Level of significance.")] = 0.05,
     seed: Seed = 1,
@@ -354,7 +354,7 @@ def compare(
     runs: RunFolders,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; repeatable, all by default.")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    unit: Annotated[str, typer.Option(help=UNITS)] = "person",
+    unit: Annotated[str, typer.Option(help=UNITS)] = "auto",
     baseline: Annotated[str | None, typer.Option(help="Compare with this run only; all pairs by default.")] = None,
     holm: Annotated[bool, typer.Option("--holm", help="Marks after Holm's correction.")] = False,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,

@@ -11,7 +11,7 @@ from analyses.multiverse import specification_curve
 from analyses.power import model_of_run, power_curve
 from analyses.run_comparison import compare_runs
 from analyses.variance import variance_of_run
-from toolkit.cli.analyses import grouped_matrices, unit_name, units
+from toolkit.cli.analyses import chosen_unit, grouped_matrices, unit_name, units, whole_unit
 from toolkit.cli.answers import Answer
 from toolkit.cli.keeping import busy, kept
 from toolkit.cli.repeat_fits import fits_bar
@@ -26,6 +26,7 @@ def variance(
 ) -> Answer:
     """Shares of the person variance, ICC, marginal and conditional R2."""
     run = load_run(path)
+    unit = chosen_unit(run, unit)
     if unit not in ("person", "cluster"):
         raise ConfigError("the unit is 'person' or 'cluster'", code="E302", column="unit")
     rng = np.random.default_rng(seed)
@@ -38,6 +39,7 @@ def multiverse(paths: Sequence[Path], *, unit: str, permutations: int, alpha: fl
     """Group comparison under every combination of choices; several runs are several state definitions."""
     runs = [load_run(path) for path in paths]
     persons, group = _same_persons(runs)
+    unit = whole_unit(runs[0], persons, group, unit)
     matrices = {}
     for place, run in enumerate(runs):
         name = run.name if len({other.name for other in runs}) == len(runs) else f"{place + 1}: {run.name}"
@@ -118,6 +120,7 @@ def compare(
 ) -> Answer:
     """Mean metrics of several runs with marks; kept in the folder of the first."""
     runs = [load_run(path) for path in paths]
+    unit = chosen_unit(runs[0], unit)
     with busy("Comparing models"):
         result = compare_runs(
             runs,
