@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from analyses.kernels import centred, kernel_matrix, kernel_with_median
+
 BLOCK = 256
 
 
@@ -13,24 +15,13 @@ def specification_kernel(
 ) -> Float[np.ndarray, "persons persons"]:
     """Centred Gram matrix of the persons' transitions; the bandwidth is a multiple of the median distance's rule.
 
-    Gaussian ``exp(-d^2 / (2 w^2))`` with ``w = multiple * sqrt(median(d^2) / 2)``, Laplace ``exp(-d / w)`` with
-    ``w = multiple * median(d)``, linear: inner products.
+    Kernels and their median bandwidths are those of `analyses.kernels`.
     """
-    from scipy.spatial.distance import pdist, squareform
-
     size = matrices.shape[1]
     cells = np.ones((size, size), dtype=bool) if diagonal else ~np.eye(size, dtype=bool)
     data = matrices[:, cells]
-    if kernel == "linear":
-        gram = data @ data.T
-    else:
-        distance = pdist(data)
-        middle = float(np.partition(distance, distance.size // 2)[distance.size // 2]) or 0.001
-        scaled = distance / (multiple * middle)
-        gram = squareform(np.exp(-(scaled**2) if kernel == "gaussian" else -scaled), checks=False)
-        np.fill_diagonal(gram, 1.0)
-    gram = gram - gram.mean(axis=0)
-    return gram - gram.mean(axis=1, keepdims=True)
+    gram = kernel_matrix(data, kernel, 1.0) if kernel == "linear" else kernel_with_median(data, kernel, multiple)[0]
+    return centred(gram)
 
 
 def cka_scale(gram: Float[np.ndarray, "n n"], labels: Int[np.ndarray, " n"], groups: int) -> float:
