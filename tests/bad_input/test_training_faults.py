@@ -200,6 +200,17 @@ def test_row_57_command_line(study_file, undisturbed_command, tmp_path, command,
     assert_same_weights(tmp_path / "run", undisturbed_command)
 
 
+def test_row_57_the_demonstration(tmp_path, command, monkeypatch):
+    def stopped(*_: object, **__: object) -> None:
+        raise Interrupted("the fit was interrupted", signal_number=signal.SIGTERM)
+
+    monkeypatch.setattr("toolkit.cli.demo.fit", stopped)
+    code, out, err = command("demo", "--out", tmp_path / "demo", "--quick", "--no-app", "--json")
+    assert code == 143
+    assert "the same command starts it again" in err
+    assert json.loads(out)["error"]["code"] == "E308"
+
+
 def test_row_57_in_the_last_stage_it_stops_at_once(rows, tmp_path, monkeypatch):
     monkeypatch.setattr("toolkit.runs.fitting._tables", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted, match="E308"):
@@ -316,6 +327,17 @@ def test_row_59_other_data_settings_seed_or_split(rows, tmp_path):
         with pytest.raises(RunFolderError, match=f"E303.* {name} .* then, .* now"):
             fit(**{"config": CONFIG, "data": rows, "seed": 1, "out": out, "resume": True, **change})
     assert read_checkpoint(checkpoint_folder(out)) is not None
+
+
+def test_row_59_another_machine_is_said(rows, tmp_path):
+    out = interrupted(rows, tmp_path / "run")
+    state = checkpoint_folder(out) / "state.json"
+    about = json.loads(state.read_text())
+    about["machine"]["threads"] = "64"
+    state.write_text(json.dumps(about))
+    with pytest.warns(ToolkitWarning, match=r"W225: .* threads \(64 then, \d+ now\).*last digits"):
+        fit(CONFIG, rows, seed=1, out=out, resume=True)
+    assert any(note.startswith("W225") for note in load_run(out).manifest["warnings"])
 
 
 def test_row_59_command_line(study_file, tmp_path, command, monkeypatch):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import re
 import shutil
 import time
@@ -39,11 +40,12 @@ ANEW = "start anew with --overwrite (in Python: overwrite=True)"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint:
-    """A checkpoint that was read: tensors and numbers of `Descent`, what was fitted, and how often it went on."""
+    """A checkpoint that was read: the state of `Descent`, what was fitted, on which machine, how often it went on."""
 
     tensors: Mapping[str, torch.Tensor]
     numbers: Mapping[str, Any]
     identity: Mapping[str, str]
+    machine: Mapping[str, str]
     resumed: int
 
 
@@ -69,6 +71,7 @@ class CheckpointKeeper:
     def begin(self, descent: Descent) -> None:
         """Put the loop where the earlier one stood, if there was one."""
         if self._earlier is not None:
+            _warn_of_another_machine(self._earlier.machine, _machine(descent))
             descent.take_up(self._earlier.tensors, self._earlier.numbers)
             if self.generator is not None:
                 self.generator.set_state(self._earlier.tensors[RANDOM])
@@ -104,6 +107,7 @@ class CheckpointKeeper:
             "format": FORMAT,
             "epoch": descent.epoch,
             "identity": self._identity,
+            "machine": _machine(descent),
             "resumed": self.resumed,
             "file": name,
             "sha256": hashlib.sha256(content).hexdigest(),
@@ -184,7 +188,11 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         if hashlib.sha256(content).hexdigest() != about["sha256"]:
             raise RunFolderError("the checkpoint is damaged (checksum differs)", code="E402", remedy=ANEW)
         return Checkpoint(
-            tensors=load(content), numbers=about["numbers"], identity=about["identity"], resumed=about["resumed"]
+            tensors=load(content),
+            numbers=about["numbers"],
+            identity=about["identity"],
+            machine=about["machine"],
+            resumed=about["resumed"],
         )
     except FileNotFoundError:
         if not (folder / STATE).exists():
@@ -208,6 +216,24 @@ def check_same(then: Mapping[str, str], now: Mapping[str, str]) -> None:
         column=differing[0],
         remedy=f"resume with the data and settings it was started with, or {ANEW}",
     )
+
+
+def _machine(descent: Descent) -> dict[str, str]:
+    """What the last digits of a fit depend on."""
+    return {
+        "torch": str(torch.__version__),
+        "processor": platform.machine(),
+        "device": str(next(iter(descent.state.values())).device),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _warn_of_another_machine(then: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """W225 where a resumed fit may end at slightly other weights than an undisturbed one."""
+    differing = [f"{name} ({then.get(name)} then, {now[name]} now)" for name in now if then.get(name) != now[name]]
+    if differing:
+        words = f"resumed with another {', '.join(differing)}: the last digits may differ from an undisturbed fit's"
+        warnings.warn(ToolkitWarning(words, code="W225"), stacklevel=4)
 
 
 def _short(value: str) -> str:
