@@ -46,6 +46,17 @@ def test_import_check_and_json(nme, file, tmp_path):
     assert "8 persons, 120 rows" in out
 
 
+def test_the_plan_is_written_down(nme, file, tmp_path):
+    plan = ["--planned-per-day", "10", "--planned-days", "3"]
+    assert nme("import", file, "--out", tmp_path / "s", "--yes", *plan)[0] == 0
+    code, out, _ = nme("describe", tmp_path / "s" / "study.toml")
+    assert code == 0
+    assert "the 30 planned for a person (10 a day, 3 days)" in out
+    code, _, err = nme("import", file, "--out", tmp_path / "t", "--yes", "--planned-days", "0")
+    assert code == 2
+    assert "Traceback" not in err
+
+
 def test_what_was_found_out_needs_a_yes(nme, file, tmp_path):
     code, _, err = nme("import", file, "--out", tmp_path / "s")
     assert (code, "E131" in err, "--yes" in err) == (2, True, True)

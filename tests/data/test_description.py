@@ -11,10 +11,11 @@ import pytest
 
 from tests.bad_input.studies import PLANTED, ROLES, good, write_study
 from toolkit.cli.answers import plain_errors
-from toolkit.cli.describing import duration
+from toolkit.cli.describing import duration, sentences
 from toolkit.cli.main import app
 from toolkit.data.description import ALL, day_numbers, describe_study
 from toolkit.data.study import Study
+from toolkit.errors import ConfigError
 
 
 def diary(persons: int = 26) -> pd.DataFrame:
@@ -56,6 +57,51 @@ def test_days_are_numbered_within_persons(study: Study) -> None:
     assert found.by_day["day"].tolist() == [1, 2, 3]
     ok = frame["mood"].notna().groupby(frame["t"] // 4).sum()
     np.testing.assert_allclose(found.by_day["compliance"], ok / (26 * 4))
+
+
+def planned_study(folder: Path, **plan: int) -> Study:
+    diary().to_csv(folder / "data.csv", index=False)
+    path = write_study(folder, {"file": "data.csv"}, {**ROLES, "sequence": "day"})
+    path.write_text(path.read_text().replace("[roles]", "".join(f"{k} = {v}\n" for k, v in plan.items()) + "[roles]"))
+    return Study.read(path)
+
+
+@pytest.mark.parametrize(
+    ("plan", "rows", "per_day"),
+    [
+        ({"planned_per_day": 6, "planned_days": 5}, 30, 6),
+        ({"planned_per_day": 6}, 18, 6),  # three days at most
+        ({"planned_days": 5}, 12, 4),  # no plan without the prompts of a day
+        ({}, 12, 4),
+    ],
+)
+def test_compliance_is_relative_to_the_plan(tmp_path: Path, plan: dict[str, int], rows: int, per_day: int) -> None:
+    frame, study = diary(), planned_study(tmp_path, **plan)
+    found = describe_study(study)
+    assert (found.plan["rows"], found.plan["per_day"]) == (rows, per_day)
+    assert found.plan["planned"] is ("planned_per_day" in plan)
+    answered = frame["mood"].notna()
+    np.testing.assert_allclose(
+        sorted(found.by_person["compliance"]), sorted(answered.groupby(frame["person"]).sum() / rows)
+    )
+    np.testing.assert_allclose(
+        found.by_day["compliance"], answered.groupby(frame["t"] // 4).sum().to_numpy() / (26 * per_day)
+    )
+    text = "\n".join(sentences(found, study, set()))
+    assert ("planned for a person (6 a day" in text) is found.plan["planned"]
+    assert ("of the person with most" in text) is not found.plan["planned"]
+    assert ("How many were planned is not said" in text) is not found.plan["planned"]
+
+
+def test_more_answers_than_planned_are_said(tmp_path: Path) -> None:
+    study = planned_study(tmp_path, planned_per_day=2, planned_days=3)
+    assert "26 person(s) answered more than planned" in "\n".join(sentences(describe_study(study), study, set()))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "true", "2.5", "'7'"])
+def test_a_plan_is_a_whole_number(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"E302.*'planned_per_day' in .data. must be a whole number"):
+        planned_study(tmp_path, planned_per_day=value)  # pyright: ignore[reportArgumentType]
 
 
 def test_states_and_steps(study: Study) -> None:

@@ -10,6 +10,10 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Source = Annotated[Path, typer.Argument(help="csv, tsv, parquet, xlsx, sav, dta or sas7bdat file.")]
 Out = Annotated[Path, typer.Option(help="Folder of the study.")]
+Planned = Annotated[
+    int | None, typer.Option(help="Prompts planned for a person on a day.", min=1, rich_help_panel="The study")
+]
+PlannedDays = Annotated[int | None, typer.Option(help="Days planned for a person.", min=1, rich_help_panel="The study")]
 Role = "Column; '-' for none."
 ROLES, FILE, SHAPE, STUDY = "Roles of columns", "How the file is written", "Shape of the table", "The study"
 
@@ -32,12 +36,19 @@ def init(
     out: Out = Path("study"),
     sheet: Annotated[str | None, _option("Sheet of an Excel file.", FILE)] = None,
     encoding: Annotated[str | None, _option("Encoding of the text, such as cp1252.", FILE)] = None,
+    planned_per_day: Planned = None,
+    planned_days: PlannedDays = None,
     overwrite: Annotated[bool, _option("Replace the study in the folder.", STUDY, "--overwrite")] = False,
 ) -> None:
     """Make a study from a file, asking for each role; Enter takes the proposal."""
     from toolkit.cli.importing import Wishes, run_init
 
-    wishes = Wishes(reading={"sheet": sheet, "encoding": encoding}, overwrite=overwrite)
+    wishes = Wishes(
+        reading={"sheet": sheet, "encoding": encoding},
+        planned_per_day=planned_per_day,
+        planned_days=planned_days,
+        overwrite=overwrite,
+    )
     run_init(file, out, wishes).show(False)
 
 
@@ -66,6 +77,8 @@ def import_file(  # noqa: PLR0913 - one argument per option of the command
     partner: Annotated[list[str] | None, _option("Column to add from the partner; repeatable.", SHAPE)] = None,
     title: Annotated[str | None, _option("For headings.", STUDY)] = None,
     unit: Annotated[str, _option("What one row is: prompt, day, ...", STUDY)] = "row",
+    planned_per_day: Planned = None,
+    planned_days: PlannedDays = None,
     keep: Annotated[list[str] | None, _option("Text column to keep without a role; repeatable.", STUDY)] = None,
     key: Annotated[Path | None, _option("Key file; outside the study by default.", STUDY)] = None,
     drop_empty: Annotated[bool, _option("Leave rows with empty cells out.", STUDY, "--drop-empty")] = False,
@@ -90,6 +103,8 @@ def import_file(  # noqa: PLR0913 - one argument per option of the command
         key=key,
         day_first=day_first,
         drop_empty=drop_empty,
+        planned_per_day=planned_per_day,
+        planned_days=planned_days,
         overwrite=overwrite,
     )
     run_import(file, out, wishes, yes=yes, as_json=json).show(json)

@@ -44,8 +44,7 @@ def sentences(found: Description, study: Study, hidden: set[str]) -> list[str]:
     lines = [
         f"{found.title}: {found.persons} persons{clusters}, {found.rows} rows.",
         f"Rows a person: median {per['median']:g}, from {per['least']:g} to {per['most']:g}.",
-        f"Answered: {found.by_person['compliance'].mean():.0%} of the rows of the person with most, on average; "
-        f"{int((found.by_person['compliance'] < 0.5).sum())} person(s) below half.",
+        *_compliance_lines(found),
     ]
     gaps = found.by_item[found.by_item["missing"] > 0]
     listed = ", ".join(f"{row.item} {row.missing_share:.0%}" for row in gaps.itertuples())
@@ -60,6 +59,21 @@ def sentences(found: Description, study: Study, hidden: set[str]) -> list[str]:
         for row in found.sentinels.itertuples(index=False)
     ]
     return [*lines, *study.definitions()]
+
+
+def _compliance_lines(found: Description) -> list[str]:
+    """Answered rows, relative to what, and what would make it better."""
+    shares, plan = found.by_person["compliance"], found.plan
+    if plan["planned"]:
+        base = f"the {plan['rows']} planned for a person ({plan['per_day']} a day, {plan['days']} days)"
+    else:
+        base = f"the {plan['rows']} rows of the person with most"
+    lines = [f"Answered: {shares.mean():.0%} of {base}, on average; {int((shares < 0.5).sum())} person(s) below half."]
+    if not plan["planned"]:
+        lines.append("How many were planned is not said: planned_per_day and planned_days in [data] of study.toml.")
+    elif (shares > 1).any():
+        lines.append(f"{int((shares > 1).sum())} person(s) answered more than planned: is the plan right?")
+    return lines
 
 
 def duration(seconds: float) -> str:

@@ -49,6 +49,8 @@ class Wishes:
     key: Path | None = None
     day_first: bool | None = None
     drop_empty: bool = False
+    planned_per_day: int | None = None
+    planned_days: int | None = None
     overwrite: bool = False
 
     def said(self) -> dict[str, Any]:
@@ -64,6 +66,8 @@ class Wishes:
             day_first=day_first,
             key_path=self.key,
             drop_empty=self.drop_empty,
+            planned_per_day=self.planned_per_day,
+            planned_days=self.planned_days,
             overwrite=self.overwrite,
         )
 

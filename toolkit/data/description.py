@@ -35,6 +35,8 @@ class Description:
         rows_per_person: least, lower quartile, median, upper quartile, most, mean.
         by_person: person (pseudonym), group, rows, answered, compliance.
         by_item: item, role, missing (cells), missing_share.
+        plan: relative to what compliance is: rows (of a person; the share of answered rows among these), per_day (of a
+            person on a day; ``None`` without a sequence column or plan), days, planned (whether the study says so).
         by_day: day (its number within the person's record), persons, answered, compliance.
         states: group, persons, state, share (mean of the persons' shares), rows.
         steps: number of steps from one row to the next, of repeated states, and whether states are coded by onset.
@@ -51,6 +53,7 @@ class Description:
     rows_per_person: dict[str, float]
     by_person: pd.DataFrame
     by_item: pd.DataFrame
+    plan: dict[str, Any]
     by_day: pd.DataFrame
     states: pd.DataFrame
     steps: dict[str, Any]
@@ -62,7 +65,7 @@ class Description:
     def as_data(self) -> dict[str, Any]:
         """Everything but single persons, as plain values for JSON."""
         tables = ("by_item", "by_day", "states", "sentinels", "table_one")
-        plain = ("title", "rows", "persons", "clusters", "rows_per_person", "steps", "gaps", "group_sizes")
+        plain = ("title", "rows", "persons", "clusters", "rows_per_person", "plan", "steps", "gaps", "group_sizes")
         return {name: getattr(self, name) for name in plain} | {
             name: [
                 {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
@@ -88,7 +91,9 @@ def describe_study(study: Study) -> Description:
     clusters = _labels(frame, study.cluster, person, "cluster", notices)
     order = _order(frame, study, person)
     answered = _answered(frame, study)
-    by_person = _by_person(person, groups, answered)
+    days = None if study.sequence is None else day_numbers(frame, study.sequence, person.codes, order)
+    plan = _plan(study, person, days)
+    by_person = _by_person(person, groups, answered, plan["rows"])
     counts = by_person["rows"].to_numpy()
     return Description(
         title=study.title,
@@ -98,7 +103,8 @@ def describe_study(study: Study) -> Description:
         rows_per_person=_quantiles(counts) | {"mean": float(counts.mean())},
         by_person=by_person,
         by_item=_by_item(frame, study),
-        by_day=_by_day(frame, study, person, answered, order),
+        plan=plan,
+        by_day=_by_day(days, person, answered, plan["per_day"]),
         states=_states(frame, study, person, groups),
         steps=_steps(frame, study, person, order),
         gaps=_gaps(frame, study, person, order),
@@ -130,12 +136,26 @@ def _quantiles(values: np.ndarray) -> dict[str, float]:
     return dict(zip(QUANTILE_NAMES, map(float, found), strict=True))
 
 
-def _by_person(person: Grouping, groups: Sequence[str | None], answered: np.ndarray) -> pd.DataFrame:
-    """Compliance is the share of answered rows among the most rows anybody has."""
+def _plan(study: Study, person: Grouping, days: Int[np.ndarray, " rows"] | None) -> dict[str, Any]:
+    """Rows of a person and of a day that compliance is relative to: those planned, else the most anybody has.
+
+    Without ``planned_days``, the days are the most days anybody has; without ``planned_per_day``, nothing is planned.
+    """
+    per_day, seen = study.planned_per_day, None if days is None else int(days.max())
+    lasted = study.planned_days or seen
+    if per_day is not None and lasted is not None:
+        return {"rows": per_day * lasted, "per_day": per_day, "days": lasted, "planned": True}
+    most = int(np.bincount(person.codes).max())
+    on_a_day = None if days is None else int(pd.Series(days).groupby([days, person.codes]).size().max())
+    return {"rows": most, "per_day": on_a_day, "days": seen, "planned": False}
+
+
+def _by_person(person: Grouping, groups: Sequence[str | None], answered: np.ndarray, planned: int) -> pd.DataFrame:
+    """Compliance is the share of answered rows among those planned, or the most anybody has."""
     rows = np.bincount(person.codes, minlength=len(person.levels))
     filled = np.bincount(person.codes[answered], minlength=len(person.levels))
     return pd.DataFrame(
-        {"person": person.levels, "group": groups, "rows": rows, "answered": filled, "compliance": filled / rows.max()}
+        {"person": person.levels, "group": groups, "rows": rows, "answered": filled, "compliance": filled / planned}
     )
 
 
@@ -163,16 +183,14 @@ def day_numbers(
 
 
 def _by_day(
-    frame: pd.DataFrame, study: Study, person: Grouping, answered: np.ndarray, order: Int[np.ndarray, " rows"]
+    days: Int[np.ndarray, " rows"] | None, person: Grouping, answered: np.ndarray, per_day: int | None
 ) -> pd.DataFrame:
-    """Compliance is the share of answered rows among the most rows anybody has on a day, times the persons."""
-    if study.sequence is None:
+    """Compliance is the share of answered rows among those planned for a day (or the most), times the persons."""
+    if days is None or per_day is None:
         return pd.DataFrame(columns=["day", "persons", "answered", "compliance"])
-    day = day_numbers(frame, study.sequence, person.codes, order)
-    table = pd.DataFrame({"day": day, "person": person.codes, "answered": answered})
-    most = int(table.groupby(["day", "person"]).size().max())
+    table = pd.DataFrame({"day": days, "person": person.codes, "answered": answered})
     found = table.groupby("day").agg(persons=("person", "nunique"), answered=("answered", "sum")).reset_index()
-    return found.assign(compliance=found["answered"] / (len(person.levels) * most))
+    return found.assign(compliance=found["answered"] / (len(person.levels) * per_day))
 
 
 def _states(frame: pd.DataFrame, study: Study, person: Grouping, groups: Sequence[str | None]) -> pd.DataFrame:

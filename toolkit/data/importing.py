@@ -40,6 +40,8 @@ class ImportChoices:
         day_first: order of day and month in the time column, where it must be said.
         key_path: where the key goes; a new name in :func:`toolkit.data.pseudonyms.key_folder` by default.
         drop_empty: rows with empty cells in target or features are left out when the study is used.
+        planned_per_day: rows planned for each person on each day; compliance is relative to the plan.
+        planned_days: days planned for each person.
         overwrite: replace the study that is in the folder; persons it knew keep their pseudonyms.
     """
 
@@ -49,6 +51,8 @@ class ImportChoices:
     day_first: bool | None = None
     key_path: Path | None = None
     drop_empty: bool = False
+    planned_per_day: int | None = None
+    planned_days: int | None = None
     overwrite: bool = False
 
 
@@ -139,6 +143,8 @@ def _text(
     settings |= {"key_name": key_name} if choices.key_path is None else {}
     settings |= {} if choices.day_first is None else {"day_first": choices.day_first}
     settings |= {"empty_cells": "drop"} if choices.drop_empty else {}
+    planned = {"planned_per_day": choices.planned_per_day, "planned_days": choices.planned_days}
+    settings |= {name: count for name, count in planned.items() if count is not None}
     states = labels["state"].names if "state" in labels else ()
     return study_text(
         proposal,

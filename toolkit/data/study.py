@@ -40,6 +40,8 @@ class Study:
         pseudonymous: the file holds pseudonyms already ('nme import' writes such files); no key is read or written.
         drops_empty: rows with an empty cell in the target or a feature are left out, instead of refused.
         day_first: dates like 01/02/2026 are the first of February; without it such dates are refused.
+        planned_per_day: rows (prompts) planned for each person on each day, where the study had a plan.
+        planned_days: days planned for each person.
         derive: name of the derivation that makes the columns, if they are not in the file as such.
         constructions: columns made from others, as the study file defines them.
         person: id column.
@@ -65,6 +67,8 @@ class Study:
     pseudonymous: bool = False
     drops_empty: bool = False
     day_first: bool | None = None
+    planned_per_day: int | None = None
+    planned_days: int | None = None
     derive: str | None = None
     constructions: Constructions = field(default_factory=Constructions)
     person: str
@@ -108,6 +112,8 @@ class Study:
             pseudonymous=data.get("pseudonymous", False),
             drops_empty=_drops_empty(data),
             day_first=data.get("day_first"),
+            planned_per_day=data.get("planned_per_day"),
+            planned_days=data.get("planned_days"),
             derive=derive,
             constructions=made,
         )

@@ -13,7 +13,7 @@ from toolkit.data.constructions import TABLES
 from toolkit.data.readers import KINDS as KINDS_OF_TABLES
 from toolkit.errors import ConfigError, DataError
 
-# key -> kind: "text", "list" (of text), "flag" or "table"
+# key -> kind: "text", "list" (of text), "flag", "count" or "table"
 TOP = {key: "text" for key in ("name", "title", "citation", "licence", "unit")} | {
     key: "table" for key in ("data", "roles", "group_labels", *TABLES)
 }
@@ -21,12 +21,19 @@ READING = {key: "text" for key in ("separator", "decimal", "thousands", "encodin
 DATA = {
     **dict.fromkeys(("file", "derive", "key", "key_name", "empty_cells"), "text"),
     **dict.fromkeys(("pseudonymous", "day_first"), "flag"),
+    **dict.fromkeys(("planned_per_day", "planned_days"), "count"),
     **READING,
 }
 ROLES = {key: "text" for key in ("person", "cluster", "group", "time", "sequence", "state")} | {
     key: "list" for key in ("targets", "features", "states")
 }
-KINDS = {"text": "text in quotes", "list": "a list of texts", "flag": "true or false", "table": "a table"}
+KINDS = {
+    "text": "text in quotes",
+    "list": "a list of texts",
+    "flag": "true or false",
+    "count": "a whole number, 1 or more",
+    "table": "a table",
+}
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -85,6 +92,8 @@ def _check(given: Mapping[str, Any], known: Mapping[str, str], *, where: str) ->
 def _is_kind(value: object, kind: str) -> bool:
     if kind == "list":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if kind == "count":
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 1
     return isinstance(value, {"text": str, "flag": bool, "table": dict}[kind])
 
 
