@@ -24,6 +24,16 @@ VARIANTS = {
     "person_centred": "states relative to the person’s own average",
 }
 
+_RULE = (
+    "Every item is standardised. Positive is the mean of happy and relaxed, aggressive is anger, dysphoric the mean of "
+    "sad and stressed. A prompt is given the largest of the three if it exceeds 0.25, and otherwise counts as “other”."
+)
+_TWICE = (
+    "This is done twice. On the absolute scale, items are standardised over everybody, so that a person who is often "
+    "sad is often in the dysphoric state. Relative to the person’s own average, items are standardised within each "
+    "person, which takes lasting differences in level between persons, and hence between the groups, out of the states."
+)
+
 
 def demo_report(runs: Mapping[str, SavedRun], results: Mapping[str, Any]) -> Report:
     """Assemble the demonstration's report.
@@ -77,24 +87,19 @@ def _study(runs: Mapping[str, SavedRun]) -> list[Section]:
                 "decisions about a single person.",
             ],
         ),
-        Section(
-            title="How the states are made",
-            level=2,
-            text=[
-                "Every item is standardised. Positive is the mean of happy and relaxed, aggressive is anger, "
-                "dysphoric the "
-                "mean of sad and stressed. A prompt is given the largest of the three if it exceeds 0.25, and "
-                "otherwise "
-                "counts as “other”.",
-                "This is done twice. On the absolute scale, items are standardised over everybody, so that a person "
-                "who is "
-                "often sad is often in the dysphoric state. Relative to the person’s own average, items are "
-                "standardised "
-                "within each person, which takes lasting differences in level between persons, and hence between the "
-                "groups, out of the states.",
-            ],
-        ),
+        Section(title="How the states are made", level=2, text=[*_rules(runs), _TWICE]),
     ]
+
+
+def _rules(runs: Mapping[str, SavedRun]) -> list[str]:
+    """How states were made, as the runs keep it in their manifests; the study's own rule where they do not."""
+    told = []
+    for variant, words in VARIANTS.items():
+        run = next((run for name, run in runs.items() if name.endswith(f"-{variant}")), None)
+        rules = ((run.manifest.get("study") or {}).get("definitions") or []) if run is not None else []
+        if rules:
+            told.append(f"{words[:1].upper()}{words[1:]}: {' '.join(map(str, rules))}")
+    return told or [_RULE]
 
 
 def _record(runs: Mapping[str, SavedRun], missing: list[str]) -> list[Section]:

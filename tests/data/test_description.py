@@ -161,3 +161,18 @@ def test_durations_have_a_unit() -> None:
         "3 seconds",
         "0 seconds",
     ]
+
+
+def test_definitions_have_their_place_on_the_page_and_in_json(tmp_path: Path, capsys) -> None:
+    good(26).drop(columns="state").to_csv(tmp_path / "data.csv", index=False)
+    path = write_study(tmp_path, {"file": "data.csv"}, {**ROLES, "states": ["low", "high"]})
+    cuts = '[cut_offs.state]\nitem = "mood"\ncuts = [0]\nnames = ["low", "high"]\n'
+    path.write_text(path.read_text().replace("'mood', ", "") + cuts)
+    page = tmp_path / "page.html"
+    assert plain_errors(lambda: app(["describe", str(path), "--html", str(page)], standalone_mode=False)) == 0
+    rule = "state is low where mood is below 0, high from 0."
+    assert rule in capsys.readouterr().out
+    assert page.read_text().count("How columns are made") >= 1
+    assert page.read_text().count(rule) == 1
+    assert plain_errors(lambda: app(["describe", str(path), "--json"], standalone_mode=False)) == 0
+    assert json.loads(capsys.readouterr().out)["definitions"] == [rule]

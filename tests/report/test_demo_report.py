@@ -12,8 +12,8 @@ from page_reading import LOADING, parsed
 
 from analyses import base_rate_test, bias_baseline, compare_transitions, hsic_test, paired_bootstrap
 from analyses.matrices import observed_transitions, transition_matrices
-from analyses.report.demo_report import VARIANTS, demo_report
-from analyses.report.document import render
+from analyses.report.demo_report import VARIANTS, _study, demo_report
+from analyses.report.document import Report, render
 from analyses.report.group_sections import conclusion
 
 OFTEN = "in how often states occur more clearly than in how one follows another"
@@ -81,6 +81,21 @@ def test_numbers_of_the_report_are_those_of_the_results(runs, results) -> None:
     assert f"n x HSIC = {test.statistic:.2f}" in page
     assert "0.35" in page
     assert "0.33" in page
+
+
+def test_the_rules_of_the_states_are_those_the_runs_keep(runs) -> None:
+    made = {
+        name: SimpleNamespace(
+            manifest={**runs[name].manifest, "study": {"definitions": [f"state is <cut> by {name}."]}},
+        )
+        for name in ("nme-crf-absolute", "nme-crf-person_centred")
+    }
+    page = render(Report(title="States", blocks=_study(made)))  # pyright: ignore[reportArgumentType]
+    assert "States on the absolute scale: state is &lt;cut&gt; by nme-crf-absolute." in page
+    assert "own average: state is &lt;cut&gt; by nme-crf-person_centred." in page
+    assert "Every item is standardised" not in page
+    assert "This is done twice" in page
+    assert "Every item is standardised" in render(Report(title="States", blocks=_study({})))
 
 
 def test_missing_parts_are_left_out_and_listed(runs) -> None:

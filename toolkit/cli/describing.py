@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,9 @@ def run_describe(path: Path, html: Path | None) -> Answer:
 
         write_report(page(found, study, hidden), html)
     kept = [f"Page: {html}"] if html is not None else []
-    return Answer(text="\n".join([*sentences(found, study, hidden), *kept]), data=_data(found, hidden, html))
+    return Answer(
+        text="\n".join([*sentences(found, study, hidden), *kept]), data=_data(found, study.definitions(), hidden, html)
+    )
 
 
 def hidden_groups(found: Description) -> set[str]:
@@ -118,9 +121,11 @@ def page(found: Description, study: Study, hidden: set[str]) -> Report:
     from analyses.report.document import Report, Section
 
     small = f"Groups of fewer than {SMALLEST_SHOWN} persons, and one that would give them away, are not shown."
+    definitions = study.definitions()
     summary = sentences(found, study, hidden)
     blocks = [
-        Section(title="In short", text=summary),
+        Section(title="In short", text=summary[: len(summary) - len(definitions)]),
+        *([Section(title="How columns are made", text=definitions)] if definitions else []),
         _table(
             Section, "Table 1", "Persons and Measures", table_one(found, study, hidden), note=small if hidden else ""
         ),
@@ -147,10 +152,11 @@ def _table(section: type[Section], title: str, caption: str, frame: pd.DataFrame
     return section(title=title, table=ReportTable(frame=frame, title=caption, note=note, headings=headings))
 
 
-def _data(found: Description, hidden: set[str], html: Path | None) -> dict[str, Any]:
+def _data(found: Description, definitions: Sequence[str], hidden: set[str], html: Path | None) -> dict[str, Any]:
     """For JSON: no single person, no small group."""
     data = found.as_data()
     data["states"] = [row for row in data["states"] if row["group"] not in hidden]
     data["table_one"] = [{k: v for k, v in row.items() if k not in hidden} for row in data["table_one"]]
+    data["definitions"] = list(definitions)
     data["group_sizes"] = suppressed_counts(found.group_sizes)
     return data | ({"page": str(html)} if html is not None else {})
