@@ -32,10 +32,11 @@ def write_data(
         for role in ("person", "cluster")
         if role in labels
     }
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".data-", suffix=".part")
-    os.close(descriptor)
+    temporary: str | None = None
     writer: pq.ParquetWriter | None = None
     try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".data-", suffix=".part")
+        os.close(descriptor)
         for piece in source.pieces(kept, ids=list(names)):
             table = _pseudonymous_table(piece, names, None if writer is None else writer.schema)
             kinds = (pa.types.is_string, pa.types.is_large_string)
@@ -56,7 +57,8 @@ def write_data(
     finally:
         if writer is not None:
             writer.close()
-        Path(temporary).unlink(missing_ok=True)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def _pseudonymous_table(

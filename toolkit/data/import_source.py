@@ -11,7 +11,7 @@ import pandas as pd
 from toolkit.data.readers import ReadOptions, TableFormat, read_file
 from toolkit.data.readers.delimited import ENDINGS as DELIMITED
 from toolkit.data.readers.delimited import DelimitedFile
-from toolkit.data.readers.opening import require_memory
+from toolkit.data.readers.opening import require_memory, size_of
 from toolkit.errors import ToolkitWarning
 
 SAMPLE_ROWS = 50_000
@@ -78,7 +78,7 @@ class ImportSource:
         """
         if self.file is None:
             return self.sample
-        require_memory(self.file.path.stat().st_size)
+        require_memory(size_of(self.file.path))
         return pd.concat(list(self.pieces(list(self.file.columns))), ignore_index=True)
 
     @property

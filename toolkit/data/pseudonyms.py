@@ -84,14 +84,14 @@ def read_key(path: Path) -> Key:
     Raises:
         DataError: E100 if it cannot be read, or gives one pseudonym to two labels.
     """
-    if not path.exists():
-        return {}
     key: Key = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, strict=True):
                 key.setdefault(row["role"], {})[row["label"]] = row["pseudonym"]
         sound = all(_is_sound(role, names) for role, names in key.items())
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         sound = False
     if not sound:

@@ -21,7 +21,7 @@ from toolkit.data.readers.cells import (
     widened,
 )
 from toolkit.data.readers.csv_structure import checked_header
-from toolkit.data.readers.opening import head_of, opened, require_memory
+from toolkit.data.readers.opening import head_of, opened, require_memory, size_of
 from toolkit.data.readers.options import ReadOptions, ReadResult, TableFormat
 from toolkit.data.readers.sniffing import ambiguous_numbers, csv_format
 from toolkit.errors import DataError
@@ -82,25 +82,38 @@ class DelimitedFile:
 
         Args:
             columns: those wanted; all by default.
+
+        Raises:
+            DataError: E100 if the file has gone or has changed since it was looked at.
         """
         import pyarrow as pa
 
-        wanted = list(self.columns) if columns is None else list(columns)
+        wanted, rows = list(self.columns) if columns is None else list(columns), 0
         for piece in _text_pieces(self.path, self.format.options, list(self.columns), wanted):
-            yield pa.record_batch(
-                {
-                    name: piece.column(name)
-                    if name in self.text_columns
-                    else values_of(piece.column(name), self.columns[name], self.notation)
-                    for name in wanted
-                }
-            )
+            rows += piece.num_rows
+            try:
+                cells = {name: self._values(name, piece.column(name)) for name in wanted}
+            except pa.ArrowException:
+                raise _changed() from None
+            yield pa.record_batch(cells)
+        if rows != self.rows:  # somebody was still writing it
+            raise _changed()
+
+    def _values(self, name: str, cells: pa.Array) -> pa.Array:
+        """Cells of a column as what it holds; ids as they are written."""
+        return cells if name in self.text_columns else values_of(cells, self.columns[name], self.notation)
 
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
         import pyarrow as pa
 
         return pa.schema([(name, arrow_type(kind)) for name, kind in self.columns.items()])
+
+
+def _changed() -> DataError:
+    return DataError(
+        "the file changed while it was read", code="E100", remedy="Wait until it is written, then try again"
+    )
 
 
 def read_delimited(path: Path, options: ReadOptions, *, text_columns: Sequence[str]) -> ReadResult:
@@ -112,7 +125,7 @@ def read_delimited(path: Path, options: ReadOptions, *, text_columns: Sequence[s
     import pyarrow as pa
 
     head_of(path)
-    require_memory(path.stat().st_size)
+    require_memory(size_of(path))
     file = DelimitedFile.look(path, options, text_columns=text_columns)
     table = pa.Table.from_batches(file.pieces(), schema=file.schema())
     frame = table.to_pandas(split_blocks=True, self_destruct=True)

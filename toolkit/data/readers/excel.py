@@ -12,7 +12,7 @@ import pandas as pd
 
 from toolkit.data.columns import named, require_unique_names
 from toolkit.data.readers.excel_cells import cells_without_value
-from toolkit.data.readers.opening import head_of, kind_by_content, not_a_table
+from toolkit.data.readers.opening import head_of, kind_by_content, not_a_table, require_readable
 from toolkit.data.readers.options import ReadOptions, ReadResult, TableFormat
 from toolkit.data.readers.packed import require_safe_zip
 from toolkit.errors import DataError
@@ -68,6 +68,7 @@ def _workbook(path: Path) -> Any:
     try:
         return python_calamine.CalamineWorkbook.from_path(str(path))
     except (python_calamine.CalamineError, OSError, ValueError):
+        require_readable(path)
         raise not_a_table("the file is not an Excel workbook (xlsx), or it is damaged or has a password") from None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -33,10 +34,14 @@ def cells_without_value(path: Path, sheet: str) -> list[tuple[int, int]]:
         DataError: E107 if the workbook does not say where its sheets are.
     """
     found: set[tuple[int, int]] = set()
-    with opened(path) as file, zipfile.ZipFile(file) as archive:
-        for text in _pieces(archive, _part_of(archive, sheet)):
-            for pattern in (_ERROR, _UNCALCULATED):
-                found |= {(int(row) - 1, _column_number(letters)) for letters, row in pattern.findall(text)}
+    with opened(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                for text in _pieces(archive, _part_of(archive, sheet)):
+                    for pattern in (_ERROR, _UNCALCULATED):
+                        found |= {(int(row) - 1, _column_number(letters)) for letters, row in pattern.findall(text)}
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            raise not_a_table("the Excel file is damaged, or it changed while it was read") from None
     return sorted(found)
 
 

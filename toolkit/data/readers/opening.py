@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,27 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, UnicodeError):
             raise
         raise DataError("the file cannot be read", code="E100", remedy="Check that it is a file you may open") from None
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the system could not give the file (gone, no permission, a lost drive); damage inside it is not that."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
+def require_readable(path: Path) -> None:
+    """Refuse a file that has gone or may not be read (E100), before it is called damaged."""
+    with opened(path) as file:
+        file.read(1)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file.
+
+    Raises:
+        DataError: E100 as :func:`opened`.
+    """
+    with opened(path) as file:
+        return file.seek(0, os.SEEK_END)
 
 
 def head_of(path: Path) -> bytes:

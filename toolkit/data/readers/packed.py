@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from toolkit.data.readers.opening import not_a_table, opened
+from toolkit.data.readers.opening import is_refusal, not_a_table, opened
 from toolkit.errors import DataError
 
 LARGEST_UNPACKED = 200 * 2**20  # bytes
@@ -30,7 +31,17 @@ def require_safe_zip(path: Path) -> None:
         try:
             with zipfile.ZipFile(file) as archive:
                 _check(archive, file)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError):
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+            OSError,
+            ValueError,
+        ) as error:
+            if is_refusal(error):
+                raise
             raise not_a_table("the file is not an Excel workbook, or it is damaged or has a password") from None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from toolkit.data.columns import require_unique_names
-from toolkit.data.readers.opening import head_of, not_a_table, opened, require_memory
+from toolkit.data.readers.opening import head_of, is_refusal, not_a_table, opened, require_memory
 from toolkit.data.readers.options import ReadOptions, ReadResult, TableFormat
 from toolkit.errors import DataError
 
@@ -35,7 +35,9 @@ def read_parquet(path: Path, options: ReadOptions, *, text_columns: Sequence[str
             table = parquet.read()
         except DataError:
             raise
-        except (pa.ArrowException, OSError, ValueError):
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if is_refusal(error):
+                raise
             raise not_a_table("the file is not a parquet table") from None
     require_unique_names(table.column_names)
     try:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from toolkit.data.columns import require_unique_names
 from toolkit.data.labels import cell_as_text
-from toolkit.data.readers.opening import head_of, not_a_table, opened, require_memory
+from toolkit.data.readers.opening import head_of, not_a_table, require_memory, require_readable, size_of
 from toolkit.data.readers.options import ReadOptions, ReadResult, TableFormat
 from toolkit.errors import ConfigError, DataError, ToolkitWarning
 
@@ -28,7 +28,7 @@ def read_statistical(path: Path, options: ReadOptions, *, text_columns: Sequence
         DataError: E100, E101, E102, E104, E107; E302 if a column to be read by its labels has none.
     """
     head_of(path)
-    size = path.stat().st_size
+    size = size_of(path)
     require_memory(size, factor=8.0)
     kind = path.suffix.lower().lstrip(".")
     frame, about = _read(path, kind, options)
@@ -61,8 +61,6 @@ def _read(path: Path, kind: str, options: ReadOptions) -> tuple[pd.DataFrame, An
         "dta": pyreadstat.read_dta,
         "sas7bdat": pyreadstat.read_sas7bdat,
     }
-    with opened(path):  # says in plain words why it may not be read
-        pass
     try:
         return readers[kind](str(path), user_missing=True, encoding=options.encoding, dates_as_pandas_datetime=True)
     except UnicodeError:
@@ -72,6 +70,7 @@ def _read(path: Path, kind: str, options: ReadOptions) -> tuple[pd.DataFrame, An
             remedy="Say which: encoding 'cp1252' for most older Windows files",
         ) from None
     except Exception:  # pyreadstat raises its own, OSError and ValueError, with words of the file
+        require_readable(path)
         raise not_a_table(f"the file is not a {kind} table, or it is damaged") from None
 
 
