@@ -49,9 +49,9 @@ def test_with_few_rows_the_prior_predicts_better_and_no_prior_spreads_persons_fu
 def test_a_chain_without_a_prior_fits_its_training_rows_at_least_as_well():
     data = rows_of(chains(persons=5, days=3, steps=8)[0], sequence="day")
     losses = [
-        fitted(
-            NmeCrf(hidden=(), effects="T", variance_update=update, lr=0.1, epochs=60), data
-        ).estimate.outcome.trace[-1]["loss"]
+        fitted(NmeCrf(hidden=(), effects="T", variance_update=update, lr=0.1, epochs=60), data).estimate.outcome.trace[
+            -1
+        ]["loss"]
         for update in ("em", "unregularised")
     ]
     assert losses[1] < losses[0]
