@@ -142,7 +142,7 @@ def empty_cells(cells: pd.Series) -> np.ndarray:
 def not_numbers(
     series: pd.Series,
     broken: np.ndarray,
-    remedy: str = "Correct or empty these cells; turn categories into 0/1 columns first",
+    remedy: str = "Correct or empty these cells; categories become 0/1 columns where [categories] lists them",
 ) -> DataError:
     """The error for cells that should be numbers (E109), with their rows."""
     return DataError(

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 
 from toolkit.data.columns import numeric, require_columns, require_unique_names, time_seconds
 from toolkit.data.constructions import Constructions, CutOff, StateRule
-from toolkit.data.labels import label_codes
+from toolkit.data.labels import label_codes, recode
+from toolkit.errors import DataError
 
 
 def with_constructions(
@@ -18,10 +19,12 @@ def with_constructions(
 ) -> pd.DataFrame:
     """A copy of the table with the columns a study makes. Rows keep their order.
 
-    Composites come first, then cut-offs and states, then centred, then lagged columns; each can use those before it.
+    Composites come first, then cut-offs and states, then 0/1 columns of categories, then centred, then lagged columns;
+    each can use those before it.
 
     Raises:
-        DataError: E103 an item is missing, E104 a new name is taken, E109 an item that is no number.
+        DataError: E103 an item is missing, E104 a new name is taken, E109 an item that is no number,
+            E120 a category that is not among the levels named.
     """
     if made.is_empty:
         return frame
@@ -36,6 +39,8 @@ def with_constructions(
         rule = made.state_rule
         states = rule_states(_items(frame, new, rule.items), rule, codes)
         new[rule.column] = _labels(states, (rule.otherwise, *rule.scores), frame.index)
+    for name in made.categories:
+        new |= _indicators(frame, new, made, name)
     order = _order(frame, codes, time)
     for name in made.centred:
         values = _items(frame, new, (name,))[:, 0]
@@ -160,6 +165,34 @@ def _numbers(name: str, series: pd.Series) -> dict[str, Float[np.ndarray, " rows
         return {f"{name}_before": numeric(series)}
     codes, labels, _ = label_codes(series, kind="state")
     return {f"{name}_{label}_before": (codes == code) * 1.0 for code, label in enumerate(labels)}
+
+
+def _indicators(
+    frame: pd.DataFrame, new: Mapping[str, pd.Series], made: Constructions, name: str
+) -> dict[str, pd.Series]:
+    """One column of 0 and 1 for every level but the reference; empty where the cell is.
+
+    Raises:
+        DataError: E120, with the rows, for a level the study does not name: it would else be taken for the reference.
+    """
+    levels = made.categories[name]
+    _present(frame, new, (name,))
+    found, labels, _ = label_codes(new[name] if name in new else frame[name], kind="category")
+    codes = np.where(found < 0, np.nan, found.astype(np.float64))
+    try:
+        codes = recode(codes, labels, levels, column=name, origin=np.arange(len(frame)))
+    except DataError as error:
+        raise DataError(
+            f"column '{name}' holds categories other than the {len(levels)} that [categories] names",
+            code=error.code,
+            column=name,
+            rows=error.rows,
+            remedy="Correct these cells, or name the category in study.toml; a run fitted before does not know it",
+        ) from None
+    return {
+        column: pd.Series(np.where(np.isnan(codes), np.nan, codes == levels.index(level)), index=frame.index)
+        for column, level in made.indicators(name).items()
+    }
 
 
 def _items(

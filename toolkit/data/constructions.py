@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from toolkit.errors import ConfigError
 
 STANDARDISE = ("all", "person", "none")
 CENTRE = ("before", "all")
-TABLES = ("composites", "cut_offs", "state_rule", "centred", "lagged")
+TABLES = ("composites", "cut_offs", "state_rule", "categories", "centred", "lagged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,8 @@ class Constructions:
         composites: new column -> items whose mean it is.
         cut_offs: new column -> how it is cut.
         state_rule: states from several items.
+        categories: column of words -> its levels; every level but the first, the reference, becomes a column
+            ``<column>_<level>`` of 0 and 1.
         centred: columns given as deviations from the person's mean, ``<column>_within``.
         centre: the mean of the rows "before" (nothing of the future is known) or of "all" rows.
         lagged: columns of the previous row of the same person and sequence, ``<column>_before``.
@@ -62,6 +65,7 @@ class Constructions:
     composites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cut_offs: Mapping[str, CutOff] = field(default_factory=dict)
     state_rule: StateRule | None = None
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     centred: tuple[str, ...] = ()
     centre: str = "before"
     lagged: tuple[str, ...] = ()
@@ -84,6 +88,7 @@ class Constructions:
             composites=composites,
             cut_offs=cut_offs,
             state_rule=_state_rule(settings["state_rule"]) if "state_rule" in settings else None,
+            categories={name: _levels(levels, name) for name, levels in settings.get("categories", {}).items()},
             centred=_names(centred.get("columns", []), "columns", "centred"),
             centre=centre,
             lagged=_names(lagged.get("columns", []), "columns", "lagged"),
@@ -92,13 +97,23 @@ class Constructions:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is made."""
-        return not (self.composites or self.cut_offs or self.state_rule or self.centred or self.lagged)
+        parts = (self.composites, self.cut_offs, self.state_rule, self.categories, self.centred, self.lagged)
+        return not any(parts)
+
+    def indicators(self, column: str) -> dict[str, str]:
+        """The 0/1 columns of a column of words: name -> level, without the reference level."""
+        return {f"{column}_{level}": level for level in self.categories.get(column, ())[1:]}
+
+    def expanded(self, features: Sequence[str]) -> tuple[str, ...]:
+        """Features with the 0/1 columns in place of a column of words."""
+        return tuple(made for name in features for made in self.indicators(name) or [name])
 
     def same_row_sources(self, column: str) -> frozenset[str]:
         """The columns of the same row that a column is made from, itself included; lagged columns have none."""
         if column.endswith("_within") and column.removesuffix("_within") in self.centred:
             return self.same_row_sources(column.removesuffix("_within"))
         items: Sequence[str] = self.composites.get(column, ())
+        items = [name for name in self.categories if column in self.indicators(name)] or items
         if column in self.cut_offs:
             items = (self.cut_offs[column].item,)
         elif self.state_rule is not None and column == self.state_rule.column:
@@ -131,6 +146,7 @@ class Constructions:
         told += [f"{name} is {_cut_words(cut)}." for name, cut in self.cut_offs.items()]
         if self.state_rule is not None:
             told.append(_rule_words(self.state_rule))
+        told += [_category_words(name, levels) for name, levels in self.categories.items()]
         if self.centred:
             mean = "of the person's earlier rows" if self.centre == "before" else "of all rows of the person"
             told.append(f"{_listed(self.centred)} also as deviation from the mean {mean}.")
@@ -159,6 +175,19 @@ def _state_rule(table: Mapping[str, Any]) -> StateRule:
             "every state needs items, and 'otherwise' is no state of its own", code="E302", column="scores"
         )
     return rule
+
+
+def _levels(levels: Any, name: str) -> tuple[str, ...]:
+    """The levels of a column of words, written as labels are compared."""
+    found = tuple(unicodedata.normalize("NFC", level.strip()) for level in _names(levels, name, "categories"))
+    if len(found) < 2 or len(set(found)) < len(found) or not all(found):
+        raise ConfigError(
+            f"'{name}' in [categories] needs two or more levels, all different",
+            code="E302",
+            column=name,
+            remedy='Such as place = ["home", "work", "elsewhere"]; the first is the reference',
+        )
+    return found
 
 
 def _cut_off(name: str, table: Any) -> CutOff:
@@ -209,6 +238,10 @@ def _number(value: Any, name: str) -> float:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _category_words(name: str, levels: Sequence[str]) -> str:
+    return f"{name} is coded 0/1 for {_listed(levels[1:])}; the reference is {levels[0]}."
 
 
 def _cut_words(cut: CutOff) -> str:

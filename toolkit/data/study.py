@@ -99,7 +99,8 @@ class Study:
         settings = read_settings(path)
         data, roles = settings.pop("data"), settings.pop("roles")
         made = Constructions.from_settings({table: settings.pop(table) for table in TABLES if table in settings})
-        made.refuse_giveaways(roles.get("targets", ()), roles.get("features", ()))
+        roles["features"] = made.expanded(roles.get("features", ()))
+        made.refuse_giveaways(roles.get("targets", ()), roles["features"])
         derive = data.get("derive")
         if derive is not None and derive not in DERIVATIONS:
             remedy = nearest_name(derive, DERIVATIONS)
@@ -206,7 +207,7 @@ class Study:
         """The keywords of ``from_frame``."""
         return {
             "target": target,
-            "features": self.features if features is None else features,
+            "features": self.features if features is None else self.constructions.expanded(features),
             "groups": self.person,
             "time": self.time,
             "sequence": self.sequence,
