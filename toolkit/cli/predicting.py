@@ -101,6 +101,7 @@ def _rows(run: SavedRun, study: Study, data_file: Path | None) -> Any:
         )
     # an imported study holds pseudonyms already; new rows hold ids
     new = replace(study, data_file=data_file, pseudonymous=False)
+    _warn_of_extra_columns(study, new)
     try:
         return rows_of(study_data(new, run.model, target))
     except DataError as error:
@@ -109,6 +110,20 @@ def _rows(run: SavedRun, study: Study, data_file: Path | None) -> Any:
                 f"features missing: {error.column}", code="E405", column=error.column, remedy=error.remedy
             ) from None
         raise
+
+
+def _warn_of_extra_columns(study: Study, new: Study) -> None:
+    """W218 for columns that the study's own data do not have: whoever added them may think that they count."""
+    import warnings
+
+    from toolkit.data.readers import read_table
+    from toolkit.errors import ToolkitWarning
+
+    own = set(read_table(study.data_file, options=study.read_options).columns)
+    extra = [str(name) for name in read_table(new.data_file, options=new.read_options).columns if name not in own]
+    if extra:
+        message = f"columns the study does not have were ignored: {', '.join(extra)}"
+        warnings.warn(ToolkitWarning(message, code="W218"), stacklevel=2)
 
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
