@@ -1,7 +1,7 @@
 """Every row of the table of bad input, through Python and through the command line.
 
-Rows about studies are cases in ``studies.py``. Rows about training, model files, analyses and the dashboard are tested
-where those live; the table below says where, and a test sees to it that the named test exists.
+Rows about studies are cases in ``studies.py``, which goes through both. Rows about training, model files, analyses and
+the dashboard are tested where those live; the tables below say where, and a test sees to it that the named tests exist.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from toolkit.data.study_checks import check_study
 from toolkit.errors import DataError, ToolkitWarning
 
 TESTS = Path(__file__).parent.parent
-ELSEWHERE = {
+PYTHON = {
     39: ("bad_input/test_model_limits.py", "test_no_more_rows_than_effects"),
     40: ("data/test_split_designs.py", "test_persons_without_training_rows_are_counted"),
     41: ("bad_input/test_prediction.py", "test_row_41_an_unknown_person_gets_the_population_prediction"),
     42: ("bad_input/test_prediction.py", "test_row_42_an_unknown_person_is_refused_if_asked"),
+    43: ("bad_input/test_prediction.py", "test_row_43_an_unseen_class"),
     53: ("analyses/test_resampling.py", "test_few_draws_are_refused"),
     54: ("analyses/test_hsic.py", "test_equal_rows_give_zero_and_one_and_a_note"),
     55: ("bad_input/test_training_faults.py", "test_row_55_a_loss_that_is_no_number_is_rolled_back_an_epoch"),
@@ -54,14 +55,61 @@ ELSEWHERE = {
     77: ("bad_input/test_exports_and_app.py", "test_row_77_dashboard"),
     78: ("bad_input/test_exports_and_app.py", "test_row_78_an_address_others_can_reach"),
     79: ("bad_input/test_large_files.py", "test_a_file_too_large_for_the_memory_is_refused"),
+    80: ("bad_input/test_unreadable_files.py", "test_vanished_between_two_openings"),
 }
-# rows that reach the dashboard: it opens run folders, shows their labels and saves figures
+COMMAND_LINE = {
+    39: ("bad_input/test_command_line.py", "test_row_39_no_more_rows_than_effects"),
+    40: ("bad_input/test_command_line.py", "test_row_40_persons_without_training_rows"),
+    41: ("bad_input/test_prediction.py", "test_row_41_command_line"),
+    42: ("bad_input/test_prediction.py", "test_row_42_command_line"),
+    43: ("bad_input/test_prediction.py", "test_row_43_command_line"),
+    50: ("cli/test_hsic_command.py", "test_one_cluster_per_group"),
+    51: ("cli/test_differences_command.py", "test_three_groups_are_compared_in_pairs_or_two_of_them"),
+    52: ("cli/test_hsic_command.py", "test_families_stay_together_unless_told_otherwise"),
+    53: ("cli/test_hsic_command.py", "test_bad_options"),
+    54: ("cli/test_hsic_command.py", "test_equal_persons_give_zero_and_one"),
+    55: ("bad_input/test_training_faults.py", "test_row_55_command_line"),
+    56: ("bad_input/test_training_faults.py", "test_row_56_settings"),
+    57: ("bad_input/test_training_faults.py", "test_row_57_command_line"),
+    58: ("bad_input/test_training_faults.py", "test_row_58_a_killed_fit_is_resumed_to_the_same_weights"),
+    59: ("bad_input/test_training_faults.py", "test_row_59_command_line"),
+    60: ("bad_input/test_training_faults.py", "test_row_60_a_full_disk_leaves_the_checkpoint_before"),
+    61: ("bad_input/test_run_folders.py", "test_row_61_command_line"),
+    62: ("bad_input/test_run_folders.py", "test_row_62_command_line"),
+    63: ("bad_input/test_run_folders.py", "test_row_63_command_line"),
+    64: ("bad_input/test_run_folders.py", "test_row_64_a_model_file_that_is_none"),
+    65: ("bad_input/test_run_folders.py", "test_row_65_one_bit_flipped"),
+    66: ("bad_input/test_run_folders.py", "test_row_66_a_pickle_is_never_opened"),
+    67: ("bad_input/test_run_folders.py", "test_row_67_a_newer_version"),
+    68: ("bad_input/test_prediction.py", "test_row_68_command_line"),
+    69: ("bad_input/test_prediction.py", "test_row_69_command_line"),
+    70: ("bad_input/test_prediction.py", "test_row_70_command_line"),
+    71: ("bad_input/test_command_line.py", "test_rows_71_and_73_unsafe_excel_files"),
+    73: ("bad_input/test_command_line.py", "test_rows_71_and_73_unsafe_excel_files"),
+    74: ("bad_input/test_command_line.py", "test_row_74_odd_file_names_go_nowhere"),
+    75: ("bad_input/test_exports_and_app.py", "test_row_75_command_line"),
+    76: ("bad_input/test_exports_and_app.py", "test_row_76_command_line"),
+    77: ("bad_input/test_exports_and_app.py", "test_row_77_command_line"),
+    78: ("bad_input/test_exports_and_app.py", "test_row_78_an_address_others_can_reach"),
+    79: ("bad_input/test_large_files.py", "test_a_file_too_large_for_the_memory_is_refused"),
+    80: ("bad_input/test_unreadable_files.py", "test_command_line_no_permission"),
+}
+# rows that reach the dashboard: it opens run folders, tests groups, shows labels, and saves figures and results
 DASHBOARD = {
-    64: ("app/test_pages.py", "test_a_damaged_run_folder_gets_a_sentence"),
-    65: ("app/test_pages.py", "test_a_damaged_run_folder_gets_a_sentence"),
+    38: ("app/test_pages.py", "test_a_person_with_three_rows_gets_a_sentence"),
+    52: ("app/test_pages.py", "test_group_test_with_families_shows_the_naive_p_beside"),
+    55: ("bad_input/test_exports_and_app.py", "test_row_55_dashboard"),
+    60: ("bad_input/test_exports_and_app.py", "test_rows_60_and_61_dashboard_a_result_that_cannot_be_kept"),
+    61: ("bad_input/test_exports_and_app.py", "test_rows_60_and_61_dashboard_a_result_that_cannot_be_kept"),
+    64: ("bad_input/test_exports_and_app.py", "test_rows_64_to_67_and_80_dashboard"),
+    65: ("bad_input/test_exports_and_app.py", "test_rows_64_to_67_and_80_dashboard"),
+    66: ("bad_input/test_exports_and_app.py", "test_row_66_dashboard_a_pickle_typed_as_a_run"),
+    67: ("bad_input/test_exports_and_app.py", "test_rows_64_to_67_and_80_dashboard"),
+    75: ("bad_input/test_exports_and_app.py", "test_row_75_dashboard"),
     76: ("app/test_pages.py", "test_nothing_about_a_small_group_can_be_saved"),
     77: ("app/test_pages.py", "test_labels_are_shown_as_written"),
     78: ("bad_input/test_exports_and_app.py", "test_row_78_an_address_others_can_reach"),
+    80: ("bad_input/test_exports_and_app.py", "test_row_80_dashboard_a_run_that_vanishes_while_it_is_open"),
 }
 
 
@@ -136,12 +184,18 @@ def test_what_only_looks_bad_is_read(case: Case, tmp_path: Path, nme) -> None:
     assert study.frame()["x"].dtype == np.float64
 
 
-def test_every_row_has_a_test() -> None:
-    covered = {case.row for case in (*CASES, *FINE)} | set(ELSEWHERE)
+@pytest.mark.parametrize("table", [PYTHON, COMMAND_LINE], ids=["Python", "command line"])
+def test_every_row_has_a_test(table: dict[int, tuple[str, str]]) -> None:
+    covered = {case.row for case in (*CASES, *FINE)} | set(table)
     assert covered == set(range(1, 81))
 
 
-@pytest.mark.parametrize(("file", "name"), sorted({*ELSEWHERE.values(), *DASHBOARD.values()}))
+def test_rows_the_dashboard_can_meet_have_a_test() -> None:
+    model_files, what_is_saved = set(range(64, 68)), set(range(75, 79))
+    assert set(DASHBOARD) >= model_files | what_is_saved | {38, 52, 55, 60, 61, 80}
+
+
+@pytest.mark.parametrize(("file", "name"), sorted({*PYTHON.values(), *COMMAND_LINE.values(), *DASHBOARD.values()}))
 def test_the_test_that_is_elsewhere_exists(file: str, name: str) -> None:
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
