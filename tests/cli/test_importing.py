@@ -57,6 +57,21 @@ def test_the_plan_is_written_down(nme, file, tmp_path):
     assert "Traceback" not in err
 
 
+def test_a_predictor_of_words_is_written_down_with_its_levels(nme, tmp_path):
+    frame = diary().assign(place=["work", "home", "else", "home"] * 30)
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    study = tmp_path / "s" / "study.toml"
+    assert nme("import", tmp_path / "b.csv", "--out", study.parent, "--yes", "--feature", "place")[0] == 0
+    assert '"place" = ["else", "home", "work"]' in study.read_text()
+    code, out, err = nme("describe", study)
+    assert (code, err) == (0, "")
+    assert "place is coded 0/1 for home and work; the reference is else." in out
+    many = ["import", tmp_path / "b.csv", "--out", tmp_path / "t", "--yes", "--feature", "remarks"]
+    assert nme(*many)[0] == 0
+    assert "[categories]" not in (tmp_path / "t" / "study.toml").read_text()
+    assert nme("check", tmp_path / "t" / "study.toml")[0] == 2
+
+
 def test_what_was_found_out_needs_a_yes(nme, file, tmp_path):
     code, _, err = nme("import", file, "--out", tmp_path / "s")
     assert (code, "E131" in err, "--yes" in err) == (2, True, True)

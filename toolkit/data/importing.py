@@ -18,10 +18,10 @@ from toolkit.data.columns import require_columns
 from toolkit.data.import_data import write_data
 from toolkit.data.import_labels import RoleLabels, extended_key, labels_of_roles
 from toolkit.data.import_source import ImportSource
-from toolkit.data.labels import natural_order
+from toolkit.data.labels import label_codes, natural_order
 from toolkit.data.pseudonyms import Key, key_folder, read_key, unpredictable, write_key
 from toolkit.data.roles import Proposal, names_an_id
-from toolkit.data.study_writing import study_text, write_text
+from toolkit.data.study_writing import quoted, study_text, toml_value, write_text
 from toolkit.errors import DataError, RunFolderError, ToolkitWarning
 
 STUDY_FILE = "study.toml"
@@ -155,7 +155,24 @@ def _text(
         states=states if len(states) <= MOST_LISTED else (),
         group_labels=_group_labels(source, proposal, labels),
         questions=source.questions,
+        tables=_categories(source, proposal),
     )
+
+
+def _categories(source: ImportSource, proposal: Proposal) -> str:
+    """The table of the levels of features that are words, in natural order; empty if there are none.
+
+    Columns with many levels are left to the user: they can be remarks, or names.
+    """
+    lines = []
+    for name in proposal.roles.features:
+        if kind_of_column(source.sample[name]) != "text":
+            continue
+        levels = label_codes(source.sample[name], kind="category")[1]
+        if 2 <= len(levels) <= MOST_LISTED:
+            lines.append(f"{quoted(name)} = {toml_value(levels)}")
+    head = "[categories]  # words as 0/1 columns; the first level is the reference, put the one you want there"
+    return "\n".join([head, *lines, ""]) if lines else ""
 
 
 def _write_key(path: Path, key: Key) -> None:
