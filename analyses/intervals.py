@@ -78,7 +78,8 @@ def make_intervals(
     tested = tested & (np.isfinite(studentised).sum(axis=0) >= MIN_DRAWS)
     scale = error[tested]
     # Every end is point + scale * quantile(draws): of -t* for bootstrap-t, of shift / se for percentiles.
-    reflected = -np.ascontiguousarray(studentised.T[tested])
+    needed = together != "none" or method in ("bootstrap-t", "symmetric-t")
+    reflected = -np.ascontiguousarray(studentised.T[tested]) if needed else studentised.T[tested]
     if method == "symmetric-t":
         single, pvalue = _symmetric(np.abs(reflected), point[tested] / scale, level)
     else:
