@@ -159,7 +159,7 @@ def _differences(result: Any, words: str, missing: list[str]) -> list[Section]:
                 headings={"from_state": "From", "to_state": "Into", "difference": "Difference", "raw": "Raw interval",
                           "simultaneous": "Simultaneous interval", "pvalue": "p", "pvalue_fdr": "p (FDR)"},
                 formats={"difference": points_cell, "pvalue": p_cell, "pvalue_fdr": p_cell},
-                note=f"{wording.percent(result.level)} intervals, {result.method}, "
+                note=f"{wording.percent(result.level)} intervals, {wording.METHODS[result.method]}, "
                 f"{wording.thousands(result.resamples)} resamples of {result.unit_name}.",
             ),
             how_to_read=sentences.HOW_TO_READ["group_matrices"],
