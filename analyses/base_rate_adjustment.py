@@ -10,8 +10,8 @@ to everybody let expect:
 (iterative proportional fitting: Deming & Stephan, 1940; a log-linear model without the person x from x to term). The
 excess ``(n_xy - m_xy) / n_..`` is a share of all the person's transitions; its mean over everybody is about zero, and
 when two groups differ in base rates alone it differs between them by chance only. Ratios of probabilities to base rates
-do not have that property: their logarithms are biased by the number of transitions, and rejected in up to 50 % of
-simulated studies with different base rates (benchmarks/calibration/base_rate_adjustment_errors.py).
+do not have that property: the logarithm of few counts is biased by how many there are, and groups with different base
+rates have different numbers. Error rates: benchmarks/calibration/base_rate_adjustment_errors.py.
 """
 
 # pyright: strict

@@ -1,8 +1,8 @@
 """Resamples of whole units: by counts and one matrix product, or smoothed where there are few of them.
 
 With few units the classical bootstrap-t draws resamples of two or three different units, whose standard errors are far
-too small; the largest t* over sixteen cells is then dominated by them, and simultaneous intervals rejected in .5 %
-instead of 5 % of simulated studies of ten persons without a difference. Adding normal noise of standard deviation
+too small; the largest t* over sixteen cells is then dominated by them, and simultaneous intervals hardly ever reject.
+Adding normal noise of standard deviation
 ``h = 2.5 / sqrt(units)`` times the sample's own covariance, and dividing by ``sqrt(1 + h^2)``, leaves mean and
 covariance as they are and removes the coincidences (the smoothed bootstrap: Silverman & Young, 1987, Biometrika 74,
 469-479).

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
-# Below so many numbers in the widest layer a second thread waits more than it works; where other programs keep the
-# cores busy, threads that wait for each other made a fit of the bundled study take five times as long.
+# Below so many numbers in the widest layer a second thread waits more than it works, most of all where other programs
+# keep the cores busy.
 SMALL = 2_000_000
 
 
