@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FEWEST_UNITS = 5
 FEWEST_PER_GROUP = 3
+STRONG = 0.2
 # How far the scale of the interval is shifted, in standard deviations of the estimate without dependence: there the
 # estimate's spread hardly depends on its size. Chosen by simulation (benchmarks/calibration/hsic_effect_coverage.py).
 SHIFT = 3.0
@@ -196,7 +197,10 @@ def _measured(
         n_units=units.n_units,
         unit_name=units.name,
         level=level,
-        notes=tuple(_notes(data, units, enough, min(alignment.value, 0.0 if energy is None else energy.value))),
+        notes=(
+            *_notes(data, units, enough, min(alignment.value, 0.0 if energy is None else energy.value)),
+            *_coverage_notes(alignment.value, (cka[0], ends[0]), numbers=strata is None),
+        ),
     )
 
 
@@ -254,6 +258,16 @@ def _interval(found: Jackknife, strata: np.ndarray | None, level: float) -> tupl
     middle = float(scaled(found.value))
     low, high = (np.tanh(max(end, 0.0)) ** 2 * (1 + shift) - shift for end in (middle - reach, middle + reach))
     return float(np.clip(low, 0.0, 1.0)), float(np.clip(high, 0.0, 1.0))
+
+
+def _coverage_notes(alignment: float, lower: tuple[float, float], *, numbers: bool) -> list[str]:
+    """Where the intervals are known not to hold their level exactly (benchmarks/results/hsic_effect_coverage.json)."""
+    notes = []
+    if any(low <= 0 for low in lower):
+        notes.append("An interval that reaches 0 is on the wide side: near no effect it holds more often than it says.")
+    if numbers and alignment > STRONG:
+        notes.append("For a dependence on a number as strong as this, the interval is a little too short (93%).")
+    return notes
 
 
 def _notes(data: np.ndarray, units: Units, enough: bool, lowest: float) -> list[str]:

@@ -168,3 +168,9 @@ def test_a_constant_cell_is_not_tested_and_nothing_else_is_lost():
     assert found.text().startswith("No transition varies")
     with pytest.raises(DataError, match="E120"):
         found.cell_text("state 1", "nowhere")
+
+
+def test_a_long_tail_of_the_covariate_is_said():
+    t, age = study()
+    assert not any("long tail" in note for note in slopes(t, age).notes)
+    assert any("long tail" in note for note in slopes(t, np.exp(age / 8)).notes)

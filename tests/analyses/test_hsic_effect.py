@@ -212,3 +212,14 @@ def test_bad_input_is_named(change, code):
     with pytest.raises(error) as caught:
         hsic_effect_size(arguments.pop("x"), arguments.pop("group"), **arguments)
     assert caught.value.code == code
+
+
+def test_where_intervals_do_not_hold_exactly_is_said():
+    rng = np.random.default_rng(31)
+    none = hsic_effect_size(rng.standard_normal((60, 3)), np.arange(60) % 2)
+    assert none.alignment_low <= 0
+    assert any("on the wide side" in note for note in none.notes)
+    number = rng.standard_normal(60)
+    strong = hsic_effect_size(number[:, None] + 0.2 * rng.standard_normal((60, 2)), number, group_kernel="gaussian")
+    assert any("a little too short (93%)" in note for note in strong.notes)
+    assert not any("wide side" in note for note in strong.notes)
