@@ -217,11 +217,11 @@ def base_rate_test(
         n_units=units.n_units,
         unit_name=units.name,
         permutations=permutations,
-        notes=_notes(label, units.name, corrected),
+        notes=_notes(label, units.name, corrected, v_low),
     )
 
 
-def _notes(label: np.ndarray, unit_name: str, corrected: RaoScott) -> tuple[str, ...]:
+def _notes(label: np.ndarray, unit_name: str, corrected: RaoScott, v_low: float) -> tuple[str, ...]:
     """What the reader should know about the tests."""
     notes: list[str] = []
     fewest = int(np.bincount(label).min())
@@ -230,6 +230,8 @@ def _notes(label: np.ndarray, unit_name: str, corrected: RaoScott) -> tuple[str,
             f"The smallest group has {fewest} {unit_name}; with so few, the permutation p is the one to trust, and the "
             "interval of Cramér's V is approximate."
         )
+    if v_low == 0:
+        notes.append("The interval of Cramér's V reaches 0; near 0 it holds a little more often than it says.")
     if np.isnan(corrected.pvalue_second):
         notes.append(f"The {unit_name} of a group do not differ at all, so there is nothing to correct the test by.")
     return tuple(notes)

@@ -164,3 +164,14 @@ def test_bad_options_of_the_interval_are_named(options, code):
     with pytest.raises(DataError) as caught:
         cramers_v_interval(*study(), rng=np.random.default_rng(0), **options)
     assert caught.value.code == code
+
+
+def test_an_interval_of_v_that_reaches_zero_says_what_that_means():
+    rng = np.random.default_rng(41)
+    state, person = rng.integers(0, 3, 800), np.repeat(np.arange(40), 20)
+    alike = base_rate_test(state, person % 2, person=person, permutations=99, rng=rng)
+    assert alike.v_low == 0
+    assert any("reaches 0" in note for note in alike.notes)
+    state = np.where(person % 2 == 1, np.minimum(state, 1), state)
+    apart = base_rate_test(state, person % 2, person=person, permutations=99, rng=rng)
+    assert not any("reaches 0" in note for note in apart.notes)
