@@ -1,0 +1,178 @@
+"""What the figures take from a run folder: group names, matrices, units, and errors in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analyses.figures.labels import is_transition
+from analyses.matrices import observed_transitions, transition_matrices
+from analyses.report.guard import COMPLEMENTARY, SUPPRESSED, suppressed_counts
+from toolkit.errors import ConfigError, DataError, RunFolderError
+
+if TYPE_CHECKING:
+    from toolkit.runs.folder import SavedRun
+
+VALUES = ("probability", "expected", "observed", "score")
+NOT_SHOWN = "groups too small to show"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GroupedMatrices:
+    """Persons with a group: pseudonyms, matrices (persons, S, S), group words, resampling unit (None: persons)."""
+
+    persons: list[str]
+    matrices: np.ndarray
+    group: np.ndarray
+    unit: np.ndarray | None
+    unit_name: str
+
+
+def group_words(run: SavedRun) -> Mapping[str, str]:
+    """How each group label is written out."""
+    return {str(key): str(text) for key, text in (run.manifest["study"].get("group_labels") or {}).items()}
+
+
+def outcome(run: SavedRun) -> str:
+    """Name of what is predicted."""
+    return str(run.manifest["study"].get("target") or run.manifest.get("target") or "outcome")
+
+
+def person_effects(run: SavedRun) -> pd.DataFrame:
+    """The table of person effects.
+
+    Raises:
+        RunFolderError: E406 for a model without any.
+    """
+    effects = run.random_effects()
+    if effects.empty:
+        raise RunFolderError(
+            f"{run.model} has no person effects", code="E406", remedy="choose a run of a personalised model"
+        )
+    return effects
+
+
+def chosen_parameter(run: SavedRun, effects: pd.DataFrame, asked: str | None) -> str:
+    """The parameter asked for, or the one of the run in which persons differ most: a transition, else a bias.
+
+    Raises:
+        ConfigError: E302 for a parameter the run does not have.
+    """
+    names = [str(name) for name in dict.fromkeys(effects["parameter"])]
+    if asked is not None:
+        if asked not in names:
+            few = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+            raise ConfigError(
+                "this run has no such person effect", code="E302", column="parameter", remedy=f"it has: {few}"
+            )
+        return asked
+    moves = [name for name in names if is_transition(name)]
+    biases = [name for name in names if ".bias" in name]
+    candidates = moves or biases or names
+    variance = run.variance_components().set_index("parameter")["variance"].reindex(candidates)
+    return candidates[int(np.nan_to_num(variance.to_numpy(dtype=float), nan=-1.0).argmax())]
+
+
+def chosen_unit(run: SavedRun, asked: str) -> str:
+    """``cluster`` or ``person``; ``auto`` takes clusters where everybody has one and some share it.
+
+    Raises:
+        ConfigError: E302 for another word.
+    """
+    if asked not in ("auto", "person", "cluster"):
+        raise ConfigError("the unit is 'auto', 'person' or 'cluster'", code="E302", column="unit")
+    if asked != "auto":
+        return asked
+    clusters = run.persons()["cluster"]
+    return "cluster" if bool(clusters.notna().all() and clusters.duplicated().any()) else "person"
+
+
+def all_matrices(run: SavedRun, value: str) -> tuple[list[str], np.ndarray]:
+    """All persons and their matrices (persons, S, S); counts become smoothed probabilities.
+
+    Raises:
+        RunFolderError: E406 for a model without states. ConfigError: E302 for an unknown value.
+    """
+    table = run.transitions()
+    if value not in VALUES:
+        raise ConfigError("this value is not known", code="E302", column="value", remedy=f"use {', '.join(VALUES)}")
+    persons, _, matrices = transition_matrices(table, value, states=run.states)
+    return list(persons), observed_transitions(matrices) if value == "observed" else matrices
+
+
+def grouped_matrices(run: SavedRun, value: str, unit: str) -> GroupedMatrices:
+    """Matrices of the persons with a group, and what is resampled.
+
+    Raises:
+        RunFolderError: E406 for a model without states.
+        ConfigError: E302. DataError: E124 for a run without groups, E126 for persons without a cluster.
+    """
+    persons, matrices = all_matrices(run, value)
+    table = run.persons().set_index("person").reindex(persons)
+    known = table["group"].notna().to_numpy()
+    if not known.any():
+        raise no_groups()
+    kind = chosen_unit(run, unit)
+    clusters = table["cluster"][known]
+    if kind == "cluster" and clusters.isna().any():
+        raise DataError(
+            "not every person has a cluster", code="E126", column="unit", remedy="use the unit 'person' instead"
+        )
+    return GroupedMatrices(
+        persons=[person for person, there in zip(persons, known, strict=True) if there],
+        matrices=matrices[known],
+        group=table["group"][known].astype(str).to_numpy(dtype=object),
+        unit=clusters.to_numpy(dtype=object) if kind == "cluster" else None,
+        unit_name="persons" if kind == "person" else str(run.manifest["study"].get("cluster_name") or "clusters"),
+    )
+
+
+def no_groups() -> DataError:
+    """The run has no comparison groups."""
+    return DataError(
+        "this run has no groups", code="E124", column="group", remedy="name a group column in study.toml and fit again"
+    )
+
+
+def persons_to_show(run: SavedRun, min_group: int) -> tuple[pd.DataFrame, str]:
+    """The run's persons with groups that may be shown, written out, and a sentence about those that may not.
+
+    Groups of 1 to ``min_group - 1`` persons, and one more if that would give a single one away, lose their name:
+    their persons are drawn together.
+    """
+    persons = run.persons()
+    words = group_words(run)
+    labels = [None if pd.isna(label) else words.get(str(label), str(label)) for label in persons["group"]]
+    sizes = pd.Series(labels, dtype=object).value_counts()
+    counts = {str(name): int(size) for name, size in sizes.items()}
+    shown = suppressed_counts(counts, smallest=min_group)
+    hidden = {name for name, text in shown.items() if text in (SUPPRESSED, COMPLEMENTARY)}
+    known = ["" if label is None else NOT_SHOWN if label in hidden else label for label in labels]
+    return persons.assign(group=known), hidden_note(len(hidden), min_group)
+
+
+def hidden_note(hidden: int, min_group: int) -> str:
+    """What is said when groups are drawn without their name."""
+    if not hidden:
+        return ""
+    which = "One group is" if hidden == 1 else f"{hidden} groups are"
+    return (
+        f"{which} drawn without name: groups of fewer than {min_group} persons, and one that would give a single such "
+        "group away, are not shown."
+    )
+
+
+def refuse_small_groups(group: np.ndarray, min_group: int) -> None:
+    """Refuse to show what describes a group of few persons, such as its average (E124)."""
+    _, counts = np.unique(group.astype(str), return_counts=True)
+    if counts.size and counts.min() < min_group:
+        raise DataError(
+            f"a group has fewer than {min_group} persons, so what describes it is not shown",
+            code="E124",
+            column="min_group",
+            remedy="choose another figure (differences name no group's own values), or lower --min-group to 5 at least",
+        )
