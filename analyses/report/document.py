@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analyses.figures.print_style import with_ids
-from analyses.report.tables import ReportTable, table_columns, table_rows
+from analyses.report.symbols import heading_runs, sentence_runs
+from analyses.report.tables import ReportTable, heading_rows, table_cells
 from toolkit.runs.atomic import write_atomically
 
 HERE = Path(__file__).parent
@@ -22,12 +23,19 @@ class ReportFigure:
         svg: the ``<svg>`` element made by ``figures.print_style.inline_svg``; the only text that is not escaped.
         alt: a sentence with the main numbers, for readers who cannot see the figure.
         title: what the figure shows, above it. note: below it.
+        png: the same drawing as pixels (300 dpi or more) for a Word document, or a function that draws it when asked;
+            a Word document shows the sentence alone where it is missing.
     """
 
     svg: str
     alt: str
     title: str
     note: str = ""
+    png: bytes | Callable[[], bytes] | None = None
+
+    def pixels(self) -> bytes | None:
+        """The drawing as a PNG file's content, drawn now if need be."""
+        return self.png() if callable(self.png) else self.png
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,6 +79,7 @@ def render(report: Report) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters |= {"symbols": sentence_runs, "heading_symbols": heading_runs}
     blocks = _numbered(report.blocks)
     contents = [
         {"anchor": block["anchor"], "title": block["section"].title} for block in blocks if block["section"].level == 1
@@ -91,8 +100,8 @@ def _numbered(sections: Sequence[Section]) -> list[dict[str, Any]]:
                 "figure_number": figures,
                 "table_number": tables,
                 "svg": _safe(with_ids(section.figure.svg, f"figure-{figures}")) if section.figure else "",
-                "columns": table_columns(section.table) if section.table else [],
-                "rows": table_rows(section.table) if section.table else [],
+                "headings": heading_rows(section.table) if section.table else [],
+                "rows": table_cells(section.table) if section.table else [],
             }
         )
     return blocks

@@ -1,9 +1,13 @@
-"""Tables as APA 7 sets them: a heading row, words to the left, numbers to the right and already rounded."""
+"""Tables as APA 7 sets them: a heading row, words to the left, numbers to the right and already rounded.
+
+A table is described once, as `ReportTable`; web page, Word, LaTeX, csv and spreadsheet are written from `table_cells`,
+`table_columns` and `heading_rows`, so that all of them say the same.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +20,19 @@ Format = Callable[[Any], str]
 EMPTY = "–"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spanner:
+    """A heading over several neighbouring columns, with a rule of its own below it.
+
+    Attributes:
+        label: the heading.
+        columns: names of the columns it spans, in the table's order.
+    """
+
+    label: str
+    columns: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReportTable:
     """A frame with what a reader needs around it.
@@ -23,16 +40,30 @@ class ReportTable:
     Attributes:
         frame: one row per line of the table.
         title: in title case, set in italics above the table.
-        note: below the table.
+        note: the general note below the table.
+        specific: what each superscript means, below the general note.
         headings: how columns are called, where their own name is not fit to print.
         formats: how the values of a column are written, where the default (see ``cell_text``) is not wanted.
+        bold: cells set in bold, as (position of the row, name of the column).
+        marks: superscripts of cells, by (position of the row, name of the column).
+        spanners: headings over several columns.
+        numbers: columns of text that hold numbers, such as intervals; they are set to the right like numbers.
+        indented: positions of the rows whose first cell is set in.
+        data: the same numbers as a plain table, for csv and for a second sheet; ``frame`` where it is missing.
     """
 
     frame: pd.DataFrame
     title: str
     note: str = ""
+    specific: Mapping[str, str] = field(default_factory=dict)
     headings: Mapping[str, str] = field(default_factory=dict)
     formats: Mapping[str, Format] = field(default_factory=dict)
+    bold: Collection[tuple[int, str]] = frozenset()
+    marks: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    spanners: Sequence[Spanner] = ()
+    numbers: Collection[str] = frozenset()
+    indented: Collection[int] = frozenset()
+    data: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +74,55 @@ class Column:
     words: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A cell as it is printed: its text, whether it is bold, its superscript, whether it is words or set in."""
+
+    text: str
+    bold: bool = False
+    mark: str = ""
+    words: bool = False
+    indented: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """A cell of the heading: its text, how many columns it spans, whether a rule of its own stands below it."""
+
+    text: str
+    columns: int = 1
+    words: bool = False
+    spans: bool = False
+
+
 def table_columns(table: ReportTable) -> list[Column]:
     """The headings in order."""
     return [
-        Column(label=str(table.headings.get(name, name)), words=not pd.api.types.is_numeric_dtype(table.frame[name]))
+        Column(
+            label=str(table.headings.get(name, name)),
+            words=name not in table.numbers and not pd.api.types.is_numeric_dtype(table.frame[name]),
+        )
         for name in table.frame.columns
     ]
+
+
+def heading_rows(table: ReportTable) -> list[list[Heading]]:
+    """The heading, one or two rows: spanners (with empty cells between them), then the columns."""
+    columns = table_columns(table)
+    below = [Heading(text=column.label, words=column.words) for column in columns]
+    if not table.spanners:
+        return [below]
+    names = list(table.frame.columns)
+    starts = {names.index(spanner.columns[0]): spanner for spanner in table.spanners}
+    above: list[Heading] = []
+    place = 0
+    while place < len(names):
+        spanner = starts.get(place)
+        above.append(
+            Heading(text=spanner.label, columns=len(spanner.columns), spans=True) if spanner else Heading(text="")
+        )
+        place += above[-1].columns
+    return [above, below]
 
 
 def table_rows(table: ReportTable) -> list[list[str]]:
@@ -57,6 +131,24 @@ def table_rows(table: ReportTable) -> list[list[str]]:
     return [
         [write(value) for write, value in zip(writers, row, strict=True)]
         for row in table.frame.itertuples(index=False, name=None)
+    ]
+
+
+def table_cells(table: ReportTable) -> list[list[Cell]]:
+    """Every cell as it is printed."""
+    names, columns = list(table.frame.columns), table_columns(table)
+    return [
+        [
+            Cell(
+                text=text,
+                bold=(row, name) in table.bold,
+                mark=table.marks.get((row, name), ""),
+                words=column.words,
+                indented=place == 0 and row in table.indented,
+            )
+            for place, (name, column, text) in enumerate(zip(names, columns, texts, strict=True))
+        ]
+        for row, texts in enumerate(table_rows(table))
     ]
 
 
