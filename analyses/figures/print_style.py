@@ -5,7 +5,6 @@ Figures are made without pyplot, so that none stays open and no global state is 
 
 from __future__ import annotations
 
-import io
 import re
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from analyses.figures.palette import GRID, INK, MUTED
+from analyses.figures.print_fonts import font_stack
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 
 MM_PER_INCH = 25.4
 SMALLEST_PT = 6.5
-FORMATS = ("svg", "png", "pdf")
+FORMATS = ("svg", "png", "pdf", "eps", "tiff")
 _DRAWING = threading.RLock()
 _SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
-    # ships with matplotlib, hence the same on every computer
-    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
@@ -57,7 +55,8 @@ def print_settings() -> Iterator[None]:
     import matplotlib
 
     # matplotlib's settings are global: two threads of the dashboard must not draw at once
-    with _DRAWING, matplotlib.rc_context(_SETTINGS):
+    settings: dict[Any, Any] = {**_SETTINGS, "font.sans-serif": font_stack()}
+    with _DRAWING, matplotlib.rc_context(settings):
         yield
 
 
@@ -77,19 +76,22 @@ def calm(axes: Axes, *, grid: str | None = None) -> None:
         axes.set_axisbelow(True)
 
 
-def figure_bytes(figure: Figure, file_format: str, dpi: int = 300) -> bytes:
-    """The figure as a file's content: ``svg`` (text stays text), ``png`` at ``dpi``, or ``pdf`` with embedded fonts.
+def figure_bytes(figure: Figure, file_format: str, dpi: int = 300, *, enlarged: float = 1.0) -> bytes:
+    """The figure as a file's content.
+
+    Args:
+        figure: drawn with `print_canvas`.
+        file_format: ``svg`` (text stays text), ``pdf`` and ``eps`` (fonts embedded, text stays text), ``png`` or
+            ``tiff`` (LZW) without transparency.
+        dpi: of png and tiff, 300 to 1000.
+        enlarged: final size over drawn size.
 
     Raises:
-        ValueError: if the format is none of the three.
+        ValueError: if the format is none of these. ConfigError: E302 for a resolution out of range.
     """
-    if file_format not in FORMATS:
-        raise ValueError(f"figures are written as {', '.join(FORMATS)}, not {file_format!r}")
-    no_date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[file_format]
-    buffer = io.BytesIO()
-    with print_settings():
-        figure.savefig(buffer, format=file_format, dpi=dpi, metadata=no_date)
-    return buffer.getvalue()
+    from analyses.figures.print_files import written
+
+    return written(figure, file_format, dpi, enlarged=enlarged)
 
 
 def inline_svg(figure: Figure) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analyses.figures.labels import is_transition
 from analyses.matrices import observed_transitions, transition_matrices
-from analyses.report.guard import COMPLEMENTARY, SUPPRESSED, suppressed_counts
+from analyses.report.guard import suppressed_counts
 from toolkit.errors import ConfigError, DataError, RunFolderError
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def persons_to_show(run: SavedRun, min_group: int) -> tuple[pd.DataFrame, str]:
     sizes = pd.Series(labels, dtype=object).value_counts()
     counts = {str(name): int(size) for name, size in sizes.items()}
     shown = suppressed_counts(counts, smallest=min_group)
-    hidden = {name for name, text in shown.items() if text in (SUPPRESSED, COMPLEMENTARY)}
+    hidden = {name for name, text in shown.items() if text != str(counts[name])}
     known = ["" if label is None else NOT_SHOWN if label in hidden else label for label in labels]
     return persons.assign(group=known), hidden_note(len(hidden), min_group)
 
