@@ -6,8 +6,21 @@ import io
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from analyses.report.guard import COMPLEMENTARY, SUPPRESSED, csv_bytes, guarded_table, small_groups, suppressed_counts
+from analyses.report.guard import (
+    COMPLEMENTARY,
+    SUPPRESSED,
+    checked_smallest,
+    csv_bytes,
+    guarded_table,
+    inert,
+    small_groups,
+    suppressed_counts,
+    total_gives_away,
+)
+from toolkit.errors import ConfigError
 
 
 def test_a_small_group_takes_the_next_smallest_with_it() -> None:
@@ -50,3 +63,69 @@ def test_csv_cells_cannot_be_taken_for_formulas() -> None:
     assert list(read.columns) == ["'=cmd", "number"]
     assert read["'=cmd"].tolist() == ["'=1+1", "'@SUM(A1)", "'\t=1", "'-2", "safe"]
     assert read["number"].tolist() == [-1.5, 2, 3, 4, 5]
+
+
+def test_two_groups_of_one_person_take_a_third_with_them() -> None:
+    # 52 persons and a shown 50 would leave 2 for two groups that are not empty: one each
+    assert suppressed_counts({"a": 1, "b": 1, "c": 50}) == {"a": SUPPRESSED, "b": SUPPRESSED, "c": COMPLEMENTARY}
+    # 20 persons in two groups of at most 10: ten each
+    assert suppressed_counts({"a": 10, "b": 10, "c": 50}) == {"a": SUPPRESSED, "b": SUPPRESSED, "c": COMPLEMENTARY}
+
+
+def test_a_group_that_must_have_eleven_is_no_cover_for_one_person() -> None:
+    # of 52 + 12, a hidden group of at least 11 leaves one person at most; the larger group has to go as well
+    shown = suppressed_counts({"a": 1, "b": 11, "c": 52})
+    assert shown["a"] == SUPPRESSED
+    assert shown["c"] == COMPLEMENTARY
+
+
+def test_it_is_said_when_hiding_groups_cannot_help() -> None:
+    assert total_gives_away({"a": 4})
+    assert total_gives_away({"a": 10, "b": 10})
+    assert not total_gives_away({"a": 4, "b": 40})
+
+
+@pytest.mark.parametrize("asked", [5, 11, 21])
+def test_the_limit_can_be_set(asked: int) -> None:
+    assert checked_smallest(asked) == asked
+    counts = {"a": asked - 1, "b": 40, "c": 60}
+    assert suppressed_counts(counts, smallest=asked)["a"] == f"<{asked}"
+    assert suppressed_counts(counts | {"a": asked}, smallest=asked)["a"] == str(asked)
+
+
+@pytest.mark.parametrize("asked", [-1, 0, 1, 4, 22, 1000])
+def test_other_limits_are_refused(asked: int) -> None:
+    with pytest.raises(ConfigError) as refused:
+        checked_smallest(asked)
+    assert refused.value.code == "E302"
+
+
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\x00", "\x1b", "\x7f", "\x85", "＝", " =", "\ufeff="]
+)
+def test_texts_that_begin_like_a_command_are_made_harmless(start: str) -> None:
+    assert inert(start + "1+1") == "'" + start + "1+1"
+
+
+@pytest.mark.parametrize("text", ["", "calm", "−0.05", "a=b", "1", "[−1.2, 3.4]", "<11", "“quoted”"])
+def test_other_texts_stay_as_they_are(text: str) -> None:
+    assert inert(text) == text
+
+
+numbers = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=False),
+    st.integers(-(2**53), 2**53),
+    st.sampled_from([-0.05, -7, 0.0, -0.0]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(numbers, min_size=1, max_size=8))
+def test_numbers_come_back_from_csv_as_they_were(values: list[float]) -> None:
+    frame = pd.DataFrame({"-difference": values, "label": [f"={place}" for place in range(len(values))]})
+    read = pd.read_csv(io.StringIO(csv_bytes(frame).decode("utf-8-sig")))
+    assert list(read.columns) == ["'-difference", "label"]
+    pd.testing.assert_series_equal(
+        read["'-difference"].astype(float), frame["-difference"].astype(float), check_names=False, check_exact=True
+    )
+    assert all(text.startswith("'=") for text in read["label"])
