@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import analyze_commands, data_commands, drivers, predicting
+from toolkit.cli import analyze_commands, data_commands, drivers, figure_commands, predicting
 from toolkit.cli.answers import Answer, Commands, plain_errors
 from toolkit.cli.options import UNITS, AsJson, RunFolder, RunFolders, Seed
 
@@ -24,6 +24,7 @@ analyze = typer.Typer(no_args_is_help=True, help="Analyses of a finished run; re
 app.add_typer(analyze, name="analyze")
 data_commands.register(app)
 predicting.register(app)
+figure_commands.register(app)
 analyze_commands.register(analyze)
 drivers.register(analyze)
 

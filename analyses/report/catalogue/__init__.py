@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ def entry(name: str) -> Entry:
         if item.name == name:
             return item
     near = get_close_matches(name, names(), n=3, cutoff=0.4)
-    remedy = f"did you mean {' or '.join(near)}?" if near else f"the figures are: {', '.join(names())}"
+    remedy = f"the nearest: {', '.join(near)}" if near else f"the figures are: {', '.join(names())}"
     raise ConfigError("there is no figure of this name", code="E302", column="figure", remedy=remedy)
 
 
@@ -61,15 +62,19 @@ def figure(name: str, run: SavedRun, options: FigureOptions | None = None) -> Bu
 def check_options(chosen: Entry, options: FigureOptions) -> None:
     """Refuse options that would be ignored, and those out of range (E302)."""
     plain = FigureOptions()
-    for item in fields(FigureOptions):
-        if item.name == "settings":
-            continue
-        if getattr(options, item.name) != getattr(plain, item.name) and item.name not in chosen.options:
-            raise _does_not_apply(item.name, chosen.options)
+    changed = [item.name for item in fields(FigureOptions) if getattr(options, item.name) != getattr(plain, item.name)]
+    check_names(chosen, [name for name in changed if name != "settings"])
     for setting in options.settings:
         if setting not in chosen.settings:
             raise _does_not_apply(setting, (*chosen.options, *chosen.settings))
     _check_ranges(options)
+
+
+def check_names(chosen: Entry, asked: Iterable[str]) -> None:
+    """Refuse options, by name, that this figure does not listen to (E302)."""
+    for name in asked:
+        if name not in chosen.options:
+            raise _does_not_apply(name, (*chosen.options, *chosen.settings))
 
 
 def _check_ranges(options: FigureOptions) -> None:
