@@ -30,7 +30,7 @@ class LearningCurve:
     comparisons: tuple[ModelComparison, ...]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per share and model: share, model, mean, persons, marks."""
+        """One row per share and model: share, model, mean with its interval on its own (low, high), persons, marks."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -39,6 +39,8 @@ class LearningCurve:
                     "share": share,
                     "model": model,
                     "mean": float(found.means[0, k]),
+                    "low": float(found.low[0, k]),
+                    "high": float(found.high[0, k]),
                     "persons": int(found.n_defined[0, k]),
                     "marks": found.marks[0][k],
                 }

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from analyses import wording
 from analyses.comparison import PairedResult, paired_bootstrap
+from analyses.mean_intervals import mean_intervals
 from toolkit.errors import ConfigError, DataError, ToolkitWarning
 from toolkit.results import read_only
 
@@ -38,6 +39,7 @@ class ModelComparison:
     Attributes:
         models: names, in the order given; model k has the letter a, b, c ...
         metrics: names. means: mean over persons, shape (metrics, models). n_defined: persons behind each mean.
+        low, high: interval of each mean on its own; models are compared by `results`, not by these.
         pairs: (metric, first, second) positions of each comparison.
         results: the paired bootstrap of each pair; difference is first minus second.
         pvalue_holm: Holm's p over the pairs of one metric, shape (pairs,); NaN where not tested.
@@ -50,6 +52,8 @@ class ModelComparison:
     models: tuple[str, ...]
     metrics: tuple[str, ...]
     means: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     n_defined: np.ndarray
     pairs: tuple[tuple[int, int, int], ...]
     results: tuple[PairedResult, ...]
@@ -91,6 +95,8 @@ class ModelComparison:
             "models": list(self.models),
             "metrics": list(self.metrics),
             "means": self.means.tolist(),
+            "low": self.low.tolist(),
+            "high": self.high.tolist(),
             "persons_defined": self.n_defined.tolist(),
             "marks": [list(row) for row in self.marks],
             "pairs": self.to_frame().to_dict("records"),
@@ -196,12 +202,18 @@ def compare_models(  # noqa: PLR0913 - each option is one a report has to name
                         unit_name=unit_name,
                     )
                 )
+        ends = [
+            mean_intervals(values, _labels(unit), resamples=resamples, level=level, rng=np.random.default_rng(stream))
+            for values in arrays.values()
+        ]
     _warn_once(caught)
     holm = _holm(places, results)
     return ModelComparison(
         models=names,
         metrics=tuple(arrays),
         means=read_only([_column_means(values) for values in arrays.values()]),
+        low=read_only([low for low, _ in ends]),
+        high=read_only([high for _, high in ends]),
         n_defined=read_only([np.isfinite(values).sum(axis=0) for values in arrays.values()], dtype=np.int64),
         pairs=tuple(places),
         results=tuple(results),
@@ -240,6 +252,10 @@ def _checked(scores: Mapping[str, ArrayLike], models: int) -> dict[str, np.ndarr
             f"scores need one array (persons, {models}) per metric, all of one shape", code="E127", column="scores"
         )
     return arrays
+
+
+def _labels(unit: ArrayLike | None) -> np.ndarray | None:
+    return None if unit is None else np.asarray(unit, dtype=object)
 
 
 def _column_means(values: np.ndarray) -> np.ndarray:
