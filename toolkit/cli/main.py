@@ -65,9 +65,11 @@ def check(
 @app.command()
 def fit(  # noqa: PLR0913 - one argument per option of the command
     study: Annotated[Path, typer.Argument(help="study.toml")],
-    model: Annotated[str, typer.Option(help="nme-mlp, nme-crf, generic-mlp or generic-crf.")] = "nme-mlp",
+    model: Annotated[
+        str, typer.Option(help="nme-mlp, nme-crf, generic-mlp, generic-crf, pen or pen-shared.")
+    ] = "nme-mlp",
     target: Annotated[
-        str | None, typer.Option(help="Column to predict; the study's first target or its states.")
+        str | None, typer.Option(help="Column to predict (several for pen: a,b); the study's first, or its states.")
     ] = None,
     effects: Annotated[str | None, typer.Option(help="Where person effects sit: last, last+T, all, ...")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/MODEL by default.")] = None,

@@ -68,6 +68,8 @@ def study_data(study: Study, model: str, target: str | None) -> Data:
     if model.endswith("-crf"):
         return study.sequences(target or study.state)
     numeric = [name for name in study.targets if name != study.state]
+    if target is not None and "," in target:
+        return study.grouped([name.strip() for name in target.split(",")])
     return study.grouped(target or (numeric or list(study.targets))[0])
 
 

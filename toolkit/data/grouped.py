@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from toolkit.data import columns
 from toolkit.data.groupings import Grouping, grouping, person_labels, sequence_codes
 from toolkit.data.labels import numbers_as_classes, recode
-from toolkit.data.targets import target_values
+from toolkit.data.targets import further_targets, several_classes, target_values
 from toolkit.errors import DataError, ToolkitWarning
 from toolkit.results import read_only
 
@@ -32,6 +32,8 @@ class GroupedDataset:
         target: values in raw units, or class codes if ``classes`` is given, shape (rows,); NaN where there is none.
         target_name: column of the target, ``None`` for data to predict only.
         classes: labels of the class codes, ``None`` for a numeric target.
+        further_targets: values of the other targets of a model with several, shape (rows, targets - 1), or ``None``.
+        further_target_names: their columns.
         groupings: grouping factors; the first is the person.
         time: numbers as given or seconds since 1970, shape (rows,).
         sequence: code per row, shape (rows,); a person's consecutive rows with equal code form one sequence (a day).
@@ -49,6 +51,8 @@ class GroupedDataset:
     target: Float[np.ndarray, " rows"]
     target_name: str | None = None
     classes: tuple[str, ...] | None = None
+    further_targets: Float[np.ndarray, "rows further"] | None = None
+    further_target_names: tuple[str, ...] = ()
     groupings: tuple[Grouping, ...]
     time: Float[np.ndarray, " rows"] | None = None
     sequence: Int[np.ndarray, " rows"] | None = None
@@ -87,7 +91,7 @@ class GroupedDataset:
         cls,
         frame: pd.DataFrame,
         *,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         features: str | Sequence[str],
         groups: str | Sequence[str],
         time: str | None = None,
@@ -102,7 +106,8 @@ class GroupedDataset:
 
         Args:
             frame: one row per observation.
-            target: column to predict; text, true/false and categories become classes, numbers stay numbers.
+            target: column to predict; text, true/false and categories become classes, numbers stay numbers. Several
+                columns of numbers are several targets, of which the first comes first wherever there is room for one.
             features: predictor columns; empty for a model of intercepts only.
             groups: grouping columns; the first is the person.
             time: numbers, dates or durations; needed for splits by time and for sequences.
@@ -116,15 +121,18 @@ class GroupedDataset:
         Raises:
             DataError: E102 no rows, E103 missing column, E104 column name twice, E109 text among numbers, E110 infinite
                 number, E111 empty cell, E112 row without an id, E114 unreadable time, E120 unknown class, E123 a person
-                in two groups or clusters, E302 the target among the features.
+                in two groups or clusters, E302 the target among the features, or classes among several targets.
         """
         features, groups = _as_tuple(features), _as_tuple(groups)
+        targets = () if target is None else _as_tuple(target)
+        target = targets[0] if targets else None
         columns.require_unique_names(list(frame.columns))
-        asked = {"target": target, "feature": features, "person": groups[:1], "grouping": groups[1:]}
+        asked = {"target": targets, "feature": features, "person": groups[:1], "grouping": groups[1:]}
         asked |= {"time": time, "sequence": sequence, "group": group, "cluster": cluster}
         columns.require_columns(frame, asked)
         columns.require_rows(frame)
-        columns.require_known_before(target, features)
+        for name in targets:
+            columns.require_known_before(name, features)
         columns.require_person(groups)
 
         notices: list[ToolkitWarning] = []
@@ -135,12 +143,15 @@ class GroupedDataset:
                 frame[target], allow_missing=allow_missing_target, as_labels=classes is not None
             )
             notices += found
+        further = further_targets(frame, targets, labels, allow_missing=allow_missing_target)
         data = cls(
             features=columns.feature_matrix(frame, features),
             feature_names=features,
             target=values,
             target_name=target,
             classes=labels,
+            further_targets=further,
+            further_target_names=targets[1:],
             groupings=groupings,
             time=None if time is None else columns.time_seconds(frame[time]),
             sequence=None if sequence is None else sequence_codes(frame[sequence]),
@@ -186,6 +197,17 @@ class GroupedDataset:
         """Whether the target holds class codes."""
         return self.classes is not None
 
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Columns of the targets, the first first; empty for data to predict only."""
+        return () if self.target_name is None else (self.target_name, *self.further_target_names)
+
+    @property
+    def targets(self) -> Float[np.ndarray, "rows targets"]:
+        """Every target of a row, shape (rows, targets)."""
+        first = np.asarray(self.target)[:, None]
+        return first if self.further_targets is None else np.column_stack([first, np.asarray(self.further_targets)])
+
     def take(self, index: ArrayLike) -> GroupedDataset:
         """The rows at ``index`` (positions, or a boolean per row); levels stay, so codes mean the same everywhere."""
         chosen = np.asarray(index)
@@ -201,8 +223,11 @@ class GroupedDataset:
             classes: labels in the order of the codes; without it, whole numbers become classes in their own order.
 
         Raises:
-            DataError: E103 without a target, E109 for numbers with decimals, E120 for a label not in ``classes``.
+            DataError: E103 without a target, E109 for numbers with decimals, E120 for a label not in ``classes``, E302
+                with several targets.
         """
+        if self.further_targets is not None:
+            raise several_classes(self.further_target_names[0])
         if self.target_name is None:
             raise DataError("no target column was named", code="E103", remedy="Name the target")
         where: dict[str, Any] = {"column": self.target_name, "origin": self.row_numbers}
@@ -218,12 +243,16 @@ class GroupedDataset:
         digest = hashlib.sha256()
         for name, dtype in _ARRAYS.items():
             values = getattr(self, name)
+            if values is None and name == "further_targets":
+                continue  # one target hashes as it did before there could be several
             digest.update(name.encode())
             if values is not None:
                 digest.update(np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
         for factor in self.groupings:
             digest.update(np.ascontiguousarray(factor.codes, dtype="<i8").tobytes())
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {*_ARRAYS, "groupings", "notes"}}
+        if not self.further_target_names:
+            del plain["further_target_names"]
         plain["groupings"] = [(factor.name, factor.levels) for factor in self.groupings]
         digest.update(json.dumps(plain, sort_keys=True).encode())
         return digest.hexdigest()
@@ -232,6 +261,7 @@ class GroupedDataset:
 _ARRAYS: dict[str, type] = {
     "features": np.float64,
     "target": np.float64,
+    "further_targets": np.float64,
     "time": np.float64,
     "sequence": np.int64,
     "row_numbers": np.int64,

@@ -154,15 +154,20 @@ class Study:
             warnings.warn(notice, stacklevel=2)
         return frame
 
-    def grouped(self, target: str | None = None, features: Sequence[str] | None = None) -> GroupedDataset:
+    def grouped(
+        self, target: str | Sequence[str] | None = None, features: Sequence[str] | None = None
+    ) -> GroupedDataset:
         """The rows for a model of single observations; ``target`` is the study's first one by default.
+
+        Several targets are for the models that take several.
 
         Raises:
             DataError: as :meth:`frame` and :meth:`GroupedDataset.from_frame`.
         """
         target = target or self._first_target()
         roles = self._roles(target, features)
-        frame, kept = self._complete(self.frame(), [target, *roles["features"]])
+        targets = [target] if isinstance(target, str) else list(target)
+        frame, kept = self._complete(self.frame(), [*targets, *roles["features"]])
         with numbered_as_before(kept):
             return GroupedDataset.from_frame(frame, **roles)
 
@@ -203,7 +208,7 @@ class Study:
             raise ConfigError("the study names no target", code="E302", column="targets", remedy="Name it in [roles]")
         return self.targets[0]
 
-    def _roles(self, target: str, features: Sequence[str] | None) -> dict[str, Any]:
+    def _roles(self, target: str | Sequence[str], features: Sequence[str] | None) -> dict[str, Any]:
         """The keywords of ``from_frame``."""
         return {
             "target": target,

@@ -50,6 +50,39 @@ def target_values(
     return values, classes, notices
 
 
+def further_targets(
+    frame: pd.DataFrame, targets: tuple[str, ...], classes: tuple[str, ...] | None, *, allow_missing: bool
+) -> Float[np.ndarray, "rows further"] | None:
+    """Values of all targets but the first, which all have to be numbers; None where there is one only.
+
+    Raises:
+        DataError: E109, E110, E111 as `target_values`; E302 where a target holds classes, or is named twice.
+    """
+    if len(targets) < 2:
+        return None
+    if len(set(targets)) < len(targets):
+        raise DataError("a target is named twice", code="E302", column="target", remedy="name every target once")
+    if classes is not None:
+        raise several_classes(targets[0])
+    found = []
+    for name in targets[1:]:
+        values, labels, _ = target_values(frame[name], allow_missing=allow_missing, as_labels=False)
+        if labels is not None:
+            raise several_classes(name)
+        found.append(values)
+    return np.column_stack(found)
+
+
+def several_classes(column: str) -> DataError:
+    """Why several targets cannot be classes."""
+    return DataError(
+        "several targets have to be numbers, and one of them holds classes",
+        code="E302",
+        column=column,
+        remedy="fit one model for each target of classes",
+    )
+
+
 def _holds_labels(series: pd.Series, *, as_labels: bool) -> bool:
     """Whether a target column holds classes; a number column with a few words in it is refused (E109) as a slip."""
     if columns.is_categorical(series) or pd.api.types.is_bool_dtype(series.dtype):

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from toolkit.models.comparators.generic_crf import GenericCrf as GenericCrf
     from toolkit.models.comparators.generic_mlp import GenericMlp as GenericMlp
     from toolkit.models.config import Config as Config
+    from toolkit.models.extractors import Extractor as Extractor
     from toolkit.models.nme import NmeMlp as NmeMlp
     from toolkit.models.nme_crf import NmeCrf as NmeCrf
+    from toolkit.models.pen import Pen as Pen
+    from toolkit.models.pen import PenShared as PenShared
 
 _HOME = {
     "Config": "toolkit.models.config",
@@ -18,6 +21,9 @@ _HOME = {
     "NmeCrf": "toolkit.models.nme_crf",
     "GenericMlp": "toolkit.models.comparators.generic_mlp",
     "GenericCrf": "toolkit.models.comparators.generic_crf",
+    "Pen": "toolkit.models.pen",
+    "PenShared": "toolkit.models.pen",
+    "Extractor": "toolkit.models.extractors",
 }
 
 

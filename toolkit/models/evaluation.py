@@ -11,6 +11,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.metrics import accuracy, ccc, krippendorff_alpha, nrmse, pearson, per_person, rmse
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.nme_crf import CrfConfig
+from toolkit.models.pen_network import PenNetwork
 from toolkit.models.tables import previous_states
 
 Metric = Callable[..., float]
@@ -26,14 +27,20 @@ LEVELS = {
 NOMINAL: dict[str, Metric] = {"krippendorff_alpha": krippendorff_alpha, "accuracy": accuracy}
 
 
-def predictions_table(network: FittedNetwork, data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
-    """Truth and prediction of every row at person and population level.
+def predictions_table(
+    network: FittedNetwork | PenNetwork,
+    data: GroupedDataset,
+    labels: np.ndarray,
+    *,
+    values: tuple[np.ndarray, np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Truth and prediction of every row at person and population level; both may be given (``values``).
 
     Chains predict as their configuration says: the most likely path (``sequence``) or the most probable state one
     step ahead (``forecast``). Both stand in the table (``prediction_sequence``, ``prediction_forecast``), beside the
     state before.
     """
-    personal, population = network.predict(data), network.predict(data, "population")
+    personal, population = values or (network.predict(data), network.predict(data, "population"))
     frame = pd.DataFrame(
         {
             "row": np.asarray(data.row_numbers),
@@ -52,7 +59,7 @@ def predictions_table(network: FittedNetwork, data: GroupedDataset, labels: np.n
     frame["truth"] = _names(np.asarray(data.target), names)
     frame["prediction"] = _names(personal.argmax(axis=1), names)
     frame["prediction_population"] = _names(population.argmax(axis=1), names)
-    if isinstance(network.config, CrfConfig):
+    if isinstance(network, FittedNetwork) and isinstance(network.config, CrfConfig):
         frame["prediction_sequence"] = _names(network.decode(data), names)
         frame["prediction_forecast"] = _names(network.predict(data, prediction="forecast").argmax(axis=1), names)
         if network.config.prediction == "sequence":

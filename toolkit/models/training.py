@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,9 +21,10 @@ from toolkit.models.fitted import FittedNetwork
 from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
 from toolkit.models.nme import MlpConfig, NmeMlp
 from toolkit.models.nme_crf import CrfConfig, NmeCrf
+from toolkit.models.pen import PenConfig
 from toolkit.models.prepare import Scaler, Task, fit_scaler, problem
 from toolkit.optimise.descent import Keeper
-from toolkit.optimise.minimise import Progress, Settings
+from toolkit.optimise.minimise import Outcome, Progress, Settings
 
 WEIGHT, BIAS = "layers.0.weight", "layers.0.bias"  # all that a linear network has
 
@@ -44,12 +45,28 @@ class Trained:
     reported_scale: np.ndarray
     training_rows: int
 
+    @property
+    def outcome(self) -> Outcome:
+        """How training went."""
+        return self.estimate.outcome
+
+    @property
+    def effect_names(self) -> tuple[str, ...]:
+        """Parameters that vary by person."""
+        return self.network.effects.layout.names
+
+    @property
+    def status_details(self) -> dict[str, Any]:
+        """Further words on how the fit ended, for the manifest."""
+        exact = "exact" if self.estimate.exact else "Laplace approximation where early stopping ended"
+        return {"variance_rounds": self.estimate.polish_steps, "posterior": exact}
+
 
 def task_of(config: Config) -> Task:
     """The kind of outcome a configuration models."""
-    return (
-        "sequence" if isinstance(config, CrfConfig) else config.task if isinstance(config, MlpConfig) else "regression"
-    )
+    if isinstance(config, CrfConfig):
+        return "sequence"
+    return config.task if isinstance(config, MlpConfig | PenConfig) else "regression"
 
 
 def train(

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-COUNTERS = ("best_loss", "best_epoch", "mark", "marked_epoch")
+COUNTERS = ("best_loss", "best_epoch", "mark", "marked_epoch", "stage", "stage_start")
 # what the schedule changes while it runs; the rest of it are settings
 SCHEDULED = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
 
@@ -21,15 +21,16 @@ class Descent:
 
     Attributes:
         state: parameters and buffers by name.
-        optimiser, schedule: Adam and its learning rate.
+        optimiser, schedule: Adam (or Adadelta) and its learning rate.
         best: copy of the state that would be kept if training ended now.
         best_loss, best_epoch: its monitored loss and its epoch.
         mark, marked_epoch: the last monitored loss that counted as progress, and when.
         trace: one dictionary per finished epoch.
+        stage, stage_start: of a training in stages: the number of this one, and the epochs before it.
     """
 
     state: dict[str, Tensor]
-    optimiser: torch.optim.Adam
+    optimiser: torch.optim.Adam | torch.optim.Adadelta
     schedule: torch.optim.lr_scheduler.ReduceLROnPlateau
     best: dict[str, Tensor]
     best_loss: float = math.inf
@@ -37,6 +38,8 @@ class Descent:
     mark: float = math.inf
     marked_epoch: int = 0
     trace: list[dict[str, float]] = field(default_factory=list)
+    stage: int = 0
+    stage_start: int = 0
 
     @property
     def epoch(self) -> int:

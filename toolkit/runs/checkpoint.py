@@ -68,9 +68,14 @@ class CheckpointKeeper:
         self._earlier = earlier
         self._cost, self._written = 0.0, -1.0
 
+    @property
+    def stage(self) -> int:
+        """The stage the earlier training stood in; 0 for a training in one piece."""
+        return 0 if self._earlier is None else int(self._earlier.numbers["counters"].get("stage", 0))
+
     def begin(self, descent: Descent) -> None:
-        """Put the loop where the earlier one stood, if there was one."""
-        if self._earlier is not None:
+        """Put the loop where the earlier one stood, if there was one; later stages start anew."""
+        if self._earlier is not None and descent.stage == self.stage:
             _warn_of_another_machine(self._earlier.machine, _machine(descent))
             descent.take_up(self._earlier.tensors, self._earlier.numbers)
             if self.generator is not None:

@@ -15,23 +15,20 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from toolkit.data.checks import check_more_rows_than_effects, check_trainable
+from toolkit.data.checks import check_trainable
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.split_designs import make_split
 from toolkit.data.split_file import load_split, names_split_file
 from toolkit.data.splits import Split, all_training, explicit, warn_of_untrained_persons
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, ToolkitWarning
-from toolkit.models import NmeMlp
 from toolkit.models.config import Config
-from toolkit.models.effect_tables import effects_table, variance_table
-from toolkit.models.evaluation import metrics_table, predictions_table
-from toolkit.models.tables import persons_table, trace_table, transitions_table
-from toolkit.models.training import Trained, pick_device, task_of, train
+from toolkit.models.training import pick_device, task_of
 from toolkit.optimise.minimise import Progress
 from toolkit.optimise.status import Status
 from toolkit.optimise.threads import threads_for
 from toolkit.runs.checkpoint import CheckpointKeeper, checkpoints
+from toolkit.runs.families import AnyTrained, family_of
 from toolkit.runs.lock import claimed
 from toolkit.runs.manifest import describe_run, now
 from toolkit.runs.run import Data, Run, rows_of
@@ -151,13 +148,13 @@ def _trained_run(
         study=study,
     )
     manifest["resume_count"] = 0 if keeper is None else keeper.resumed
-    tables = _tables(trained, rows, parts.labels)
+    tables = family_of(config).tables(trained, rows, parts.labels)
     return Run(trained=trained, tables=tables, manifest=manifest, split=parts.labels)
 
 
-def _warn_of_lost_numbers(trained: Trained, labels: np.ndarray) -> None:
+def _warn_of_lost_numbers(trained: AnyTrained, labels: np.ndarray) -> None:
     """E301 as a warning: there is a model, but training broke off."""
-    outcome = trained.estimate.outcome
+    outcome = trained.outcome
     if outcome.status is Status.NOT_FINITE:
         sentence = outcome.sentence(validated=bool((labels == "validation").any()))
         warnings.warn(ToolkitWarning(sentence.removeprefix("E301: "), code="E301"), stacklevel=4)
@@ -175,8 +172,7 @@ def _check_fitting(config: Config, data: GroupedDataset) -> None:
         )
     if task == "binary" and len(data.classes or ()) != 2:
         raise ConfigError("task 'binary' needs a target with two classes", code="E302", column="task")
-    if isinstance(config, NmeMlp) and task == "regression" and not config.hidden:
-        check_more_rows_than_effects(data)
+    family_of(config).check(config, data)
     if len(data.groupings) > 1:
         raise ConfigError(
             "this model takes one grouping factor, the person", code="E302", column="groups", remedy="name one column"
@@ -206,7 +202,7 @@ def _train(
     device: str,
     progress: Progress | Literal["auto"] | None,
     keeper: CheckpointKeeper | None,
-) -> Trained:
+) -> AnyTrained:
     """Train with a stream of its own for the initial weights, under a progress bar if there is a terminal."""
     stream = np.random.SeedSequence(seed).spawn(1)[0]
     generator = torch.Generator().manual_seed(int(stream.generate_state(1, np.uint64)[0] >> 1))
@@ -214,7 +210,7 @@ def _train(
         keeper.generator = generator
     shown = progress == "auto" and sys.stderr.isatty()
     with _bar(type(config).__name__) if shown else nullcontext(None if progress == "auto" else progress) as report:
-        return train(
+        return family_of(config).train(
             config, data, labels, generator=generator, device=pick_device(device), progress=report, keeper=keeper
         )
 
@@ -226,20 +222,3 @@ def _bar(title: str) -> Iterator[Progress]:
 
     with epoch_bar(title) as report:
         yield report
-
-
-def _tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict:
-    """Every table of the run."""
-    persons = persons_table(data, labels)
-    predictions = predictions_table(trained.network, data, labels)
-    tables = {
-        "persons": persons,
-        "random_effects": effects_table(trained),
-        "variance_components": variance_table(trained),
-        "predictions": predictions,
-        "metrics": metrics_table(predictions, persons, numeric=trained.network.classes is None),
-        "trace": trace_table(trained),
-    }
-    if trained.network.task == "sequence":
-        tables["transitions"] = transitions_table(trained, data)
-    return tables

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -17,7 +18,7 @@ import pandas as pd
 from toolkit.errors import RunFolderError
 from toolkit.results import Result
 from toolkit.runs.atomic import enough_room, write_atomically
-from toolkit.runs.reading import read_checked, refuse_code
+from toolkit.runs.reading import of_target, read_checked, refuse_code
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,13 +109,40 @@ class SavedRun:
         names = tuple(self.manifest["network"]["effect_labels"])
         return read_person_posterior(*files, tuple(self.manifest["levels"]), names)
 
-    def predictions(self) -> pd.DataFrame:
-        """Truth and prediction of every row."""
-        return self._table("predictions")
+    def experts(self) -> pd.DataFrame:
+        """Weights of every expert: expert, persons, parameter, weight, shared, difference.
 
-    def metrics(self) -> pd.DataFrame:
-        """Metrics per person, their means, and pooled."""
-        return self._table("metrics")
+        Raises:
+            RunFolderError: E406 for a model without experts.
+        """
+        return self._of_experts("experts")
+
+    def gate(self) -> pd.DataFrame:
+        """Mean weight of each expert in each person's rows: person, split, expert, weight, rows, entropy.
+
+        Raises:
+            RunFolderError: E406 for a model without experts.
+        """
+        return self._of_experts("gate")
+
+    def _of_experts(self, name: str) -> pd.DataFrame:
+        if f"{name}.parquet" not in self.manifest["files"]:
+            raise RunFolderError(f"{self.model} has no experts", code="E406", remedy="choose a run of pen")
+        return self._table(name)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What the model predicts; several for some."""
+        named = self.manifest.get("targets") or ([self.manifest["target"]] if self.manifest.get("target") else [])
+        return tuple(str(name) for name in named)
+
+    def predictions(self, target: str | None = None) -> pd.DataFrame:
+        """Truth and prediction of every row, for one target: the first by default (E103 for an unknown one)."""
+        return of_target(self._table("predictions"), target, self.targets)
+
+    def metrics(self, target: str | None = None) -> pd.DataFrame:
+        """Metrics per person, their means, and pooled, for one target: the first by default (E103 for another)."""
+        return of_target(self._table("metrics"), target, self.targets)
 
     def trace(self) -> pd.DataFrame:
         """Training by epoch."""
@@ -226,8 +254,16 @@ def find_runs(path: str | Path) -> tuple[Path, ...]:
     return tuple(sorted(entry for entry in folder.iterdir() if (entry / MANIFEST).is_file()))
 
 
-def save_analysis(run: SavedRun, name: str, result: Result) -> Path:
+def save_analysis(
+    run: SavedRun, name: str, result: Result, *, beside: Mapping[str, bytes] = MappingProxyType({})
+) -> Path:
     """Keep a result in the run folder: ``analyses/NAME/`` with result.json, table.parquet and text.md.
+
+    Args:
+        run: the run.
+        name: of the analysis.
+        result: what was found.
+        beside: further files by name; see `analyses.report.snippets.keep_analysis`.
 
     Raises:
         RunFolderError: E304 if the disk is full, E305 if the folder may not be written.
@@ -238,7 +274,11 @@ def save_analysis(run: SavedRun, name: str, result: Result) -> Path:
     summary = json.dumps(result.summary(), indent=1, ensure_ascii=False, default=float)
     with enough_room("the analysis", "make room or ask for the right to write to the run folder"):
         folder.mkdir(parents=True, exist_ok=True)
+        for left in ("made_with.json", "snippet.py"):  # of an earlier result of this name
+            (folder / left).unlink(missing_ok=True)
         write_atomically(folder / "table.parquet", table.getvalue())
         write_atomically(folder / "text.md", f"{result.text()}\n\n{result.apa()}\n".encode())
+        for file, content in beside.items():
+            write_atomically(folder / file, content)
         write_atomically(folder / "result.json", summary.encode())
     return folder

@@ -15,7 +15,7 @@ import toolkit
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.study import Study
 from toolkit.models.tables import MINIMUM_ROWS
-from toolkit.models.training import Trained
+from toolkit.runs.families import AnyTrained
 from toolkit.runs.folder import SCHEMA_VERSION
 
 PACKAGES = ("torch", "numpy", "pandas", "scipy")
@@ -24,6 +24,8 @@ MODEL_NAMES = {
     "NmeCrf": "nme-crf",
     "GenericMlp": "generic-mlp",
     "GenericCrf": "generic-crf",
+    "Pen": "pen",
+    "PenShared": "pen-shared",
 }
 
 
@@ -33,7 +35,7 @@ def now() -> str:
 
 
 def describe_run(
-    trained: Trained,
+    trained: AnyTrained,
     data: GroupedDataset,
     labels: np.ndarray,
     *,
@@ -44,7 +46,7 @@ def describe_run(
     study: Study | None,
 ) -> dict[str, Any]:
     """Everything the manifest says except name and files."""
-    network, outcome = trained.network, trained.estimate.outcome
+    network, outcome = trained.network, trained.outcome
     few = np.bincount(np.asarray(data.person), minlength=data.n_persons) < MINIMUM_ROWS
     device = next(iter(network.shared.values())).device
     status = outcome.status
@@ -53,8 +55,9 @@ def describe_run(
         "model": MODEL_NAMES[type(network.config).__name__],
         "task": network.task,
         "config": network.config.model_dump(mode="json"),
-        "effects": list(network.effects.layout.names),
+        "effects": list(trained.effect_names),
         "target": data.target_name,
+        "targets": list(data.target_names),
         "study": _study(data, network.classes, study),
         "data": {
             "hash": data.content_hash(),
@@ -81,8 +84,7 @@ def describe_run(
             "converged": status.converged,
             "best_epoch": outcome.best_epoch,
             "epochs": outcome.epochs,
-            "variance_rounds": trained.estimate.polish_steps,
-            "posterior": "exact" if trained.estimate.exact else "Laplace approximation where early stopping ended",
+            **trained.status_details,
         },
         "resume_count": 0,
         "warnings": warnings,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from toolkit.errors import RunFolderError
+from toolkit.errors import DataError, RunFolderError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CODE_STARTS = (b"\x80", b"PK\x03\x04")  # pickles, and the zip files torch.save makes of them
 AGAIN = "copy the whole folder again from its source, or repeat the fit"
@@ -68,3 +73,18 @@ def _is_safetensors(content: bytes) -> bool:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return False
     return start + max(ends, default=0) == len(content)
+
+
+def of_target(table: pd.DataFrame, target: str | None, known: Sequence[str]) -> pd.DataFrame:
+    """The rows of one target, the first by default; a table of one target has no column for it.
+
+    Raises:
+        DataError: E103 for a target the run does not have.
+    """
+    if target is not None and target not in known:
+        raise DataError(
+            "the run does not have this target", code="E103", column="target", remedy=f"known: {', '.join(known)}"
+        )
+    if "target" not in table:
+        return table.copy()
+    return table[table["target"] == (target or known[0])].drop(columns="target").reset_index(drop=True)

@@ -9,59 +9,58 @@ from torch import Tensor
 
 import toolkit.models as models
 from toolkit.data.pseudonyms import read_key
-from toolkit.effects.random_effects import EffectLayout, RandomEffects
-from toolkit.errors import RunFolderError
-from toolkit.models.fitted import FittedNetwork
-from toolkit.models.networks import Mlp
-from toolkit.models.prepare import Scaler
-from toolkit.models.training import task_of
+from toolkit.errors import ConfigError, RunFolderError
+from toolkit.models.config import Config
+from toolkit.models.extractors import Extractor
+from toolkit.runs.families import AnyNetwork, family_of
 from toolkit.runs.folder import SavedRun
 
 
-def restore_network(run: SavedRun) -> FittedNetwork:
+def restore_network(run: SavedRun, *, extractor: Extractor | None = None) -> AnyNetwork:
     """Rebuild the network; persons go by their labels if the key of the pseudonyms lies beside the folder.
+
+    Args:
+        run: the run folder.
+        extractor: the feature extractor of your own that the run was fitted with, which is not in the folder; its
+            parameters are.
 
     Raises:
         RunFolderError: E401 or E402 for missing or damaged files, E404 for a model this version does not know.
+        ConfigError: E302 for an extractor that is not the run's.
     """
     about = run.manifest["network"]
     kind = getattr(models, about["config_class"], None)
     if kind is None:
         raise RunFolderError("this version does not know the run's model", code="E404", remedy="update the toolkit")
     config = kind(**_settings(run.manifest["config"]))
+    if extractor is not None:
+        config = _with_extractor(config, extractor)
     generic, personal = _tensors(run, "generic.safetensors"), _tensors(run, "persons.safetensors")
-    shared = {name.removeprefix("shared."): value for name, value in generic.items() if name.startswith("shared.")}
-    names = tuple(about["effect_names"])
-    layout = EffectLayout(
-        names=names,
-        shapes=tuple(tuple(shared[name].shape) for name in names),
-        labels=tuple(about["effect_labels"]),
-        mixing=generic.get("mixing"),
-    )
-    scaler = Scaler(
-        names=tuple(about["features"]),
-        dropped=tuple(about["features_dropped"]),
-        mean=generic["feature_mean"].numpy(),
-        scale=generic["feature_scale"].numpy(),
-        target_mean=about["target_mean"],
-        target_scale=about["target_scale"],
-    )
-    outputs = shared[f"layers.{len(config.hidden)}.bias"].shape[0]
-    network = FittedNetwork(
-        config=config,
-        task=task_of(config),
-        scaler=scaler,
-        classes=tuple(about["classes"]) if about["classes"] is not None else None,
-        grouping=about["grouping"],
-        levels=tuple(run.manifest["levels"]),
-        module=Mlp(len(scaler.names), config.hidden, outputs),
-        shared=shared,
-        effects=RandomEffects(layout=layout, eta=personal["eta"], covariance=generic["covariance"]),
-    )
-    return _by_label(network, run)
+    about = {**about, "levels": run.manifest["levels"]}
+    return _by_label(family_of(config).restore(config, about, generic, personal), run)
 
 
-def _by_label(network: FittedNetwork, run: SavedRun) -> FittedNetwork:
+def _with_extractor(config: Config, extractor: Extractor) -> Config:
+    """The configuration with the module put back in.
+
+    Raises:
+        ConfigError: E302 if the run had none, or another one.
+    """
+    saved = getattr(config, "extractor", None)
+    if not isinstance(saved, dict):
+        raise ConfigError("the run was fitted without an extractor of its own", code="E302", column="extractor")
+    about = extractor.describe()
+    if any(about[name] != saved[name] for name in ("class", "parameters", "shape")):
+        raise ConfigError(
+            "this extractor is not the one the run was fitted with",
+            code="E302",
+            column="extractor",
+            remedy=f"it needs a {saved['class']} with {saved['parameters']} parameters",
+        )
+    return config.model_copy(update={"extractor": extractor})
+
+
+def _by_label(network: AnyNetwork, run: SavedRun) -> AnyNetwork:
     """Persons under their own labels where the key is at hand; the pseudonyms stay valid otherwise."""
     path = run.path.with_name(f"{run.path.name}.key.csv")
     label = {name: own for own, name in read_key(path).get("person", {}).items()}

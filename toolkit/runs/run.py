@@ -13,10 +13,12 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
 from toolkit.errors import DataError
 from toolkit.models.effect_tables import correlations
-from toolkit.models.fitted import Level
+from toolkit.models.fitted import FittedNetwork, Level
 from toolkit.models.nme_crf import Prediction
 from toolkit.models.training import Trained
 from toolkit.optimise.status import Status
+from toolkit.runs.families import AnyTrained
+from toolkit.runs.reading import of_target
 
 Data = GroupedDataset | SequenceBatch
 
@@ -53,7 +55,7 @@ class Run:
         split: ``train``, ``validation`` or ``test`` for each row.
     """
 
-    trained: Trained
+    trained: AnyTrained
     tables: Mapping[str, pd.DataFrame]
     manifest: Mapping[str, Any]
     split: np.ndarray
@@ -61,7 +63,7 @@ class Run:
     @property
     def status(self) -> Status:
         """How the fit ended."""
-        return self.trained.estimate.outcome.status
+        return self.trained.outcome.status
 
     def predict(
         self, data: Data, level: Level = "person", *, strict: bool = False, prediction: Prediction | None = None
@@ -75,8 +77,11 @@ class Run:
 
     def decode(self, data: Data, level: Level = "person", *, strict: bool = False) -> np.ndarray:
         """Most likely states of whole sequences (Viterbi), by name, in the order of the rows."""
-        codes = self.trained.network.decode(rows_of(data), level, strict=strict)
-        return np.array(self.trained.network.classes, dtype=object)[codes]
+        network = self.trained.network
+        if not isinstance(network, FittedNetwork):
+            raise DataError("only chain models decode sequences", code="E302", remedy="use predict")
+        codes = network.decode(rows_of(data), level, strict=strict)
+        return np.array(network.classes, dtype=object)[codes]
 
     def persons(self) -> pd.DataFrame:
         """Persons with group, cluster, rows per part, baseline level."""
@@ -91,7 +96,13 @@ class Run:
         return self.tables["variance_components"].copy()
 
     def correlations(self) -> pd.DataFrame:
-        """Correlation matrix of the person effects, parameters in rows and columns."""
+        """Correlation matrix of the person effects, parameters in rows and columns.
+
+        Raises:
+            DataError: E406 for a model of another kind.
+        """
+        if not isinstance(self.trained, Trained):
+            raise DataError("experts have no correlation matrix", code="E406", remedy="fit NmeMlp or NmeCrf")
         labels = list(self.trained.network.effects.layout.labels)
         return pd.DataFrame(correlations(self.trained), index=labels, columns=labels)
 
@@ -105,13 +116,34 @@ class Run:
             raise DataError("this model has no transitions", code="E406", remedy="fit NmeCrf or GenericCrf")
         return self.tables["transitions"].copy()
 
-    def predictions(self) -> pd.DataFrame:
-        """Truth and prediction of every row."""
-        return self.tables["predictions"].copy()
+    def experts(self) -> pd.DataFrame:
+        """Weights of every expert: expert, persons, parameter, weight, shared, difference.
 
-    def metrics(self) -> pd.DataFrame:
-        """Metrics per person, their means, and pooled."""
-        return self.tables["metrics"].copy()
+        Raises:
+            DataError: E406 for a model without experts.
+        """
+        return self._of_experts("experts")
+
+    def gate(self) -> pd.DataFrame:
+        """Mean weight of each expert in each person's rows: person, split, expert, weight, rows, entropy.
+
+        Raises:
+            DataError: E406 for a model without experts.
+        """
+        return self._of_experts("gate")
+
+    def _of_experts(self, name: str) -> pd.DataFrame:
+        if name not in self.tables:
+            raise DataError("this model has no experts", code="E406", remedy="fit Pen")
+        return self.tables[name].copy()
+
+    def predictions(self, target: str | None = None) -> pd.DataFrame:
+        """Truth and prediction of every row, for one target: the first by default."""
+        return of_target(self.tables["predictions"], target, self.manifest["targets"])
+
+    def metrics(self, target: str | None = None) -> pd.DataFrame:
+        """Metrics per person, their means, and pooled, for one target: the first by default."""
+        return of_target(self.tables["metrics"], target, self.manifest["targets"])
 
     def trace(self) -> pd.DataFrame:
         """Training by epoch: objective, loss, penalty, sigma2, variance_mean, validation."""

@@ -19,15 +19,18 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.data.pseudonyms import extended, read_key, unpredictable, write_key
 from toolkit.errors import RunFolderError
 from toolkit.runs.atomic import enough_room, sha256, sync_folder, write_atomically
+from toolkit.runs.families import family_of
 from toolkit.runs.folder import MANIFEST
 from toolkit.runs.run import Run
 
-PERSON_COLUMN = {
-    "persons": "person",
-    "random_effects": "level",
-    "transitions": "person",
-    "predictions": "person",
-    "metrics": "person",
+PERSON_COLUMNS = {
+    "persons": ("person",),
+    "random_effects": ("level",),
+    "transitions": ("person",),
+    "predictions": ("person",),
+    "metrics": ("person",),
+    "experts": ("expert", "persons"),
+    "gate": ("person", "expert"),
 }
 
 
@@ -94,7 +97,7 @@ def write_run(run: Run, data: GroupedDataset, folder: Path, *, overwrite: bool =
         RunFolderError: E304 if the disk is full, E305 or E306 as `check_target`.
     """
     check_target(folder, overwrite=overwrite)
-    names = _pseudonyms(data, folder)
+    names = _pseudonyms(data, run, folder)
     partial = folder.parent / f".{folder.name}.{os.getpid()}.part"
     replaced = partial.with_suffix(".replaced")
     shutil.rmtree(partial, ignore_errors=True)
@@ -118,22 +121,44 @@ def _fill(folder: Path, run: Run, names: dict[str, dict[str, str]], title: str) 
     for name, table in run.tables.items():
         write_atomically(folder / f"{name}.parquet", _parquet(_renamed(name, table, names)))
     write_atomically(folder / "generic.safetensors", save(_generic(run)))
-    write_atomically(folder / "persons.safetensors", save(_personal(run)))
+    write_atomically(
+        folder / "persons.safetensors",
+        save(_plain(family_of(run.trained.network.config).personal_tensors(run.trained))),
+    )
     files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     persons = [names["person"][level] for level in run.trained.network.levels]
-    manifest = {"name": title, **run.manifest, "network": _network(run), "levels": persons, "files": files}
+    manifest = {
+        "name": title,
+        **run.manifest,
+        "network": _network(run, names["person"]),
+        "levels": persons,
+        "files": files,
+    }
     write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
 
 
-def _pseudonyms(data: GroupedDataset, folder: Path) -> dict[str, dict[str, str]]:
-    """Pseudonym of every person and cluster; writes the key if they had to be made."""
+def _pseudonyms(data: GroupedDataset, run: Run, folder: Path) -> dict[str, dict[str, str]]:
+    """Pseudonym of every person (and of whatever is named after persons) and cluster.
+
+    Writes the key if pseudonyms had to be made.
+    """
+    family, trained = family_of(run.trained.network.config), run.trained
+    persons = list(dict.fromkeys([*data.persons, *family.labels(trained)]))
     clusters = [label for label in dict.fromkeys(data.person_cluster) if label is not None]
+    names = _made_pseudonyms(data, persons, clusters, folder)
+    return {**names, "person": {**names["person"], **family.names_of_persons(trained, names["person"])}}
+
+
+def _made_pseudonyms(
+    data: GroupedDataset, persons: list[str], clusters: list[str], folder: Path
+) -> dict[str, dict[str, str]]:
+    """The labels themselves where they are pseudonyms already, else those of the key."""
     if data.pseudonymous:
-        return {"person": {name: name for name in data.persons}, "cluster": {name: name for name in clusters}}
+        return {"person": {name: name for name in persons}, "cluster": {name: name for name in clusters}}
     path = folder.with_name(f"{folder.name}.key.csv")
     key, rng = read_key(path), unpredictable()
     names = {
-        "person": extended(key.get("person", {}), data.persons, "person", rng=rng),
+        "person": extended(key.get("person", {}), persons, "person", rng=rng),
         "cluster": extended(key.get("cluster", {}), clusters, "cluster", rng=rng),
     }
     write_key(path, names)
@@ -142,10 +167,8 @@ def _pseudonyms(data: GroupedDataset, folder: Path) -> dict[str, dict[str, str]]
 
 def _renamed(name: str, table: pd.DataFrame, names: dict[str, dict[str, str]]) -> pd.DataFrame:
     """A table with pseudonyms in place of labels."""
-    column = PERSON_COLUMN.get(name)
-    if column is None:
-        return table
-    table = table.assign(**{column: table[column].map(names["person"]).astype("string")})
+    for column in PERSON_COLUMNS.get(name, ()):
+        table = table.assign(**{column: table[column].map(names["person"]).astype("string")})
     if name == "persons":
         table = table.assign(cluster=table["cluster"].map(names["cluster"]).astype("string"))
     return table
@@ -159,28 +182,20 @@ def _parquet(table: pd.DataFrame) -> bytes:
 
 
 def _generic(run: Run) -> dict[str, torch.Tensor]:
-    """Shared parameters and variance components."""
+    """Shared parameters and variance components, and the standardisation of the features."""
     network = run.trained.network
-    tensors = {f"shared.{name}": value for name, value in network.shared.items()}
-    tensors["covariance"] = network.effects.covariance
-    tensors["sigma2"] = torch.tensor(run.trained.estimate.sigma2, dtype=torch.float64)
-    if network.effects.layout.mixing is not None:
-        tensors["mixing"] = network.effects.layout.mixing
-    scaler = network.scaler
-    tensors["feature_mean"] = torch.as_tensor(np.array(scaler.mean))
-    tensors["feature_scale"] = torch.as_tensor(np.array(scaler.scale))
+    tensors = family_of(network.config).generic_tensors(run.trained)
+    tensors["feature_mean"] = torch.as_tensor(np.array(network.scaler.mean))
+    tensors["feature_scale"] = torch.as_tensor(np.array(network.scaler.scale))
+    return _plain(tensors)
+
+
+def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors as they are written."""
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
-def _personal(run: Run) -> dict[str, torch.Tensor]:
-    """Person effects and their posterior covariances: personal data."""
-    tensors = {"eta": run.trained.network.effects.eta}
-    if run.trained.estimate.posterior is not None:
-        tensors["posterior_covariance"] = run.trained.estimate.posterior.covariance
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-
-
-def _network(run: Run) -> dict[str, Any]:
+def _network(run: Run, pseudonym: dict[str, str]) -> dict[str, Any]:
     """What is needed beside the tensors to predict again."""
     network = run.trained.network
     return {
@@ -191,6 +206,5 @@ def _network(run: Run) -> dict[str, Any]:
         "features_dropped": list(network.scaler.dropped),
         "target_mean": network.scaler.target_mean,
         "target_scale": network.scaler.target_scale,
-        "effect_names": list(network.effects.layout.names),
-        "effect_labels": list(network.effects.layout.labels),
+        **family_of(network.config).describe(run.trained, pseudonym),
     }

@@ -1,0 +1,166 @@
+"""Networks of personalised experts (PEN) and their shared network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.models.expert_groups import ExpertGroups
+from toolkit.models.extractors import feature_map
+from toolkit.models.pen import PenConfig
+from toolkit.models.pen_network import PenNetwork, TargetScale, own_extractor
+from toolkit.models.pen_tables import (
+    expert_components,
+    expert_effects,
+    experts_table,
+    gate_table,
+    pen_metrics,
+    pen_predictions,
+    pen_trace,
+)
+from toolkit.models.pen_training import PenTrained, train_pen
+from toolkit.models.tables import persons_table
+from toolkit.optimise.descent import Keeper
+from toolkit.optimise.minimise import Progress
+from toolkit.runs.mixed_effects_family import saved_scaler
+
+
+def check(config: PenConfig, data: GroupedDataset) -> None:
+    """Nothing beyond what every model needs: several targets are welcome."""
+
+
+def train(
+    config: PenConfig,
+    data: GroupedDataset,
+    labels: np.ndarray,
+    *,
+    generator: torch.Generator,
+    device: torch.device,
+    progress: Progress | None,
+    keeper: Keeper | None,
+) -> PenTrained:
+    """Fit the model."""
+    return train_pen(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
+
+
+def tables(trained: PenTrained, data: GroupedDataset, labels: np.ndarray) -> dict[str, pd.DataFrame]:
+    """Every table of the run folder, by name."""
+    network = trained.network
+    persons = persons_table(data, labels)
+    predictions = pen_predictions(network, data, labels)
+    found = {
+        "persons": persons,
+        "random_effects": expert_effects(trained),
+        "variance_components": expert_components(trained, _mean_square(network, data, labels)),
+        "predictions": predictions,
+        "metrics": pen_metrics(predictions, persons, numeric=network.classes is None),
+        "trace": pen_trace(trained),
+    }
+    if network.has_experts:
+        found |= {"experts": experts_table(trained), "gate": gate_table(network, data, labels)}
+    return found
+
+
+def _mean_square(network: PenNetwork, data: GroupedDataset, labels: np.ndarray) -> float:
+    """Mean over the training rows of the sum of squared extracted features."""
+    rows = np.flatnonzero(labels == "train")
+    if not network.has_experts or not len(rows):
+        return 0.0
+    return float(network.extracted(data.take(rows)).double().square().sum(dim=1).mean())
+
+
+def generic_tensors(trained: PenTrained) -> dict[str, Tensor]:
+    """Extractor, shared head, gate, variances; experts are persons' and not among them."""
+    network = trained.network
+    tensors = {f"shared.{name}": value for name, value in network.shared.items() if not _personal(name)}
+    tensors["target_mean"] = torch.as_tensor(np.array(network.targets.mean))
+    tensors["target_scale"] = torch.as_tensor(np.array(network.targets.scale))
+    return tensors
+
+
+def personal_tensors(trained: PenTrained) -> dict[str, Tensor]:
+    """Experts, the gate that recognises persons, and the experts' posterior variances: personal data."""
+    tensors = {f"shared.{name}": value for name, value in trained.network.shared.items() if _personal(name)}
+    if trained.posterior is not None:
+        tensors["posterior_variance"] = torch.as_tensor(np.array(trained.posterior))
+    return tensors
+
+
+def _personal(name: str) -> bool:
+    return name.startswith(("experts.", "gate."))
+
+
+def labels(trained: PenTrained) -> Sequence[str]:
+    """Labels of the persons that the model knows of: those it was trained with, and those behind its experts."""
+    members = (label for inside in trained.network.groups.members for label in inside)
+    return list(dict.fromkeys([*trained.network.levels, *members]))
+
+
+def names_of_persons(trained: PenTrained, pseudonym: Mapping[str, str]) -> dict[str, str]:
+    """Names of the experts, and lists of the persons behind them, with pseudonyms."""
+    before, after = trained.network.groups, _pseudonymous(trained.network.groups, pseudonym)
+    lists = {", ".join(old): ", ".join(new) for old, new in zip(before.members, after.members, strict=True)}
+    return {**lists, **dict(zip(before.names, after.names, strict=True))}
+
+
+def _pseudonymous(groups: ExpertGroups, pseudonym: Mapping[str, str]) -> ExpertGroups:
+    """The experts with the persons behind them under their pseudonyms."""
+    members = tuple(tuple(pseudonym[label] for label in inside) for inside in groups.members)
+    names = [
+        name.replace(old[0], new[0], 1) if len(old) == 1 and name.startswith(old[0]) else name
+        for name, old, new in zip(groups.names, groups.members, members, strict=True)
+    ]
+    return replace(groups, names=tuple(names), members=members)
+
+
+def describe(trained: PenTrained, pseudonym: Mapping[str, str]) -> dict[str, Any]:
+    """Targets and experts."""
+    network = trained.network
+    groups = _pseudonymous(network.groups, pseudonym)
+    return {
+        "target_names": list(network.target_names),
+        "effect_names": [],
+        "effect_labels": [],
+        "experts": {
+            "names": list(groups.names),
+            "members": [list(inside) for inside in groups.members],
+            "per_group": groups.per_group,
+        },
+    }
+
+
+def restore(
+    config: PenConfig, about: Mapping[str, Any], generic: Mapping[str, Tensor], personal: Mapping[str, Tensor]
+) -> PenNetwork:
+    """The network of a run folder."""
+    tensors = {**generic, **personal}
+    shared = {name.removeprefix("shared."): value for name, value in tensors.items() if name.startswith("shared.")}
+    scaler = saved_scaler(about, generic)
+    known = about["experts"]
+    groups = ExpertGroups(
+        names=tuple(known["names"]),
+        of_person=np.zeros(0, dtype=np.int64),
+        per_group=known["per_group"],
+        members=tuple(tuple(labels) for labels in known["members"]),
+    )
+    hidden = () if isinstance(config.extractor, dict) else config.hidden
+    return PenNetwork(
+        config=config,
+        task=config.task,
+        scaler=scaler,
+        targets=TargetScale(mean=generic["target_mean"].numpy(), scale=generic["target_scale"].numpy()),
+        target_names=tuple(about["target_names"]),
+        classes=tuple(about["classes"]) if about["classes"] is not None else None,
+        grouping=about["grouping"],
+        levels=tuple(about["levels"]),
+        groups=groups,
+        features=feature_map(hidden, own_extractor(config), len(scaler.names)),
+        shared=shared,
+    )

@@ -1,0 +1,146 @@
+"""Networks with person effects and their generic counterparts: NME-MLP, NME-CRF, MLP, CRF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from toolkit.data.checks import check_more_rows_than_effects
+from toolkit.data.grouped import GroupedDataset
+from toolkit.effects.random_effects import EffectLayout, RandomEffects
+from toolkit.errors import ConfigError
+from toolkit.models import NmeMlp
+from toolkit.models.config import Config
+from toolkit.models.effect_tables import effects_table, variance_table
+from toolkit.models.evaluation import metrics_table, predictions_table
+from toolkit.models.fitted import FittedNetwork
+from toolkit.models.networks import Mlp
+from toolkit.models.prepare import Scaler
+from toolkit.models.tables import persons_table, trace_table, transitions_table
+from toolkit.models.training import Trained, task_of
+from toolkit.models.training import train as train_network
+from toolkit.optimise.descent import Keeper
+from toolkit.optimise.minimise import Progress
+
+
+def check(config: Config, data: GroupedDataset) -> None:
+    """Refuse more effects than rows, and several targets."""
+    if data.further_target_names:
+        raise ConfigError(
+            "this model takes one target",
+            code="E302",
+            column="target",
+            remedy="name one, or fit Pen, which takes several",
+        )
+    if isinstance(config, NmeMlp) and config.task == "regression" and not config.hidden:
+        check_more_rows_than_effects(data)
+
+
+def train(
+    config: Config,
+    data: GroupedDataset,
+    labels: np.ndarray,
+    *,
+    generator: torch.Generator,
+    device: torch.device,
+    progress: Progress | None,
+    keeper: Keeper | None,
+) -> Trained:
+    """Fit the model."""
+    return train_network(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
+
+
+def tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict[str, pd.DataFrame]:
+    """Every table of the run folder, by name."""
+    persons = persons_table(data, labels)
+    predictions = predictions_table(trained.network, data, labels)
+    found = {
+        "persons": persons,
+        "random_effects": effects_table(trained),
+        "variance_components": variance_table(trained),
+        "predictions": predictions,
+        "metrics": metrics_table(predictions, persons, numeric=trained.network.classes is None),
+        "trace": trace_table(trained),
+    }
+    if trained.network.task == "sequence":
+        found["transitions"] = transitions_table(trained, data)
+    return found
+
+
+def generic_tensors(trained: Trained) -> dict[str, Tensor]:
+    """Shared parameters, variance components, standardisation."""
+    network = trained.network
+    tensors = {f"shared.{name}": value for name, value in network.shared.items()}
+    tensors["covariance"] = network.effects.covariance
+    tensors["sigma2"] = torch.tensor(trained.estimate.sigma2, dtype=torch.float64)
+    if network.effects.layout.mixing is not None:
+        tensors["mixing"] = network.effects.layout.mixing
+    return tensors
+
+
+def personal_tensors(trained: Trained) -> dict[str, Tensor]:
+    """Person effects and their posterior covariances: personal data."""
+    tensors = {"eta": trained.network.effects.eta}
+    if trained.estimate.posterior is not None:
+        tensors["posterior_covariance"] = trained.estimate.posterior.covariance
+    return tensors
+
+
+def describe(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, Any]:
+    """What is needed beside the tensors to predict again."""
+    layout = trained.network.effects.layout
+    return {"effect_names": list(layout.names), "effect_labels": list(layout.labels)}
+
+
+def labels(trained: Trained) -> Sequence[str]:
+    """Labels of the persons that the model knows of."""
+    return trained.network.levels
+
+
+def names_of_persons(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, str]:
+    """Nothing but persons is named after persons."""
+    return {}
+
+
+def restore(
+    config: Config, about: Mapping[str, Any], generic: Mapping[str, Tensor], personal: Mapping[str, Tensor]
+) -> FittedNetwork:
+    """The network of a run folder."""
+    shared = {name.removeprefix("shared."): value for name, value in generic.items() if name.startswith("shared.")}
+    names = tuple(about["effect_names"])
+    layout = EffectLayout(
+        names=names,
+        shapes=tuple(tuple(shared[name].shape) for name in names),
+        labels=tuple(about["effect_labels"]),
+        mixing=generic.get("mixing"),
+    )
+    scaler = saved_scaler(about, generic)
+    outputs = shared[f"layers.{len(config.hidden)}.bias"].shape[0]
+    return FittedNetwork(
+        config=config,
+        task=task_of(config),
+        scaler=scaler,
+        classes=tuple(about["classes"]) if about["classes"] is not None else None,
+        grouping=about["grouping"],
+        levels=tuple(about["levels"]),
+        module=Mlp(len(scaler.names), config.hidden, outputs),
+        shared=shared,
+        effects=RandomEffects(layout=layout, eta=personal["eta"], covariance=generic["covariance"]),
+    )
+
+
+def saved_scaler(about: Mapping[str, Any], generic: Mapping[str, Tensor]) -> Scaler:
+    """The standardisation of a run folder."""
+    return Scaler(
+        names=tuple(about["features"]),
+        dropped=tuple(about["features_dropped"]),
+        mean=generic["feature_mean"].numpy(),
+        scale=generic["feature_scale"].numpy(),
+        target_mean=about["target_mean"],
+        target_scale=about["target_scale"],
+    )
