@@ -15,9 +15,10 @@ from analyses.matrices import observed_transitions, transition_matrices
 from analyses.report.sentences import plural
 from analyses.transitions import TransitionComparison, compare_transitions
 from app import views
-from app.inputs import TestSettings
+from app.inputs import PERSONS, TestSettings
 from app.state import OpenRun
 from toolkit.errors import DataError, ToolkitWarning
+from toolkit.runs.kept import Recipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,15 +78,7 @@ def run_test(opened: OpenRun, settings: TestSettings) -> GroupTest:
     labels = group_labels(opened, persons)
     # in a test of whole matrices, a person with an undefined row cannot take part
     kept = labels.notna().to_numpy() & np.isfinite(matrices).all(axis=(1, 2))
-    names = sorted(labels[kept].astype(str).unique())
-    if len(names) != 2:
-        raise DataError(
-            f"a comparison needs two groups, this run has {len(names)}",
-            code="E124",
-            remedy="Choose a run of a study with two groups",
-        )
-    first = settings.first if settings.first in names else names[1]
-    second = next(name for name in names if name != first)
+    first, second = _order(sorted(labels[kept].astype(str).unique()), settings.first)
     chosen = [person for person, keep in zip(persons, kept, strict=True) if keep]
     unit = views.unit_labels(opened, chosen, settings.unit)
     return _computed(
@@ -97,6 +90,37 @@ def run_test(opened: OpenRun, settings: TestSettings) -> GroupTest:
         first,
         settings,
         clustered=opened.cluster_name is not None,
+    )
+
+
+def _order(names: list[str], first: str) -> tuple[str, str]:
+    """The group that differences are taken of, and the one that is subtracted."""
+    if len(names) != 2:
+        raise DataError(
+            f"a comparison needs two groups, this run has {len(names)}",
+            code="E124",
+            remedy="Choose a run of a study with two groups",
+        )
+    chosen = first if first in names else names[1]
+    return chosen, next(name for name in names if name != chosen)
+
+
+def recipe(opened: OpenRun, settings: TestSettings) -> Recipe:
+    """What a group test was made with, for the code beside it and for running it again."""
+    first, second = _order(sorted(group_names(opened)), settings.first)
+    unit = "person" if settings.unit == PERSONS or opened.cluster_name is None else "cluster"
+    return Recipe(
+        command="group-test",
+        options={
+            "value": settings.value,
+            "groups": [first, second],
+            "group_names": [opened.group_of(first), opened.group_of(second)],
+            "unit": unit,
+            "unit_name": plural(settings.unit),
+            "permutations": settings.permutations,
+            "level": settings.level,
+            "seed": settings.seed,
+        },
     )
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from analyses import wording
 from analyses.figures import group_matrices, interval_matrix, null_distribution
-from analyses.report import sentences
+from analyses.report import sentences, snippets
 from analyses.report.group_sections import difference_table
 from analyses.report.guard import SMALLEST_SHOWN
 from analyses.report.tables import p_cell
@@ -15,7 +15,6 @@ from app import group_comparison, inputs, state, views
 from app.group_comparison import GroupTest
 from app.inputs import PERSONS, Settings, TestSettings
 from app.state import OpenRun
-from toolkit.runs.folder import save_analysis
 
 FEW_PERSONS = 20
 
@@ -54,6 +53,7 @@ def page() -> None:
     views.unstable(opened, cell_names(states, tested.value), cell_labels(states))
     _overall(tested, result)
     _single(tested, result)
+    _code(opened, tested)
     _keep(opened, tested, result)
     _saved(opened)
 
@@ -166,12 +166,19 @@ def _means(result: GroupTest) -> None:
         )
 
 
+def _code(opened: OpenRun, tested: TestSettings) -> None:
+    """The Python code that gives the same numbers."""
+    with st.expander("Python code behind this result", icon=":material/code:"):
+        st.markdown("Runs as it stands and gives the same numbers. It is kept with the result in the run folder.")
+        st.code(snippets.snippet(group_comparison.recipe(opened, tested), opened.path), language="python")
+
+
 def _keep(opened: OpenRun, tested: TestSettings, result: GroupTest) -> None:
     unit = "persons" if tested.unit == PERSONS else "clusters"
     name = f"group-test-{tested.value}-{unit}-{tested.permutations}-seed{tested.seed}"
     if st.button("Keep this result in the run folder", icon=":material/save:", key="keep"):
         try:
-            save_analysis(opened.run, name, result)
+            snippets.keep_analysis(opened.run, name, result, group_comparison.recipe(opened, tested))
         except OSError:
             st.error(
                 "Nothing can be written into this run folder. Check that it is not read-only and the disk not full."

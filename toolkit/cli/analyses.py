@@ -14,6 +14,7 @@ from toolkit.cli.answers import Answer
 from toolkit.cli.keeping import kept
 from toolkit.errors import ConfigError, DataError
 from toolkit.runs.folder import SavedRun, load_run
+from toolkit.runs.kept import Recipe
 
 VALUES = ("score", "probability", "expected", "observed")
 
@@ -38,24 +39,28 @@ def hsic(  # noqa: PLR0913 - one argument per option of the command
     run = load_run(path)
     persons, matrices, group = grouped_matrices(run, value)
     unit, within = _hsic_unit(run, persons, group, unit, within)
+    settings = {
+        "unit_name": unit_name(run, unit),
+        "match_sizes": match_sizes,
+        "kernel": kernel,
+        "bandwidth_multiple": bandwidth_multiple,
+        "method": method,
+        "stop_after": stop_after,
+        "alpha": alpha,
+        "probabilities": value != "score",
+        "effect_size": effect_size,
+        "permutations": permutations,
+    }
     result = hsic_test(
         matrices,
         group,
         unit=units(run, persons, unit),
-        unit_name=unit_name(run, unit),
         strata=_within(run, persons, unit, within),
-        match_sizes=match_sizes,
-        kernel=kernel,
-        bandwidth_multiple=bandwidth_multiple,
-        method=method,
-        stop_after=stop_after,
-        alpha=alpha,
-        probabilities=value != "score",
-        effect_size=effect_size,
-        permutations=permutations,
         rng=np.random.default_rng(seed),
+        **settings,
     )
-    answer = kept(run, f"hsic-{value}", result, transitions=value)
+    asked = {"value": value, "unit": unit, "within": within, "seed": seed}
+    answer = kept(run, f"hsic-{value}", result, Recipe(command="hsic", options=asked | settings), transitions=value)
     return Answer(text="\n".join([answer.text, *result.notes]), data=answer.data)
 
 
@@ -92,16 +97,15 @@ def baseline(
     """Correlations and slope of person-specific biases on baseline levels, with their controls."""
     run = load_run(path)
     unit = chosen_unit(run, unit)
+    settings = {"unit": unit, "resamples": resamples, "permutations": permutations, "level": level}
     result = baseline_report(
         run,
         parameters=None if parameter is None else [parameter],
-        unit=unit,
-        resamples=resamples,
-        permutations=permutations,
-        level=level,
         rng=np.random.default_rng(seed),
+        **settings,
     )
-    return kept(run, "baseline", result)
+    recipe = Recipe(command="baseline", options={"parameter": parameter, "seed": seed, **settings})
+    return kept(run, "baseline", result, recipe)
 
 
 def grouped_matrices(run: SavedRun, value: str) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -138,7 +142,9 @@ def bias_by_person(run: SavedRun, parameter: str | None = None) -> pd.DataFrame:
         )
     mine = effects[effects["parameter"] == chosen].rename(columns={"level": "person"})
     joined = mine[["person", "estimate"]].merge(run.persons()[["person", "baseline"]], on="person")
-    return joined.dropna(subset=["baseline"]).reset_index(drop=True)
+    joined = joined.dropna(subset=["baseline"]).reset_index(drop=True)
+    joined.attrs["parameter"] = chosen
+    return joined
 
 
 def chosen_unit(run: SavedRun, unit: str) -> str:

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from analyses import base_rate_test, bias_baseline, compare_transitions, hsic_test, paired_bootstrap
+from analyses.report.snippets import keep_analysis
 from toolkit.cli.analyses import bias_by_person, grouped_matrices
-from toolkit.runs.folder import SavedRun, save_analysis
+from toolkit.runs.folder import SavedRun
+from toolkit.runs.kept import Recipe
 
 VARIANTS = ("absolute", "person_centred")
 MODELS = {"generic-crf": "Generic-CRF", "nme-crf": "NME-CRF"}
@@ -48,7 +50,13 @@ def analyse(runs: Mapping[str, SavedRun], *, seed: int, effort: Effort, step: Ca
         resamples=effort.resamples,
         rng=_stream(seed, "baseline"),
     )
-    save_analysis(runs["nme-mlp"], "baseline", results["baseline"])
+    asked = {
+        "parameter": str(joined.attrs["parameter"]),
+        "resamples": effort.resamples,
+        "seed": seed,
+        "stream": "baseline",
+    }
+    keep_analysis(runs["nme-mlp"], "baseline", results["baseline"], Recipe(command="bias-baseline", options=asked))
     return results
 
 
@@ -79,9 +87,32 @@ def _groups(run: SavedRun, variant: str, seed: int, effort: Effort) -> dict[str,
         permutations=effort.permutations,
         rng=_stream(seed, f"base rates {variant}"),
     )
-    for name, result in found.items():
-        save_analysis(run, name.replace("_", "-"), result)
+    for name, recipe in _recipes(run, variant, seed, effort).items():
+        keep_analysis(run, name.replace("_", "-"), found[name], recipe)
     return {f"{name}_{variant}": result for name, result in found.items()}
+
+
+def _recipes(run: SavedRun, variant: str, seed: int, effort: Effort) -> dict[str, Recipe]:
+    """What the group comparisons are made with, in the words of `analyses.report.snippet_parts`."""
+    labels = run.manifest["study"]["group_labels"]
+    alone = {"unit": "person", "unit_name": "persons", "seed": seed}
+    hsic = {
+        f"hsic_{name}": Recipe(
+            command="hsic",
+            options={"value": value, "unit": "person", "permutations": effort.permutations, "seed": seed}
+            | {"stream": f"hsic {name} {variant}"},
+        )
+        for name, value in (("model", "score"), ("observed", "observed"))
+    }
+    pair = {"value": "probability", "groups": ["1", "0"], "group_names": [labels["1"], labels["0"]]}
+    rates = {"split": None, "permutations": effort.permutations, "level": 0.95, "stream": f"base rates {variant}"}
+    return hsic | {
+        "differences": Recipe(
+            command="differences",
+            options={**alone, **pair, "resamples": effort.resamples, "stream": f"differences {variant}"},
+        ),
+        "base_rates": Recipe(command="base-rates", options={**alone, **rates}),
+    }
 
 
 def _agreement(generic: SavedRun, personal: SavedRun, variant: str, seed: int, effort: Effort) -> dict[str, Any]:

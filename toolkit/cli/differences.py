@@ -21,6 +21,7 @@ from toolkit.data.readers import read_table
 from toolkit.errors import ConfigError, DataError
 from toolkit.results import Result
 from toolkit.runs.folder import SavedRun, load_run
+from toolkit.runs.kept import Recipe, near
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,8 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
     unit = units(run, persons, options.unit)
     if len(labels) == 2 and options.plausible:
         found = _plausible(run, persons, group, labels, unit, options)
-        return kept(run, f"plausible-{options.value}", found, transitions=options.value)
+        recipe = _recipe(run, "plausible", options, labels)
+        return kept(run, f"plausible-{options.value}", found, recipe, transitions=options.value)
     shared = {
         "unit": unit,
         "unit_name": unit_name(run, options.unit),
@@ -81,7 +83,8 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
             permutations=options.permutations,
             **shared,
         )
-        return kept(run, name, pair, transitions=options.value)
+        recipe = _recipe(run, "differences", options, labels)
+        return kept(run, name, pair, recipe, transitions=options.value)
     if options.permutations or options.plausible:
         raise ConfigError(
             f"this is for two groups; the run has {len(labels)}",
@@ -90,7 +93,23 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
             remedy="choose two groups by --between A,B",
         )
     pairs = compare_groups(matrices, group, group_names=_words(run, labels), **shared)
-    return kept(run, name, pairs, transitions=options.value)
+    recipe = _recipe(run, "differences-pairs", options, labels)
+    return kept(run, name, pairs, recipe, transitions=options.value)
+
+
+def _recipe(run: SavedRun, command: str, options: DifferenceOptions, labels: list[str]) -> Recipe:
+    """What was asked, with what ``auto`` stood for; of two groups the one that is subtracted from comes first."""
+    paired = command != "differences-pairs"
+    asked = {
+        "groups": [labels[1], labels[0]] if paired else labels,
+        "group_names": list(_pair(run, labels) if paired else _words(run, labels)),
+        "unit_name": unit_name(run, options.unit),
+        "scale": "excess" if options.adjust_base_rates else options.scale,
+        "adjusted": options.adjust_base_rates,
+        "draws": options.plausible,
+    }
+    same = ("value", "unit", "resamples", "level", "method", "structural", "permutations", "seed")
+    return Recipe(command=command, options={name: getattr(options, name) for name in same} | asked)
 
 
 def _check_together(options: DifferenceOptions) -> None:
@@ -199,21 +218,27 @@ def _along_covariate(run: SavedRun, options: DifferenceOptions) -> Answer:
             "no person of the run has a value", code="E111", column=name, remedy="persons go by their pseudonyms"
         )
     used = [person for person, there in zip(persons, known, strict=True) if there]
+    settings = {
+        "unit_name": unit_name(run, options.unit),
+        "per": options.per,
+        "resamples": options.resamples,
+        "level": options.level,
+        "scale": options.scale,
+        "structural": options.structural,
+    }
     result = transition_slopes(
         matrices[known],
         values[known],
         unit=units(run, used, options.unit),
-        unit_name=unit_name(run, options.unit),
         states=run.states,
         covariate_name=name,
-        per=options.per,
-        resamples=options.resamples,
-        level=options.level,
-        scale=options.scale,
-        structural=options.structural,
         rng=np.random.default_rng(options.seed),
+        **settings,
     )
-    answer = kept(run, f"slopes-{name}", result, transitions=options.value)
+    asked = {"covariate": name, "value": options.value, "unit": options.unit, "seed": options.seed}
+    asked["persons"] = "" if options.persons is None else near(run, options.persons)
+    recipe = Recipe(command="slopes", options={**asked, **settings})
+    answer = kept(run, f"slopes-{name}", result, recipe, transitions=options.value)
     if known.all():
         return answer
     return Answer(

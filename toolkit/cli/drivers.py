@@ -59,18 +59,19 @@ def answer_drivers(path: Path, *, cell: str, value: str, unit: str, groups: str 
     from toolkit.cli.analyses import chosen_unit
     from toolkit.cli.keeping import kept
     from toolkit.runs.folder import load_run
+    from toolkit.runs.kept import Recipe
 
     run = load_run(path)
     unit = chosen_unit(run, unit)
-    result = drivers_of_run(
-        run,
-        _two(cell, "--cell", "FROM,TO"),
-        value=value,
-        unit=unit,
-        groups=None if groups is None else _two(groups, "--groups", "A,B"),
-        level=level,
-    )
-    return kept(run, "drivers", result)
+    settings = {
+        "value": value,
+        "unit": unit,
+        "groups": None if groups is None else _two(groups, "--groups", "A,B"),
+        "level": level,
+    }
+    ends = _two(cell, "--cell", "FROM,TO")
+    result = drivers_of_run(run, ends, **settings)
+    return kept(run, "drivers", result, Recipe(command="drivers", options={"cell": ends, **settings}))
 
 
 def answer_base_rates(
@@ -84,6 +85,7 @@ def answer_base_rates(
     from toolkit.cli.keeping import kept
     from toolkit.errors import ConfigError, DataError
     from toolkit.runs.folder import load_run
+    from toolkit.runs.kept import Recipe
 
     run = load_run(path)
     run.transitions()
@@ -115,7 +117,9 @@ def answer_base_rates(
         level=level,
         rng=np.random.default_rng(seed),
     )
-    return kept(run, "base-rates", result)
+    asked = {"unit": unit, "unit_name": unit_name(run, unit), "split": split, "seed": seed}
+    recipe = Recipe(command="base-rates", options={**asked, "permutations": permutations, "level": level})
+    return kept(run, "base-rates", result, recipe)
 
 
 def _two(text: str, option: str, shape: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from toolkit.data.study import Study
 from toolkit.errors import ConfigError, DataError, RunFolderError
 from toolkit.models.config import Config
 from toolkit.runs.folder import SavedRun, load_run
+from toolkit.runs.kept import Recipe, near
 from toolkit.runs.repeats import (
     SHARES,
     fit_less_data,
@@ -55,9 +56,9 @@ def run_stability(
     if len(runs) > 1 and study is not None:
         raise ConfigError("name several runs, or one run and its study", code="E302", column="--study")
     result = (
-        _of_runs(runs, method, resamples, seed)
+        stability_of_runs(runs, method=method, resamples=resamples, seed=seed)
         if len(runs) > 1
-        else _refitted(
+        else stability_of_refits(
             runs[0],
             study,
             refits=refits,
@@ -68,7 +69,14 @@ def run_stability(
             quiet=quiet,
         )
     )
-    return kept(runs[0], "stability", result)
+    asked = {"method": method, "resamples": resamples, "seed": seed}
+    recipe = Recipe(
+        command="stability",
+        options=asked if study is None else {**asked, "refits": refits, "repeats": repeats},
+        runs=[near(runs[0], run.path) for run in runs[1:]],
+        study="" if study is None else near(runs[0], study),
+    )
+    return kept(runs[0], "stability", result, recipe)
 
 
 def run_less_data(
@@ -77,7 +85,7 @@ def run_less_data(
     """Fit the models of several runs to less of each person's training rows."""
     runs = [load_run(path) for path in paths]
     check_same_rows(runs)
-    data = _same_data(runs[0], study)
+    data = same_data(runs[0], study)
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise ConfigError("two runs have the same name", code="E302", column="RUN", remedy="rename a folder")
@@ -87,7 +95,13 @@ def run_less_data(
         table = fit_less_data(configs, data, seed=int(runs[0].manifest["seed"]), rng=rng, device="cpu", progress=bar)
     chosen = metric or str(table["metric"].iloc[0])
     result = learning_curve(table, chosen, resamples=resamples, rng=np.random.default_rng(seed))
-    return kept(runs[0], "less-data", result)
+    recipe = Recipe(
+        command="less-data",
+        options={"metric": chosen, "resamples": resamples, "seed": seed},
+        runs=[near(runs[0], run.path) for run in runs[1:]],
+        study=near(runs[0], study),
+    )
+    return kept(runs[0], "less-data", result, recipe)
 
 
 def config_of(run: SavedRun) -> Config:
@@ -113,7 +127,7 @@ def fits_bar(title: str, quiet: bool) -> Iterator[Bar | None]:
         yield lambda done, total: bar.update(task, total=total, completed=done)
 
 
-def _of_runs(runs: Sequence[SavedRun], method: str, resamples: int, seed: int) -> StabilityResult:
+def stability_of_runs(runs: Sequence[SavedRun], *, method: str, resamples: int, seed: int) -> StabilityResult:
     """Finished runs of the same settings, data and split, with other seeds."""
     check_same_rows(runs)
     for run in runs[1:]:
@@ -130,7 +144,7 @@ def _of_runs(runs: Sequence[SavedRun], method: str, resamples: int, seed: int) -
     return stability(parameters, runs=estimates, method=method, resamples=resamples, rng=rng, notes=_notes(runs[0]))
 
 
-def _refitted(
+def stability_of_refits(
     run: SavedRun,
     study: Path | None,
     *,
@@ -139,7 +153,7 @@ def _refitted(
     method: str,
     resamples: int,
     seed: int,
-    quiet: bool,
+    quiet: bool = True,
 ) -> StabilityResult:
     """Fit with other seeds and to fewer rows."""
     if study is None:
@@ -151,7 +165,7 @@ def _refitted(
     if refits < 2 and repeats < 1:
         raise ConfigError("there is nothing to fit", code="E302", column="--refits", remedy="use 5 or more")
     identified_estimates(run)
-    data, config, own = _same_data(run, study), config_of(run), int(run.manifest["seed"])
+    data, config, own = same_data(run, study), config_of(run), int(run.manifest["seed"])
     parameters, estimates, full, dropped = None, None, None, None
     if refits >= 2:
         with fits_bar("Fitting with other seeds", quiet) as bar:
@@ -183,7 +197,7 @@ def _refitted(
     )
 
 
-def _same_data(run: SavedRun, path: Path) -> Data:
+def same_data(run: SavedRun, path: Path) -> Data:
     """The study's data, after checking that the run was fitted to them, with the split that is repeated here."""
     data = study_data(Study.read(path), run.model, str(run.manifest["target"]))
     rows = rows_of(data)

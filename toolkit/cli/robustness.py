@@ -17,6 +17,7 @@ from toolkit.cli.keeping import busy, kept
 from toolkit.cli.repeat_fits import fits_bar
 from toolkit.errors import ConfigError, DataError
 from toolkit.runs.folder import SavedRun, load_run
+from toolkit.runs.kept import Recipe, near
 
 VALUES = ("score", "probability", "expected", "observed")
 
@@ -32,7 +33,8 @@ def variance(
     rng = np.random.default_rng(seed)
     with busy("Leaving persons out" if method == "jackknife" else "Resampling persons"):
         result = variance_of_run(run, unit=unit, split=split, method=method, resamples=resamples, rng=rng)
-    return kept(run, "variance", result)
+    asked = {"unit": unit, "split": split, "method": method, "resamples": resamples, "seed": seed}
+    return kept(run, "variance", result, Recipe(command="variance", options=asked))
 
 
 def multiverse(paths: Sequence[Path], *, unit: str, permutations: int, alpha: float, seed: int) -> Answer:
@@ -40,9 +42,10 @@ def multiverse(paths: Sequence[Path], *, unit: str, permutations: int, alpha: fl
     runs = [load_run(path) for path in paths]
     persons, group = _same_persons(runs)
     unit = whole_unit(runs[0], persons, group, unit)
+    unique = len({run.name for run in runs}) == len(runs)
+    names = [run.name if unique else f"{place + 1}: {run.name}" for place, run in enumerate(runs)]
     matrices = {}
-    for place, run in enumerate(runs):
-        name = run.name if len({other.name for other in runs}) == len(runs) else f"{place + 1}: {run.name}"
+    for name, run in zip(names, runs, strict=True):
         for value in VALUES:
             found, values, _ = grouped_matrices(run, value)
             matrices[name, value] = values[[found.index(person) for person in persons]]
@@ -61,7 +64,13 @@ def multiverse(paths: Sequence[Path], *, unit: str, permutations: int, alpha: fl
             rng=np.random.default_rng(seed),
             notes=notes,
         )
-    return kept(runs[0], "multiverse", result)
+    asked = {"names": names, "unit": unit, "cluster_name": unit_name(runs[0], unit), "seed": seed}
+    recipe = Recipe(
+        command="multiverse",
+        options={**asked, "permutations": permutations, "alpha": alpha},
+        runs=[near(runs[0], run.path) for run in runs[1:]],
+    )
+    return kept(runs[0], "multiverse", result, recipe)
 
 
 def power(  # noqa: PLR0913 - one argument per option of the command
@@ -87,24 +96,28 @@ def power(  # noqa: PLR0913 - one argument per option of the command
         raise ConfigError(
             "a cell is written FROM,TO", code="E302", column="--cell", remedy=f"states: {', '.join(states)}"
         )
+    settings = {
+        "difference": difference / 100,
+        "clusters": _numbers(clusters, "--clusters"),
+        "transitions": _numbers(transitions, "--transitions"),
+        "cluster_size": cluster_size,
+        "correlation": correlation,
+        "simulations": simulations,
+        "hsic": hsic,
+    }
     with fits_bar("Simulating studies", quiet) as bar:
         result = power_curve(
             scores,
             variances,
             cell=(states.index(ends[0]), states.index(ends[1])),
-            difference=difference / 100,
-            clusters=_numbers(clusters, "--clusters"),
-            transitions=_numbers(transitions, "--transitions"),
-            cluster_size=cluster_size,
-            correlation=correlation,
-            simulations=simulations,
-            hsic=hsic,
             states=states,
             notes=notes,
             rng=np.random.default_rng(seed),
             progress=bar,
+            **settings,
         )
-    return kept(run, "power", result)
+    recipe = Recipe(command="power", options={"cell": ends, "base": base, "seed": seed, **settings})
+    return kept(run, "power", result, recipe)
 
 
 def compare(
@@ -121,18 +134,19 @@ def compare(
     """Mean metrics of several runs with marks; kept in the folder of the first."""
     runs = [load_run(path) for path in paths]
     unit = chosen_unit(runs[0], unit)
+    settings = {
+        "metrics": list(metrics) if metrics else None,
+        "split": split,
+        "unit": unit,
+        "baseline": baseline,
+        "correction": "holm" if holm else "none",
+        "resamples": resamples,
+    }
     with busy("Comparing models"):
-        result = compare_runs(
-            runs,
-            metrics=metrics or None,
-            split=split,
-            unit=unit,
-            baseline=baseline,
-            correction="holm" if holm else "none",
-            resamples=resamples,
-            rng=np.random.default_rng(seed),
-        )
-    answer = kept(runs[0], "comparison", result)
+        result = compare_runs(runs, rng=np.random.default_rng(seed), **settings)
+    others = [near(runs[0], run.path) for run in runs[1:]]
+    recipe = Recipe(command="comparison", options={"seed": seed, **settings}, runs=others)
+    answer = kept(runs[0], "comparison", result, recipe)
     table = result.table().to_string(index=False)
     return Answer(text=f"{table}\n^ letters of models that are significantly better\n{answer.text}", data=answer.data)
 
