@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from analyses.figures import matrix_panels
 from analyses.figures.labels import number, print_text, screen_text, signed
 from analyses.figures.palette import BLUE, GRID, INK, MUTED, VERMILION
+from analyses.figures.print_room import cut_apart, legend_columns
 from analyses.figures.print_style import print_canvas, print_settings
 from analyses.figures.rows import largest, records
 from analyses.figures.screen_style import screen_figure
@@ -17,12 +19,15 @@ from analyses.transition_scales import IN_POINTS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from analyses.transitions import TransitionComparison
 
 # half of a cell's width that the scale may use
 HALF = 0.44
+# with more states there is no room for a plot in every cell
+MOST_FORESTS = 7
 CLEAR = "clear"
 HINT = "hint"
 NONE = "none"
@@ -63,6 +68,8 @@ def tick_value(scale: float) -> float:
 
 def screen(frame: pd.DataFrame, *, height: int = 470) -> go.Figure:
     """One small forest plot per cell on a common scale; a yellow ground marks what survives the correction."""
+    if frame["from_state"].nunique() > MOST_FORESTS:
+        return matrix_panels.screen(difference_map(frame), height=height)
     figure = screen_figure(height, hovermode="closest", showlegend=True)
     states, scale = list(dict.fromkeys(frame["from_state"])), half_range(frame)
     place = {state: index for index, state in enumerate(states)}
@@ -143,53 +150,87 @@ def _screen_traces(frame: pd.DataFrame, place: dict[str, int], scale: float) -> 
     return traces
 
 
-@print_settings()
 def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
-    """The same for print."""
-    from matplotlib.patches import Rectangle
+    """The same for print; with more than seven states a map of the differences, clear ones dotted."""
+    if frame["from_state"].nunique() > MOST_FORESTS:
+        return matrix_panels.print_figure(difference_map(frame), width_mm=width_mm)
+    return _forests(frame, width_mm)
 
-    figure = print_canvas(width_mm, 0.6 * width_mm)
-    axes = figure.subplots()
+
+def difference_map(frame: pd.DataFrame) -> pd.DataFrame:
+    """One panel in the schema of ``matrix_panels``: the differences as colours, a dot where the verdict is clear."""
+    scale = 100.0 if frame["unit"].iloc[0] == "percentage points" else 1.0
+    return pd.DataFrame(
+        {
+            "panel": f"{frame['true_name'].iloc[0]} minus {frame['false_name'].iloc[0]}",
+            "from_state": frame["from_state"],
+            "to_state": frame["to_state"],
+            "value": frame["difference"] / scale,
+            "text": np.where(frame["verdict"] == CLEAR, "•", ""),
+            "kind": "difference",
+            "unobserved": False,
+        }
+    )
+
+
+@print_settings()
+def _forests(frame: pd.DataFrame, width_mm: float) -> Figure:
+    """A small forest plot in every cell."""
     states, scale = list(dict.fromkeys(frame["from_state"])), half_range(frame)
+    room = (width_mm - 24) / len(states)
+    figure = print_canvas(width_mm, len(states) * min(max(0.62 * room, 12.0), 24.0) + 22)
+    axes = figure.subplots()
     place = {state: index for index, state in enumerate(states)}
     for cell in records(frame):
-        x, y = place[cell.to_state], place[cell.from_state]
-        axes.add_patch(
-            Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=GROUND[cell.verdict], edgecolor=GRID, linewidth=0.5)
-        )
-        axes.plot([x, x], [y - 0.46, y + 0.46], color=MUTED, linewidth=0.5, linestyle=":")
-        at = y + 0.14
-        simultaneous = [x + HALF * cell.low_simultaneous / scale, x + HALF * cell.high_simultaneous / scale]
-        axes.plot(simultaneous, [at, at], color=INK, linewidth=0.8)
-        axes.plot(
-            [x + HALF * cell.low / scale, x + HALF * cell.high / scale],
-            [at, at],
-            color=BLUE,
-            linewidth=2.6,
-            solid_capstyle="butt",
-        )
-        axes.plot(
-            [x + HALF * cell.difference / scale], [at], marker="D", color=VERMILION, markersize=3, linestyle="none"
-        )
-        ground = {"facecolor": GROUND[cell.verdict], "edgecolor": "none", "pad": 0.6}
-        weight = "bold" if cell.verdict == CLEAR else "normal"
-        axes.text(
-            x, y - 0.24, signed(cell.difference), ha="center", va="center", fontsize=7.5, fontweight=weight, bbox=ground
-        )
-        if y == 0:
-            axes.text(x, -0.55, print_text(f"into {cell.to_state}"), ha="center", va="bottom", fontsize=8)
-    ticks = [-tick_value(scale), 0.0, tick_value(scale)]
+        _forest(axes, cell, place[cell.to_state], place[cell.from_state], scale)
+    names = cut_apart(states, room + 1)
+    for index, name in enumerate(names):
+        axes.text(index, -0.55, print_text(f"into\n{name}"), ha="center", va="bottom", fontsize=7 if room < 20 else 8)
+    tick = tick_value(scale)
+    ticks = [-tick, 0.0, tick] if room > 26 else [-tick, tick]
     axes.set_xticks(
-        [index + HALF * tick / scale for index in range(len(states)) for tick in ticks],
-        [signed(tick, 0 if ticks[-1] >= 1 else 1) for _ in states for tick in ticks],
+        [index + HALF * value / scale for index in range(len(states)) for value in ticks],
+        [signed(value, 0 if tick >= 1 else 1) for _ in states for value in ticks],
     )
-    axes.set_yticks(range(len(states)), [print_text(f"from {state}") for state in states])
-    axes.set(
-        xlim=(-0.5, len(states) - 0.5), ylim=(len(states) - 0.5, -0.5), xlabel=f"Difference in {frame['unit'].iloc[0]}"
-    )
+    axes.set_yticks(range(len(states)), [print_text(f"from\n{name}") for name in names])
+    axes.set(xlim=(-0.5, len(states) - 0.5), ylim=(len(states) - 0.5, -0.5))
+    axes.set_xlabel(f"Difference in {frame['unit'].iloc[0]}")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    _explained(figure, width_mm)
     return figure
+
+
+def _forest(axes: Axes, cell: Any, x: int, y: int, scale: float) -> None:
+    """Ground, zero line, both intervals, estimate and number of one cell."""
+    from matplotlib.patches import Rectangle
+
+    corner = (x - 0.48, y - 0.46)
+    axes.add_patch(Rectangle(corner, 0.96, 0.92, facecolor=GROUND[cell.verdict], edgecolor=GRID, linewidth=0.5))
+    axes.plot([x, x], [y - 0.46, y + 0.46], color=MUTED, linewidth=0.5, linestyle=":")
+    at = y + 0.14
+    together = [x + HALF * cell.low_simultaneous / scale, x + HALF * cell.high_simultaneous / scale]
+    axes.plot(together, [at, at], color=INK, linewidth=0.8)
+    alone = [x + HALF * cell.low / scale, x + HALF * cell.high / scale]
+    axes.plot(alone, [at, at], color=BLUE, linewidth=2.6, solid_capstyle="butt")
+    middle = x + HALF * cell.difference / scale
+    axes.plot([middle], [at], marker="D", color=VERMILION, markersize=3, linestyle="none")
+    ground = {"facecolor": GROUND[cell.verdict], "edgecolor": "none", "pad": 0.6}
+    weight = "bold" if cell.verdict == CLEAR else "normal"
+    look: dict[str, Any] = {"fontsize": 7.5, "fontweight": weight, "bbox": ground}
+    axes.text(x, y - 0.24, signed(cell.difference), ha="center", va="center", **look)
+
+
+def _explained(figure: Figure, width_mm: float) -> None:
+    """What the two lines are, above the cells."""
+    from matplotlib.lines import Line2D
+
+    looks = (("difference", {"color": VERMILION, "marker": "D", "markersize": 3, "linestyle": "none"}),
+             ("interval of this cell alone", {"color": BLUE, "linewidth": 2.6}),
+             ("interval of all cells together", {"color": INK, "linewidth": 0.8}))  # fmt: skip
+    handles = [Line2D([], [], label=label, **look) for label, look in looks]
+    columns = legend_columns([label for label, _ in looks], width_mm)
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False)
 
 
 def alt_text(frame: pd.DataFrame) -> str:

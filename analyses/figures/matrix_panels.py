@@ -6,45 +6,46 @@ text (what stands in the cell), kind (probability, difference or count), unobser
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyses.figures.labels import print_text, screen_text
+from analyses.figures.labels import screen_text
+from analyses.figures.long_labels import distinct
 from analyses.figures.palette import (
     COUNT_STOPS,
     DIFFERENCE_STOPS,
-    GRID,
     HATCH,
     INK,
     PROBABILITY_STOPS,
     colour_at,
     text_on,
 )
-from analyses.figures.print_style import print_canvas, print_settings
 from analyses.figures.rows import records
 from analyses.figures.screen_style import screen_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = ("panel", "from_state", "to_state", "value", "text", "kind", "unobserved")
 GAP = 0.035
+# with more states, numbers and hatching would not fit into the cells on screen
+MOST_NUMBERED = 12
+LONGEST_STATE = 22
 STOPS = {"probability": PROBABILITY_STOPS, "difference": DIFFERENCE_STOPS, "count": COUNT_STOPS}
 
 
 def limits(frame: pd.DataFrame, kind: str) -> tuple[float, float]:
     """Ends of the colour scale shared by all panels of one kind.
 
-    Probabilities run from 0 to the largest (never below .6), differences are centred at zero and never stretched below
-    10 percentage points (a tiny difference must not look large), counts start at 0.
+    Probabilities run from 0 to the largest (never below .6, or 2.4 over the number of states). Differences are centred
+    at zero and never stretched below 10 percentage points (a tiny difference must not look large). Counts start at 0.
     """
     values = frame.loc[frame["kind"] == kind, "value"].abs()
     largest = 0.0 if values.isna().all() else float(values.max())
     if kind == "probability":
-        return 0.0, min(max(largest, 0.6), 1.0)
+        return 0.0, min(max(largest, min(0.6, 2.4 / max(frame["from_state"].nunique(), 1))), 1.0)
     if kind == "difference":
         return -max(largest, 0.10), max(largest, 0.10)
     return 0.0, max(largest, 1.0)
@@ -88,7 +89,8 @@ def _screen_panel(
             zmax=ends[1],
             xgap=2,
             ygap=2,
-            showscale=False,
+            showscale=len(states) > MOST_NUMBERED,
+            colorbar={"x": domain[1], "thickness": 10, "len": 0.6, "tickfont": {"size": 11}},
             name=str(part["panel"].iloc[0]),
             hovertemplate="%{customdata[0]} → %{customdata[1]}: %{z:.2f}<extra></extra>",
             xaxis=f"x{suffix}",
@@ -96,7 +98,10 @@ def _screen_panel(
         )
     )
     place = {state: number for number, state in enumerate(states)}
-    for row, background in zip(records(part), cell_colours(part, ends), strict=True):
+    if len(states) > MOST_NUMBERED:
+        _marks(figure, part, place, suffix)
+    rows = records(part) if len(states) <= MOST_NUMBERED else []
+    for row, background in zip(rows, cell_colours(part, ends)[: len(rows)], strict=True):
         at = {"x": place[row.to_state], "y": place[row.from_state], "xref": f"x{suffix}", "yref": f"y{suffix}"}
         if row.unobserved:
             _hatch(figure, at)
@@ -105,7 +110,7 @@ def _screen_panel(
         figure.add_annotation(
             **at, text=str(row.text), showarrow=False, font={"size": 13, "color": text_on(background)}, **ground
         )
-    names = [screen_text(state) for state in states]
+    names = [screen_text(name) for name in distinct([str(state) for state in states], LONGEST_STATE)]
     ticks = {
         "tickvals": list(range(len(states))),
         "showgrid": False,
@@ -127,6 +132,23 @@ def _screen_panel(
     )  # fmt: skip
 
 
+def _marks(figure: go.Figure, part: pd.DataFrame, place: dict[str, int], suffix: str) -> None:
+    """Strokes over the cells without observations, and dots where a cell carries one, as one trace each."""
+    import plotly.graph_objects as go
+
+    for chosen, symbol, name in (
+        (part["unobserved"], "line-ne-open", "no observation"),
+        (part["text"] == "•", "circle", "clear"),
+    ):
+        some = part[chosen.astype(bool)]
+        if some.empty:
+            continue
+        marker = {"symbol": symbol, "size": 6, "color": INK if symbol == "circle" else HATCH}
+        at = {"x": some["to_state"].map(place), "y": some["from_state"].map(place)}
+        axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+        figure.add_trace(go.Scatter(**at, **axes, mode="markers", marker=marker, name=name, hoverinfo="skip"))
+
+
 def _hatch(figure: go.Figure, at: dict[str, object]) -> None:
     """Three diagonals over one cell: plotly has no hatching for heatmaps."""
     x, y, refs = float(str(at["x"])), float(str(at["y"])), {"xref": at["xref"], "yref": at["yref"]}
@@ -137,42 +159,11 @@ def _hatch(figure: go.Figure, at: dict[str, object]) -> None:
         )  # fmt: skip
 
 
-@print_settings()
 def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
-    """The same for print, at most four panels in a row."""
-    panels = list(dict.fromkeys(frame["panel"]))
-    cell = (width_mm - 18) / len(panels)
-    figure = print_canvas(width_mm, cell + 24)
-    row = figure.subplots(1, len(panels), squeeze=False)[0]
-    for index, (axes, panel) in enumerate(zip(row, panels, strict=True)):
-        part = frame[frame["panel"] == panel]
-        _print_panel(axes, part, limits(frame, part["kind"].iloc[0]), first=index == 0)
-    return figure
+    """The same for print, in as many rows as the numbers need."""
+    from analyses.figures.matrix_print import print_panels
 
-
-def _print_panel(axes: Axes, part: pd.DataFrame, ends: tuple[float, float], *, first: bool) -> None:
-    from matplotlib.patches import Rectangle
-
-    states = list(dict.fromkeys(part["from_state"]))
-    place = {state: number for number, state in enumerate(states)}
-    for cell, background in zip(records(part), cell_colours(part, ends), strict=True):
-        x, y = place[cell.to_state], place[cell.from_state]
-        look: dict[str, Any] = {"edgecolor": HATCH, "hatch": "////"} if cell.unobserved else {"edgecolor": GRID}
-        axes.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=background, linewidth=0.5, **look))
-        ground = {"facecolor": background, "edgecolor": "none", "pad": 0.8} if cell.unobserved else None
-        axes.text(
-            x, y, print_text(cell.text), ha="center", va="center", color=text_on(background), fontsize=7, bbox=ground
-        )
-    axes.set(xlim=(-0.5, len(states) - 0.5), ylim=(len(states) - 0.5, -0.5), aspect="equal")
-    axes.set_title(print_text(part["panel"].iloc[0]))
-    names = [print_text(state) for state in states]
-    axes.set_xticks(range(len(states)), names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(states)), names if first else [])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    if first:
-        axes.set_ylabel("From")
-    axes.set_xlabel("Into")
+    return print_panels(frame, width_mm, {str(kind): limits(frame, str(kind)) for kind in frame["kind"].unique()})
 
 
 def _square(part: pd.DataFrame, column: str, states: list[str]) -> pd.DataFrame:
