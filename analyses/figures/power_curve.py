@@ -91,9 +91,8 @@ def alt_text(frame: pd.DataFrame) -> str:
     for panel, part in frame.groupby("panel", sort=False):
         enough = part[part["value"] >= part["target"]]
         reached = not enough.empty
-        best = (
-            enough.loc[(enough["x"] * enough["transitions"]).idxmin()] if reached else part.loc[part["value"].idxmax()]
-        )
+        effort = (enough["x"] * enough["transitions"]).to_numpy(dtype=float)
+        best = enough.iloc[int(effort.argmin())] if reached else part.iloc[int(part["value"].to_numpy().argmax())]
         words = "the smallest design that reaches it has" if reached else "no design reaches it; the best has"
         said.append(
             f"{panel}: {words} {int(best['x'])} {what} per group and {int(best['transitions']):,} transitions per "
