@@ -216,6 +216,18 @@ class GroupedDataset:
         groupings = tuple(replace(factor, codes=factor.codes[chosen]) for factor in self.groupings)
         return replace(self, **cut, groupings=groupings)
 
+    def of_present_persons(self) -> GroupedDataset:
+        """The same rows without the persons (and levels of other factors) that have none."""
+        factors, kept = [], np.zeros(0, dtype=np.int64)
+        for place, factor in enumerate(self.groupings):
+            present, codes = np.unique(factor.codes, return_inverse=True)
+            factors.append(replace(factor, codes=codes, levels=tuple(factor.levels[code] for code in present)))
+            kept = present if place == 0 else kept
+        labels = {
+            name: tuple(getattr(self, name)[code] for code in kept) for name in ("person_group", "person_cluster")
+        }
+        return replace(self, groupings=tuple(factors), **labels)
+
     def as_classes(self, classes: Sequence[str] | None = None) -> GroupedDataset:
         """The same rows with the target as class codes.
 

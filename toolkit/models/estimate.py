@@ -79,8 +79,7 @@ class State:
     @property
     def weight(self) -> float:
         """Weight of the loss against the prior: ``1 / (2 sigma2)`` for squared errors and ``paper``, else 1."""
-        scaled = self.rule.gaussian or self.rule.update == "paper"
-        return 0.5 / max(float(self.sigma2), VARIANCE_FLOOR) if scaled and self.layout.size else 1.0
+        return person_weight(self.rule, float(self.sigma2)) if self.layout.size else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,6 +96,11 @@ class Estimate:
     outcome: Outcome
     polish_steps: int
     exact: bool
+
+
+def person_weight(rule: VarianceRule, sigma2: float) -> float:
+    """Weight of a person's loss against the prior: ``1 / (2 sigma2)`` for squared errors and ``paper``, else 1."""
+    return 0.5 / max(sigma2, VARIANCE_FLOOR) if rule.gaussian or rule.update == "paper" else 1.0
 
 
 def start_state(shared: dict[str, Tensor], layout: EffectLayout, persons: int, rule: VarianceRule) -> State:

@@ -54,13 +54,13 @@ class Experts:
         """Start values: the gate is drawn, the experts wait for the shared head."""
         head = self.trainee.parameters[algebra.HEAD_WEIGHT]
         outputs, size = head.shape
-        drawn = 2.0 * torch.rand((self.count, size), generator=generator, dtype=torch.float64) - 1.0
         found = {
             algebra.EXPERT_WEIGHT: head.new_zeros((self.count, outputs, size)),
             algebra.EXPERT_BIAS: head.new_zeros((self.count, outputs)),
-            algebra.GATE_WEIGHT: (drawn / max(size, 1) ** 0.5).to(head),
+            algebra.GATE_WEIGHT: head.new_zeros((self.count, size)),
             algebra.GATE_BIAS: head.new_zeros(self.count),
         }
+        fresh_gate(found, generator)
         if self.config.prior == "nme":
             found |= {prior.SIGMA2: head.new_ones(outputs), prior.VARIANCES: head.new_ones((2, outputs))}
         return found
@@ -94,3 +94,15 @@ class Experts:
         if self.config.prior == "nme":
             train = self.trainee.train
             prior.start_variances(parameters, train.z(parameters), train.targets, self.trainee.task)
+
+
+def fresh_gate(parameters: dict[str, Tensor], generator: torch.Generator) -> None:
+    """Draw the gate anew, in place: experts that start alike become different through it."""
+    drawn_layer(parameters[algebra.GATE_WEIGHT], generator)
+    parameters[algebra.GATE_BIAS].zero_()
+
+
+def drawn_layer(weight: Tensor, generator: torch.Generator) -> None:
+    """Weights from U(-1, 1) / sqrt(inputs), in place; drawn on the CPU, so that every device starts alike."""
+    drawn = 2.0 * torch.rand(weight.shape, generator=generator, dtype=torch.float64) - 1.0
+    weight.copy_((drawn / max(weight.shape[1], 1) ** 0.5).to(weight))

@@ -17,7 +17,7 @@ from toolkit.models import experts as algebra
 from toolkit.models.expert_groups import anonymous
 from toolkit.models.extractors import extractor_parameters, feature_map
 from toolkit.models.pen import Pen, PenConfig
-from toolkit.models.pen_experts import Experts
+from toolkit.models.pen_experts import Experts, drawn_layer
 from toolkit.models.pen_network import PenNetwork, TargetScale, own_extractor
 from toolkit.models.pen_objectives import (
     extract,
@@ -121,7 +121,7 @@ def train_pen(
         experts = Experts(config, trainee, data, labels)
         parameters |= experts.start(generator)
     outcome = descend(
-        _stages(trainee, experts), parameters, _settings(config), generator=generator,
+        _stages(trainee, experts), parameters, batch_settings(config), generator=generator,
         progress=progress, keeper=keeper,
     )  # fmt: skip
     network = PenNetwork(
@@ -227,7 +227,7 @@ def _warn_of_collapse(network: PenNetwork, z: Tensor) -> None:
         warnings.warn(ToolkitWarning(words, code="W226"), stacklevel=4)
 
 
-def _settings(config: PenConfig) -> BatchSettings:
+def batch_settings(config: PenConfig) -> BatchSettings:
     """Settings of every stage."""
     return BatchSettings(
         lr=config.lr,
@@ -266,9 +266,16 @@ def _outputs(task: Task, data: GroupedDataset) -> int:
 def _head(
     size: int, outputs: int, generator: torch.Generator, dtype: torch.dtype, device: torch.device
 ) -> dict[str, Tensor]:
-    """Start values of the shared head: weights from U(-1, 1) / sqrt(size), offsets zero."""
-    drawn = 2.0 * torch.rand((outputs, size), generator=generator, dtype=torch.float64) - 1.0
-    return {
-        algebra.HEAD_WEIGHT: (drawn / max(size, 1) ** 0.5).to(device=device, dtype=dtype),
+    """The shared head at its start values."""
+    head = {
+        algebra.HEAD_WEIGHT: torch.zeros((outputs, size), dtype=dtype, device=device),
         algebra.HEAD_BIAS: torch.zeros(outputs, dtype=dtype, device=device),
     }
+    fresh_head(head, generator)
+    return head
+
+
+def fresh_head(parameters: dict[str, Tensor], generator: torch.Generator) -> None:
+    """Draw the shared head anew, in place: weights from U(-1, 1) / sqrt(size), offsets zero."""
+    drawn_layer(parameters[algebra.HEAD_WEIGHT], generator)
+    parameters[algebra.HEAD_BIAS].zero_()

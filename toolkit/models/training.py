@@ -102,7 +102,7 @@ def train(
     if task == "regression" and not config.hidden:
         shared |= _least_squares(scaler.features(data)[fitted_rows], scaler.target(data)[fitted_rows], like=shared)
     layout = effect_layout(config, module, shared, scaler, data.classes)
-    state = start_state(shared, layout, data.n_persons, _rule(config, task, layout, module))
+    state = start_state(shared, layout, data.n_persons, variance_rule(config, task, layout, module))
 
     cut = cut_at_parts(data, labels) if task == "sequence" else data
 
@@ -131,7 +131,7 @@ def train(
         shared=found.shared,
         effects=found.effects,
     )
-    scale = _reported_scale(layout, module, shared, scaler, linear=not config.hidden)
+    scale = reported_scale(layout, module, shared, scaler, linear=not config.hidden)
     return Trained(network=network, estimate=found, reported_scale=scale, training_rows=len(fitted_rows))
 
 
@@ -209,7 +209,7 @@ def _raw_scale(names: tuple[str, ...], shared: dict[str, torch.Tensor], scaler: 
     return mixing
 
 
-def _rule(config: Config, task: Task, layout: EffectLayout, module: Mlp) -> VarianceRule:
+def variance_rule(config: Config, task: Task, layout: EffectLayout, module: Mlp) -> VarianceRule:
     """How this configuration estimates its variances."""
     update: Literal["em", "paper", "unregularised", "none"] = "none"
     diagonal = True
@@ -220,7 +220,7 @@ def _rule(config: Config, task: Task, layout: EffectLayout, module: Mlp) -> Vari
     return VarianceRule(update=update, diagonal=diagonal, gaussian=task == "regression", exact=exact)
 
 
-def _reported_scale(
+def reported_scale(
     layout: EffectLayout, module: Mlp, shared: dict[str, torch.Tensor], scaler: Scaler, *, linear: bool
 ) -> np.ndarray:
     """Matrix (d, d) that takes effects from the scale they are estimated on to the reported one.

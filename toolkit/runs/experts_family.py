@@ -15,6 +15,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.models.expert_groups import ExpertGroups
 from toolkit.models.extractors import feature_map
 from toolkit.models.pen import PenConfig
+from toolkit.models.pen_adaptation import adapt_experts
 from toolkit.models.pen_network import PenNetwork, TargetScale, own_extractor
 from toolkit.models.pen_tables import (
     expert_components,
@@ -50,17 +51,37 @@ def train(
     return train_pen(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
 
 
+def adapt(
+    network: PenNetwork,
+    sigma2: float,
+    data: GroupedDataset,
+    labels: np.ndarray,
+    *,
+    generator: torch.Generator,
+    settings: Any,
+    progress: Progress | None,
+) -> PenTrained:
+    """Experts and gate trained further; see `toolkit.models.pen_adaptation`."""
+    chosen = {} if settings is None else {name: getattr(settings, name) for name in ("epochs", "lr", "fresh")}
+    return adapt_experts(network, data, labels, generator=generator, progress=progress, **chosen)
+
+
+def predictions(network: PenNetwork, data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
+    """Truth and prediction of every row."""
+    return pen_predictions(network, data, labels)
+
+
 def tables(trained: PenTrained, data: GroupedDataset, labels: np.ndarray) -> dict[str, pd.DataFrame]:
     """Every table of the run folder, by name."""
     network = trained.network
     persons = persons_table(data, labels)
-    predictions = pen_predictions(network, data, labels)
+    rows = pen_predictions(network, data, labels)
     found = {
         "persons": persons,
         "random_effects": expert_effects(trained),
         "variance_components": expert_components(trained, _mean_square(network, data, labels)),
-        "predictions": predictions,
-        "metrics": pen_metrics(predictions, persons, numeric=network.classes is None),
+        "predictions": rows,
+        "metrics": pen_metrics(rows, persons, numeric=network.classes is None),
         "trace": pen_trace(trained),
     }
     if network.has_experts:

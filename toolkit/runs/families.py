@@ -49,6 +49,24 @@ class Family(Protocol):
         """Fit the model."""
         ...
 
+    def adapt(
+        self,
+        network: Any,
+        sigma2: float,
+        data: GroupedDataset,
+        labels: np.ndarray,
+        *,
+        generator: torch.Generator,
+        settings: Any,
+        progress: Progress | None,
+    ) -> Any:
+        """Fit what is personal to rows of new persons, everything else held."""
+        ...
+
+    def predictions(self, network: Any, data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
+        """Truth and prediction of every row; with several targets a block of rows for each (``target``)."""
+        ...
+
     def tables(self, trained: Any, data: GroupedDataset, labels: np.ndarray) -> dict[str, pd.DataFrame]:
         """Every table of the run folder, by name."""
         ...

@@ -20,6 +20,7 @@ from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.networks import Mlp
+from toolkit.models.nme_adaptation import adapt_effects
 from toolkit.models.prepare import Scaler
 from toolkit.models.tables import persons_table, trace_table, transitions_table
 from toolkit.models.training import Trained, task_of
@@ -55,16 +56,48 @@ def train(
     return train_network(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
 
 
+def adapt(
+    network: FittedNetwork,
+    sigma2: float,
+    data: GroupedDataset,
+    labels: np.ndarray,
+    *,
+    generator: torch.Generator,
+    settings: Any,
+    progress: Progress | None,
+) -> Trained:
+    """Effects of new persons; see `toolkit.models.nme_adaptation`."""
+    if not network.effects.layout.size:
+        raise ConfigError(
+            "nothing differs between persons in this model: there is nothing to adapt",
+            code="E302",
+            column="model",
+            remedy="predict with it as it is, or fit a model with person effects",
+        )
+    if settings is not None:
+        raise ConfigError(
+            "these settings are for networks of experts; effects of new persons need none",
+            code="E302",
+            column="settings",
+        )
+    return adapt_effects(network, sigma2, data, labels)
+
+
+def predictions(network: FittedNetwork, data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
+    """Truth and prediction of every row."""
+    return predictions_table(network, data, labels)
+
+
 def tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict[str, pd.DataFrame]:
     """Every table of the run folder, by name."""
     persons = persons_table(data, labels)
-    predictions = predictions_table(trained.network, data, labels)
+    rows = predictions_table(trained.network, data, labels)
     found = {
         "persons": persons,
         "random_effects": effects_table(trained),
         "variance_components": variance_table(trained),
-        "predictions": predictions,
-        "metrics": metrics_table(predictions, persons, numeric=trained.network.classes is None),
+        "predictions": rows,
+        "metrics": metrics_table(rows, persons, numeric=trained.network.classes is None),
         "trace": trace_table(trained),
     }
     if trained.network.task == "sequence":

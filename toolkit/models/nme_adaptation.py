@@ -1,0 +1,95 @@
+"""Effects of new persons under a fitted mixed effects network: shared parameters and variances held.
+
+A new person's effects are the mode of their posterior given their own rows, ``argmin w loss_i(theta_bar + eta) + 1/2
+eta' Sigma^-1 eta`` (`toolkit.effects.posterior`), found by Newton steps: exact for the last layer and for transitions,
+Gauss-Newton steps that never raise the objective elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.data.sequences import cut_at_parts
+from toolkit.effects.posterior import Posterior, newton_step, posterior
+from toolkit.effects.problem import Problem
+from toolkit.effects.random_effects import RandomEffects
+from toolkit.models.estimate import Estimate, person_weight
+from toolkit.models.fitted import FittedNetwork
+from toolkit.models.prepare import problem
+from toolkit.models.training import Trained, reported_scale, variance_rule
+from toolkit.optimise.minimise import Outcome
+from toolkit.optimise.status import Status
+
+STEPS = 100
+TOLERANCE = 1e-8
+
+
+def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, labels: np.ndarray) -> Trained:
+    """Posterior mode and covariance of the effects of new persons.
+
+    Args:
+        network: trained on other persons, with person effects.
+        sigma2: its residual variance, on the standardised scale.
+        data: rows of the new persons, with class codes of the network where the outcome is a class.
+        labels: ``train`` rows speak for the persons. Who has none keeps effects of zero and the prior's SDs.
+    """
+    like = next(iter(network.shared.values()))
+    eta = torch.zeros((data.n_persons, network.effects.layout.size), dtype=like.dtype, device=like.device)
+    effects = RandomEffects(layout=network.effects.layout, eta=eta, covariance=network.effects.covariance)
+    rule = variance_rule(network.config, network.task, network.effects.layout, network.module)
+    known, steps, status = _prior(effects), 0, Status.SETTLED
+    if (labels == "train").any():
+        train = _problem(network, data, labels)
+        weight = person_weight(rule, sigma2)
+        effects, steps, status = _mode(train, network, effects, weight)
+        known = posterior(train, network.shared, effects, weight)
+    found = Estimate(
+        shared=network.shared,
+        effects=effects,
+        posterior=known,
+        sigma2=sigma2,
+        outcome=Outcome(trace=(), best_epoch=steps, epochs=steps, status=status),
+        polish_steps=steps,
+        exact=rule.exact,
+    )
+    own = replace(network, levels=tuple(data.persons), effects=effects)
+    scale = reported_scale(
+        network.effects.layout, network.module, network.shared, network.scaler, linear=not network.config.hidden
+    )
+    return Trained(
+        network=own, estimate=found, reported_scale=scale, training_rows=max(int((labels == "train").sum()), 1)
+    )
+
+
+def _problem(network: FittedNetwork, data: GroupedDataset, labels: np.ndarray) -> Problem:
+    """Inputs and losses of the rows that speak for the persons."""
+    like = next(iter(network.shared.values()))
+    rows = np.flatnonzero(labels == "train")
+    cut = cut_at_parts(data, labels) if network.task == "sequence" else data
+    return problem(
+        cut.take(rows), np.asarray(data.person)[rows], network.scaler, network.module, task=network.task,
+        dtype=like.dtype, device=like.device,
+    )  # fmt: skip
+
+
+def _mode(
+    train: Problem, network: FittedNetwork, effects: RandomEffects, weight: float
+) -> tuple[RandomEffects, int, Status]:
+    """Newton steps until the effects stand still."""
+    for step in range(1, STEPS + 1):
+        moved, _ = newton_step(train, network.shared, effects, weight)
+        change, size = float((moved - effects.eta).abs().max()), float(moved.abs().max())
+        effects = replace(effects, eta=moved)
+        if change <= TOLERANCE * (1.0 + size):
+            return effects, step, Status.SETTLED
+    return effects, STEPS, Status.OUT_OF_EPOCHS
+
+
+def _prior(effects: RandomEffects) -> Posterior:
+    """The posterior of persons without a row: the prior."""
+    covariance = effects.covariance.double().expand(len(effects.eta), -1, -1)
+    return Posterior(curvature=torch.zeros_like(covariance), covariance=covariance)
