@@ -4,3 +4,5 @@ from __future__ import annotations
 
 from toolkit.data.demo.dyads import DyadsTruth as DyadsTruth
 from toolkit.data.demo.dyads import dyads as dyads
+from toolkit.data.simulate.affect_video import AffectVideo as AffectVideo
+from toolkit.data.simulate.affect_video import affect_video as affect_video
