@@ -18,11 +18,17 @@ from analyses.report.tables import (
     Format,
     ReportTable,
     bounded_cell,
+    bounded_three_cell,
     heading_rows,
+    one_cell,
     p_cell,
+    percent_cell,
     points_cell,
+    signed_cell,
     table_cells,
     table_columns,
+    three_cell,
+    two_cell,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +40,13 @@ _SUPERSCRIPTS = str.maketrans("abcdefghijklmnoprstuvwxyz0123456789", "ᵃᵇᶜ�
 _SHOWN: dict[Format | type, tuple[str, float]] = {
     p_cell: ('[<0.001]"< .001";[<0.9995].000;"> .999"', 1.0),
     points_cell: ("+0.0;−0.0;0.0", 100.0),
+    percent_cell: ("0.0;−0.0;0.0", 100.0),
     bounded_cell: (".00;−.00;.00", 1.0),
+    bounded_three_cell: (".000;−.000;.000", 1.0),
+    one_cell: ("0.0;−0.0;0.0", 1.0),
+    two_cell: ("0.00;−0.00;0.00", 1.0),
+    three_cell: ("0.000;−0.000;0.000", 1.0),
+    signed_cell: ("+0.00;−0.00;0.00", 1.0),
     float: ("0.00;−0.00;0.00", 1.0),
     int: ("#,##0;−#,##0;0", 1.0),
 }

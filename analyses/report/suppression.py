@@ -115,6 +115,8 @@ def hidden_counts(
     row_totals: bool = True,
     column_totals: bool = True,
     fixed_totals: bool = False,
+    also: Bool[np.ndarray, "rows columns"] | None = None,
+    also_columns: Bool[np.ndarray, " columns"] | None = None,
 ) -> Hidden:
     """Which counts of a table to hide.
 
@@ -124,12 +126,19 @@ def hidden_counts(
         row_totals: whether the sum of each row is published.
         column_totals: whether the sum of each column is published.
         fixed_totals: totals are known anyway and cannot be hidden; then all counts are hidden where nothing less helps.
+        also: further cells to hide, such as all rows of a small group of persons.
+        also_columns: further totals of columns to hide.
 
     Returns:
         The cells and totals to hide; totals are hidden only where cells alone do not help.
     """
     network = _network(counts, smallest, row_totals, column_totals, fixed_totals)
-    small = [place for place, edge in enumerate(network.edges) if edge.small and not (edge.margin and fixed_totals)]
+    forced = _asked(counts.shape, also, also_columns if column_totals else None, row_totals)
+    small = [
+        place
+        for place, edge in enumerate(network.edges)
+        if (edge.small and not (edge.margin and fixed_totals)) or (place in forced and edge.value > 0)
+    ]
     for place in small:
         network.edges[place].hidden = True
     for place in sorted(small, key=lambda place: network.edges[place].value, reverse=True):
@@ -137,6 +146,16 @@ def hidden_counts(
         for other in _everything(network) if path is None else path:
             network.edges[other].hidden = True
     return _as_hidden(network, counts.shape, row_totals, column_totals)
+
+
+def _asked(
+    shape: tuple[int, int], also: np.ndarray | None, also_columns: np.ndarray | None, row_totals: bool
+) -> set[int]:
+    """Places of the cells and totals of columns that were asked to be hidden."""
+    rows, columns = shape
+    cells = set() if also is None else set(np.flatnonzero(also).tolist())
+    start = rows * columns + (rows if row_totals else 0)
+    return cells | (set() if also_columns is None else {start + int(k) for k in np.flatnonzero(also_columns)})
 
 
 def given_away(counts: Int[np.ndarray, " groups"], *, smallest: int) -> bool:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 _LETTERS = "p|n|N|M|SD|SE|r|R|t|F|df|V|b|d"
 # in a sentence a letter is a symbol only where a number follows it: p = .03, r(36) = .91, F(2, 40) = 1.2
-_IN_SENTENCES = re.compile(rf"(?<![\w’'])({_LETTERS})(?=(?:\([^()]*\))? [=<>] )")
+_IN_SENTENCES = re.compile(
+    rf"(?<![\w’'])({_LETTERS})(?=(?:\([^()]*\))?[ \u00a0][=<>][ \u00a0])"
+    r"|\b(?:SD|M(?= and SD\b)|p(?= is\b))(?![\w’'-])"
+)
 _IN_HEADINGS = re.compile(rf"(?<![\w’'-])({_LETTERS})(?![\w’'])")
 
 
@@ -35,8 +38,8 @@ def _runs(text: str, symbol: re.Pattern[str]) -> list[Run]:
     for found in symbol.finditer(text):
         if found.start() > place:
             runs.append(Run(text=text[place : found.start()]))
-        runs.append(Run(text=found[1], italic=True))
-        place = found.end(1)
+        runs.append(Run(text=found[0], italic=True))
+        place = found.end()
     if place < len(text) or not runs:
         runs.append(Run(text=text[place:]))
     return runs

@@ -165,19 +165,58 @@ def cell_text(value: Any) -> str:
     return str(value)
 
 
-def p_cell(value: float) -> str:
+def p_cell(value: float | str) -> str:
     """A p-value without ``p =`` in front: ``.006``, ``< .001``."""
-    return EMPTY if math.isnan(value) else wording.p_text(value).removeprefix("p ").removeprefix("= ")
+    return _cell(value, lambda p: wording.p_text(p).removeprefix("p ").removeprefix("= "))
 
 
-def points_cell(value: float) -> str:
+def points_cell(value: float | str) -> str:
     """A difference of probabilities in percentage points, with its sign."""
-    return EMPTY if math.isnan(value) else wording.signed(100 * value, 1)
+    return _cell(value, lambda share: wording.signed(100 * share, 1))
 
 
-def bounded_cell(value: float) -> str:
+def percent_cell(value: float | str) -> str:
+    """A share in percent, without the sign."""
+    return _cell(value, lambda share: wording.points(share))
+
+
+def bounded_cell(value: float | str) -> str:
     """A quantity between -1 and 1 without its leading zero."""
-    return EMPTY if math.isnan(value) else wording.bounded(value)
+    return _cell(value, wording.bounded)
+
+
+def bounded_three_cell(value: float | str) -> str:
+    """The same with three decimals."""
+    return _cell(value, lambda bounded: wording.bounded(bounded, 3))
+
+
+def one_cell(value: float | str) -> str:
+    """One decimal."""
+    return _cell(value, lambda number: wording.number(number, 1))
+
+
+def two_cell(value: float | str | None) -> str:
+    """Two decimals."""
+    return _cell(value, wording.number)
+
+
+def three_cell(value: float | str) -> str:
+    """Three decimals."""
+    return _cell(value, lambda number: wording.number(number, 3))
+
+
+def signed_cell(value: float | str) -> str:
+    """Two decimals and the sign."""
+    return _cell(value, wording.signed)
+
+
+def _cell(value: float | str | None, write: Callable[[float], str]) -> str:
+    """A number as ``write`` puts it, a dash where it is undefined; words in place of a hidden number as they are."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return EMPTY if math.isnan(value) else write(float(value))
 
 
 def interval_column(low: pd.Series, high: pd.Series, digits: int = 1, scale: float = 1.0) -> list[str]:

@@ -20,6 +20,8 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _TWIPS_PER_MM = 56.6929
 _KEPT_TOGETHER = 25  # rows; longer tables may break between pages, and repeat their heading
 _CHARACTER_MM = 2.1  # of 10 pt letters and figures, generously: not every computer has the font
+_PADDING_MM = 2.6
+_SIZES = (10, 9, 8, 7)  # points, the first that leaves room for every word
 _RULE_THICK, _RULE_THIN = 8, 4  # eighths of a point
 
 
@@ -79,8 +81,8 @@ def bookmarked(paragraph: Paragraph, name: str, number: int) -> None:
 def table_xml(table: ReportTable) -> str:
     """A table with three rules and no others, headings that repeat on every page, and widths after its contents."""
     headings, rows = heading_rows(table), table_cells(table)
-    widths = column_widths(headings[-1], rows)
-    size = 10 if sum(widths) < TEXT_WIDTH_MM or len(widths) <= 8 else 9 if len(widths) <= 10 else 8
+    size = next((size for size in _SIZES if _fits(headings[-1], rows, size)), _SIZES[-1])
+    widths = column_widths(headings[-1], rows, size)
     together = len(rows) <= _KEPT_TOGETHER
     lines = [_heading_row(row, last=place == len(headings) - 1, size=size) for place, row in enumerate(headings)]
     lines += [_body_row(row, size=size, keep=together and place < len(rows) - 1) for place, row in enumerate(rows)]
@@ -88,22 +90,36 @@ def table_xml(table: ReportTable) -> str:
     return f"<w:tbl>{_properties(table, sum(widths))}<w:tblGrid>{grid}</w:tblGrid>{''.join(lines)}</w:tbl>"
 
 
-def column_widths(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]]) -> list[float]:
+def column_widths(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], size: float = 10) -> list[float]:
     """Millimetres for each column: as wide as its longest cell needs, less where the page is not wide enough."""
-    wanted, least = [], []
-    for place, heading in enumerate(headings):
-        longest = max([len(row[place].text) + len(row[place].mark) for row in rows] or [0])
-        word = max([len(word) for word in heading.text.split()] or [1])
-        wanted.append(min(max(longest, word, min(len(heading.text), 14)), 60) * _CHARACTER_MM + 4)
-        # words may wrap, numbers and intervals may not
-        least.append((min(word, 14) if heading.words else max(longest, word)) * _CHARACTER_MM + 3)
+    wanted, least = _needed(headings, rows, size)
     excess = sum(wanted) - TEXT_WIDTH_MM
     if excess <= 0:
         return wanted
     spare = [max(0.0, want - need) for want, need in zip(wanted, least, strict=True)]
     if sum(spare) <= excess:
-        return [TEXT_WIDTH_MM * want / sum(wanted) for want in wanted]
+        return [TEXT_WIDTH_MM * need / sum(least) for need in least]
     return [want - excess * room / sum(spare) for want, room in zip(wanted, spare, strict=True)]
+
+
+def _fits(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], size: float) -> bool:
+    return sum(_needed(headings, rows, size)[1]) <= TEXT_WIDTH_MM
+
+
+def _needed(
+    headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], size: float
+) -> tuple[list[float], list[float]]:
+    """Millimetres that each column would like to have, and the least it can do with: words wrap, numbers do not."""
+    letter = _CHARACTER_MM * size / 10
+    wanted, least = [], []
+    for place, heading in enumerate(headings):
+        cells = [f"{row[place].text}{row[place].mark}" for row in rows]
+        longest = max([len(text) for text in cells] or [0])
+        word = max([len(word) for text in [heading.text, *cells] for word in text.split()] or [1])
+        top = max([len(word) for word in heading.text.split()] or [1])
+        wanted.append(min(max(longest, top, min(len(heading.text), 14)), 60) * letter + _PADDING_MM + 1)
+        least.append((min(word, 16) if heading.words else max(longest, top)) * letter + _PADDING_MM)
+    return wanted, least
 
 
 def _properties(table: ReportTable, width: float) -> str:

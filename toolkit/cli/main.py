@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import analyze_commands, data_commands, drivers, figure_commands, predicting
+from toolkit.cli import analyze_commands, data_commands, drivers, figure_commands, predicting, table_commands
 from toolkit.cli.answers import Answer, Commands, plain_errors
 from toolkit.cli.options import UNITS, AsJson, RunFolder, RunFolders, Seed
 
@@ -25,6 +25,7 @@ app.add_typer(analyze, name="analyze")
 data_commands.register(app)
 predicting.register(app)
 figure_commands.register(app)
+table_commands.register(app)
 analyze_commands.register(analyze)
 drivers.register(analyze)
 

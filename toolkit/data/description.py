@@ -43,6 +43,8 @@ class Description:
         gaps: quartiles of the time between rows, and how many are longer than three medians.
         sentinels: column, value, count.
         table_one: variable, kind, and for each group and the total mean (SD) of person means, or percent.
+        person_means: each person's mean of every number, in the order of `by_person`. person_shares: the same for how
+            often each state occurs, 0 to 1; no columns where there are no states.
         group_sizes: label -> persons.
     """
 
@@ -60,6 +62,8 @@ class Description:
     gaps: dict[str, Any]
     sentinels: pd.DataFrame
     table_one: pd.DataFrame
+    person_means: pd.DataFrame
+    person_shares: pd.DataFrame
     group_sizes: dict[str, int]
 
     def as_data(self) -> dict[str, Any]:
@@ -110,6 +114,8 @@ def describe_study(study: Study) -> Description:
         gaps=_gaps(frame, study, person, order),
         sentinels=_sentinels(frame, study),
         table_one=_table_one(frame, study, person, groups),
+        person_means=_person_means(frame, study, person),
+        person_shares=_person_shares(frame, study, person),
         group_sizes={name: groups.count(name) for name in sorted({label for label in groups if label is not None})},
     )
 
@@ -198,12 +204,7 @@ def _states(frame: pd.DataFrame, study: Study, person: Grouping, groups: Sequenc
     columns = ["group", "persons", "state", "share", "rows"]
     if study.state is None:
         return pd.DataFrame(columns=columns)
-    codes, labels, _ = label_codes(frame[study.state], kind="state")
-    names = [name for name in study.states if name in labels] or list(labels)
-    counts = np.zeros((len(person.levels), len(labels)))
-    known = codes >= 0
-    np.add.at(counts, (person.codes[known], codes[known]), 1)
-    counts = counts[:, [labels.index(name) for name in names]]
+    names, counts = _state_counts(frame, study, study.state, person)
     some = counts.sum(axis=1) > 0
     rows = []
     for group in [None, *sorted({label for label in groups if label is not None})]:
@@ -213,6 +214,33 @@ def _states(frame: pd.DataFrame, study: Study, person: Grouping, groups: Sequenc
             share = float("nan") if shares is None else float(shares[place])
             rows.append((group or ALL, int(chosen.sum()), name, share, int(counts[chosen, place].sum())))
     return pd.DataFrame(rows, columns=columns)
+
+
+def _state_counts(frame: pd.DataFrame, study: Study, state: str, person: Grouping) -> tuple[list[str], np.ndarray]:
+    """Names of the states in their order, and rows of each person in each of them."""
+    codes, labels, _ = label_codes(frame[state], kind="state")
+    names = [name for name in study.states if name in labels] or list(labels)
+    counts = np.zeros((len(person.levels), len(labels)))
+    known = codes >= 0
+    np.add.at(counts, (person.codes[known], codes[known]), 1)
+    return names, counts[:, [labels.index(name) for name in names]]
+
+
+def _person_shares(frame: pd.DataFrame, study: Study, person: Grouping) -> pd.DataFrame:
+    """How often each state occurs in each person; empty cells for persons without any."""
+    if study.state is None:
+        return pd.DataFrame(index=range(len(person.levels)))
+    names, counts = _state_counts(frame, study, study.state, person)
+    total = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
+    return pd.DataFrame(shares, columns=names)
+
+
+def _person_means(frame: pd.DataFrame, study: Study, person: Grouping) -> pd.DataFrame:
+    """Mean of every number over each person's rows."""
+    everybody = range(len(person.levels))
+    means = {n: pd.Series(v).groupby(person.codes).mean().reindex(everybody) for n, v in _numbers(frame, study).items()}
+    return pd.DataFrame(means, index=everybody)
 
 
 def _steps(frame: pd.DataFrame, study: Study, person: Grouping, order: Int[np.ndarray, " rows"]) -> dict[str, Any]:
@@ -276,8 +304,8 @@ def _table_one(frame: pd.DataFrame, study: Study, person: Grouping, groups: Sequ
         {"variable": "Persons", **{name: str(int(chosen.sum())) for name, chosen in members.items()}},
         {"variable": "Rows a person, mean (SD)", **{name: _mean_sd(rows[chosen]) for name, chosen in members.items()}},
     ]
-    for name, values in _numbers(frame, study).items():
-        means = pd.Series(values).groupby(person.codes).mean().reindex(range(len(person.levels))).to_numpy()
+    for name, values in _person_means(frame, study, person).items():
+        means = values.to_numpy()
         cells = {label: _mean_sd(means[chosen]) for label, chosen in members.items()}
         lines.append({"variable": f"{name}, mean (SD)", **cells})
     return pd.DataFrame(lines)[["variable", *labels, ALL]]

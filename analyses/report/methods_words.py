@@ -1,0 +1,150 @@
+"""A run's settings in words: data, model, split, fit, software, for the methods paragraph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analyses import wording
+from analyses.figures.labels import listed
+from analyses.report.sentences import MODEL_NAMES, counted, plural
+
+_WHERE = {
+    "last": "the last layer",
+    "first": "the first layer",
+    "all": "every layer",
+    "T": "the transition matrix",
+    "last+T": "the last layer and the transition matrix",
+    "first+T": "the first layer and the transition matrix",
+}
+_UPDATES = {
+    "em": "the variances of the person effects were updated by expectation–maximisation from the effects and their "
+    "posterior covariances (Laird & Ware, 1982)",
+    "paper": "the variances of the person effects were the sample variances of their point estimates, as published",
+    "unregularised": "the person effects had no prior",
+}
+_SPLITS = {
+    "within-person-time": "Each person’s {rows} were split by time into",
+    "random": "{Rows} were split at random into",
+    "persons": "Whole persons were split at random into",
+    "clusters": "Whole clusters were split at random into",
+    "future": "{Rows} were split by date into",
+}
+_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+_PACKAGES = {"torch": "PyTorch", "numpy": "NumPy", "pandas": "pandas", "scipy": "SciPy"}
+
+
+def data_sentences(manifest: Mapping[str, Any]) -> list[str]:
+    """What was analysed, and who was left out."""
+    study, data = manifest["study"], manifest["data"]
+    unit, title = str(study.get("unit") or "row"), str(study.get("title") or "")
+    source = f" of the study “{title}”" if title and title != "Data" else ""
+    start = (
+        f"The analysis used {counted(int(data['rows']), unit)} of {counted(int(data['persons']), 'person')}{source}."
+    )
+    defined = [str(sentence) for sentence in study.get("definitions") or []]
+    return [start, exclusion_text(manifest), *[f"{text[:1].upper()}{text[1:]}" for text in defined]]
+
+
+def exclusion_text(manifest: Mapping[str, Any]) -> str:
+    """Everybody who was left out and why; that nobody was, where it is so."""
+    told = []
+    unit = str(manifest["study"].get("unit") or "row")
+    for entry in manifest.get("exclusions") or []:
+        persons, rows = int(entry.get("persons") or 0), int(entry.get("rows") or 0)
+        sizes = [_spelled(count, word) for count, word in ((persons, "person"), (rows, unit)) if count]
+        if not sizes:
+            continue
+        who = listed(sizes) if len(sizes) == 1 else f"{sizes[0]} ({sizes[1]})"
+        verb = "was" if (persons or rows) == 1 else "were"
+        told.append(f"{who[:1].upper()}{who[1:]} {verb} left out ({entry.get('reason', 'no reason given')}).")
+    return " ".join(told) or "No person was left out."
+
+
+def model_sentences(manifest: Mapping[str, Any]) -> list[str]:
+    """The model, where persons differ in it, and how it was estimated."""
+    name, config = str(manifest["model"]), manifest["config"]
+    said = [_model(manifest, name, config)]
+    if config.get("effects") is not None:
+        where = config["effects"] if isinstance(config["effects"], str) else ", ".join(config["effects"])
+        kind = "normally distributed deviations" + (
+            " with a full covariance matrix" if config.get("covariance") == "full" else ""
+        )
+        update = str(config.get("variance_update") or "em")
+        deviations = "deviations" if update == "unregularised" else kind
+        said.append(
+            f"Every person had {deviations} of their own from the shared parameters in {_WHERE.get(where, where)} "
+            f"(Wörtwein et al., 2023); {_UPDATES.get(update, update)}."
+        )
+    return [*said, _fit(manifest, config)]
+
+
+def split_sentence(manifest: Mapping[str, Any]) -> str:
+    """Which rows trained, validated and tested the model."""
+    split, unit = manifest["split"], str(manifest["study"].get("unit") or "row")
+    rows = {part: int(split["rows"].get(part, 0)) for part in _PARTS}
+    if not rows["validation"] and not rows["test"]:
+        return f"The model was fitted to all {plural(unit)}; none were set aside."
+    start = _SPLITS.get(str(split["name"]), "{Rows} were split, as listed beforehand, into")
+    start = start.format(rows=plural(unit), Rows=plural(unit).capitalize())
+    sizes = [f"{_PARTS[part]} ({wording.thousands(count)})" for part, count in rows.items() if count]
+    return f"{start} {listed(sizes)} {plural(unit)}."
+
+
+def software_sentence(manifest: Mapping[str, Any]) -> str:
+    """Software with versions, device and seed."""
+    versions = {str(name): str(version).partition("+")[0] for name, version in manifest["versions"].items()}
+    packages = [f"{_PACKAGES[name]} {versions[name]}" for name in _PACKAGES if name in versions]
+    python = f"Python {versions['python']}" if "python" in versions else "Python"
+    device = " on a graphics processor" if str(manifest.get("device", "cpu")).startswith("cuda") else ""
+    return (
+        f"Analyses were run with nme-toolkit {versions.get('toolkit', 'of unknown version')} in {python} with "
+        f"{listed(packages)}{device}; the random seed was {manifest['seed']}."
+    )
+
+
+def _model(manifest: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> str:
+    study = manifest["study"]
+    features = len(manifest["data"]["features"])
+    layers = _layers(config.get("hidden"))
+    inputs = f"{features} predictor{'' if features == 1 else 's'}"
+    what = str(manifest.get("target") or "the target")
+    label = MODEL_NAMES.get(name, name)
+    if manifest["task"] == "sequence":
+        states = listed([str(state) for state in study.get("states") or []])
+        how = (
+            " Each state was predicted from the predictors up to its own row and the states observed before it."
+            if config.get("prediction") == "forecast"
+            else " Each state was predicted from the predictors of its whole sequence."
+        )
+        return (
+            f"Sequences of the states {states} were modelled by a conditional random field (Lafferty et al., 2001; "
+            f"{label}) whose state scores came from {layers} on {inputs}.{how}"
+        )
+    kind = "the probabilities of " if manifest["task"] in ("binary", "multiclass") else ""
+    return f"{label} predicted {kind}“{what}” with {layers} on {inputs}."
+
+
+def _layers(hidden: Any) -> str:
+    widths = [int(width) for width in hidden or ()]
+    if not widths:
+        return "a linear function"
+    if len(widths) == 1:
+        return f"a neural network with one hidden layer of {counted(widths[0], 'unit')}"
+    return f"a neural network with {len(widths)} hidden layers of {listed([str(width) for width in widths])} units"
+
+
+def _fit(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    status = manifest["status"]
+    optimiser = "Adadelta" if config.get("optimiser") == "adadelta" else "Adam; Kingma & Ba, 2015"
+    details = [f"learning rate {config['lr']:g}"] if "lr" in config else []
+    details += [f"at most {wording.thousands(int(config['epochs']))} epochs"] if "epochs" in config else []
+    if int(manifest["split"]["rows"].get("validation", 0)) and "patience" in config:
+        details.append(f"stopped after {config['patience']} epochs without a better validation loss")
+    name, _, source = optimiser.partition("; ")
+    told = "; ".join(part for part in (source, ", ".join(details)) if part)
+    return f"Parameters were fitted by {name}{f' ({told})' if told else ''}. {status['sentence']}"
+
+
+def _spelled(count: int, word: str) -> str:
+    return f"one {word}" if count == 1 else counted(count, word)

@@ -1,0 +1,288 @@
+"""Tables about models: which predicts best, how well over persons, and how far persons differ in what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analyses import wording
+from analyses.figures.labels import is_transition, parameter_label
+from analyses.model_comparison import LOWER_IS_BETTER
+from analyses.report.guard import COMPLEMENTARY, small_label
+from analyses.report.sentences import LEVEL_NAMES, METRIC_NAMES, MODEL_NAMES
+from analyses.report.standard_tables.entry import TableEntry, TableOptions, found_analysis, small_note
+from analyses.report.tables import (
+    ReportTable,
+    Spanner,
+    bounded_cell,
+    bounded_three_cell,
+    one_cell,
+    three_cell,
+    two_cell,
+)
+from analyses.variance_shares import variance_blocks
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from toolkit.runs.folder import SavedRun
+
+MOST_PARAMETERS = 45  # lines; beyond, parameters are summed up by layer
+_BOUNDED = {"krippendorff_alpha", "pearson", "ccc", "accuracy", "auc"}
+
+
+def comparison_table(summary: Mapping[str, Any], *, smallest: int) -> ReportTable:
+    """One line per model, one column per metric; superscripts name the models that are significantly better.
+
+    Args:
+        summary: of `compare_models`.
+        smallest: the smallest number of persons that is shown.
+    """
+    models, metrics = [str(name) for name in summary["models"]], [str(name) for name in summary["metrics"]]
+    hidden = int(summary["n_persons"]) < smallest
+    means = np.array(summary["means"], dtype=np.float64)
+    letters = ascii_lowercase[: len(models)]
+    columns: dict[str, Any] = {
+        "model": [f"{MODEL_NAMES.get(name, name)} ({letter})" for name, letter in zip(models, letters, strict=True)]
+    }
+    columns |= {name: [COMPLEMENTARY] * len(models) if hidden else means[k] for k, name in enumerate(metrics)}
+    marks = {
+        (row, metric): ",".join(found)
+        for k, metric in enumerate(metrics)
+        for row, found in enumerate(summary["marks"][k])
+        if found and not hidden
+    }
+    return ReportTable(
+        frame=pd.DataFrame(columns),
+        title=f"Models Compared: Mean per Person on the {str(summary['split']).title()} Rows",
+        note=_comparison_note(summary, hidden, smallest),
+        headings={"model": "Model"} | {name: _metric_heading(name) for name in metrics},
+        formats={name: bounded_three_cell if name in _BOUNDED else three_cell for name in metrics},
+        numbers=set(metrics),
+        marks=marks,
+        bold=set() if hidden else _best(means, metrics),
+        data=_comparison_data(summary, models, letters, hidden),
+    )
+
+
+def metrics_table(run: SavedRun, *, split: str, smallest: int) -> ReportTable:
+    """Per metric and kind of prediction: pooled value, and the distribution over persons.
+
+    Args:
+        run: a finished run.
+        split: rows that were predicted.
+        smallest: the smallest number of persons that is shown.
+    """
+    rows = [_metric_row(part, smallest) for part in _metric_parts(run.metrics(), split)]
+    if not rows:
+        raise DataError("the run has no metrics of these rows", code="E124", column="split")
+    frame = pd.DataFrame(rows)
+    hidden = bool((frame["persons"].map(type) == str).any())  # noqa: E721 - a column of numbers and words
+    order = {name: place for place, name in enumerate(frame["metric"].unique())}
+    frame = frame.sort_values("metric", kind="stable", key=lambda names: names.map(order))
+    plain = frame.reset_index(drop=True)
+    frame = plain.assign(metric=plain["metric"].str[:1].str.upper() + plain["metric"].str[1:])
+    frame["metric"] = frame["metric"].where(~frame["metric"].duplicated(), "")
+    spread = ("mean", "sd", "lower_quartile", "median", "upper_quartile")
+    return ReportTable(
+        frame=frame,
+        title=f"Prediction of {run.manifest['target']} on the {split.title()} Rows: Pooled and Over Persons",
+        note="Pooled: all rows together. Undefined: persons without a value, such as those who were in one state only; "
+        f"they are left out of the distribution.{f' {small_note(smallest)}' if hidden else ''}",
+        headings={
+            "metric": "Metric", "level": "Prediction", "pooled": "Pooled", "mean": "M", "sd": "SD",
+            "lower_quartile": "25%", "median": "Median", "upper_quartile": "75%", "persons": "n",
+            "excluded": "Undefined",
+        },
+        formats=dict.fromkeys(("pooled", *spread), two_cell),
+        numbers={"pooled", *spread, "persons", "excluded"},
+        spanners=(Spanner(label="Over persons", columns=(*spread, "persons", "excluded")),),
+        data=plain,
+    )  # fmt: skip
+
+
+def components_table(run: SavedRun, *, smallest: int) -> ReportTable:
+    """How far persons differ: SD, share and reliability of each parameter, or of each layer where there are many.
+
+    Args:
+        run: a finished run of a personalised model.
+        smallest: the smallest number of persons that is shown.
+    """
+    components = run.variance_components()
+    persons = components[components["term"] != "residual"].reset_index(drop=True)
+    if persons.empty:
+        raise DataError("this model has no person effects", code="E406", remedy="choose a run of a personalised model")
+    if len(run.persons()) < smallest:
+        raise DataError(
+            f"the run has fewer than {smallest} persons, so what describes them is not shown",
+            code="E408",
+            column="min-group",
+        )
+    effects = run.random_effects()
+    reliability = effects.groupby("parameter")["reliability"].mean()
+    told = persons.assign(reliability=[float(reliability.get(name, float("nan"))) for name in persons["parameter"]])
+    alone = told if len(told) <= MOST_PARAMETERS else told[[is_transition(str(n)) for n in told["parameter"]]]
+    if alone.empty or len(alone) > MOST_PARAMETERS:
+        return _by_block(run, told)
+    residual = components[components["term"] == "residual"]
+    return _by_parameter(run, alone, residual, left=len(told) - len(alone))
+
+
+def _metric_heading(name: str) -> str:
+    better = "↓" if name in LOWER_IS_BETTER else "↑"
+    words = METRIC_NAMES.get(name, name)
+    return f"{words[:1].upper()}{words[1:]}\u00a0{better}"
+
+
+def _best(means: np.ndarray, metrics: list[str]) -> set[tuple[int, str]]:
+    best = set()
+    for k, name in enumerate(metrics):
+        values = -means[k] if name in LOWER_IS_BETTER else means[k]
+        if np.isfinite(values).any():
+            best.add((int(np.nanargmax(values)), name))
+    return best
+
+
+def _comparison_note(summary: Mapping[str, Any], hidden: bool, smallest: int) -> str:
+    if hidden:
+        return small_note(smallest)
+    corrected = " after Holm’s correction within each metric" if summary["correction"] == "holm" else ", not corrected"
+    return (
+        f"N = {summary['n_persons']} persons. Bold: best mean. Superscripts: letters of the models that are "
+        f"significantly better (paired bootstrap over persons, {wording.percent(1 - summary['alpha'])} interval of the "
+        f"difference without 0{corrected}). ↑ higher is better, ↓ lower is better."
+    )
+
+
+def _comparison_data(summary: Mapping[str, Any], models: list[str], letters: str, hidden: bool) -> pd.DataFrame:
+    rows = [
+        {
+            "model": model,
+            "letter": letters[row],
+            "metric": metric,
+            "mean": COMPLEMENTARY if hidden else summary["means"][k][row],
+            "significantly_better": "" if hidden else summary["marks"][k][row],
+        }
+        for k, metric in enumerate(summary["metrics"])
+        for row, model in enumerate(models)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _metric_parts(metrics: pd.DataFrame, split: str) -> list[pd.DataFrame]:
+    """The rows of each metric and kind of prediction, without kinds whose every number another one has already."""
+    mine = metrics[metrics["split"] == split]
+    if "target" in mine and mine["target"].nunique() > 1:
+        mine = mine.assign(metric=[f"{m}, {t}" for m, t in zip(mine["metric"], mine["target"], strict=True)])
+    seen: set[tuple[Any, ...]] = set()
+    parts = []
+    for (metric, _), part in mine.groupby(["metric", "level"], sort=False):
+        key = (metric, *np.nan_to_num(part["value"].to_numpy(dtype=float), nan=9e9).tolist())
+        if key not in seen:
+            seen.add(key)
+            parts.append(part)
+    return parts
+
+
+def _metric_row(part: pd.DataFrame, smallest: int) -> dict[str, Any]:
+    single = part[part["scope"] == "person"]["value"].to_numpy(dtype=float)
+    values = single[np.isfinite(single)]
+    pooled = part[part["scope"] == "pooled"]["value"].to_numpy(dtype=float)
+    name, _, target = str(part["metric"].iloc[0]).partition(", ")
+    words = {
+        "metric": METRIC_NAMES.get(name, name) + (f", {target}" if target else ""),
+        "level": LEVEL_NAMES.get(str(part["level"].iloc[0]), str(part["level"].iloc[0])),
+    }
+    spread = ("mean", "sd", "lower_quartile", "median", "upper_quartile")
+    if values.size < smallest:
+        gone = dict.fromkeys(("pooled", *spread), COMPLEMENTARY)
+        return words | gone | {"persons": small_label(smallest) if values.size else 0, "excluded": COMPLEMENTARY}
+    quartiles = np.quantile(values, [0.25, 0.5, 0.75])
+    found = (float(values.mean()), float(values.std(ddof=1)), *map(float, quartiles))
+    numbers = {"pooled": float(pooled[0]) if pooled.size else float("nan"), **dict(zip(spread, found, strict=True))}
+    return words | numbers | _who(values.size, single.size - values.size, smallest)
+
+
+def _who(persons: int, excluded: int, smallest: int) -> dict[str, int | str]:
+    """Persons with and without a value; a few without are not counted, and those with a value only roughly."""
+    if not 0 < excluded < smallest:
+        return {"persons": persons, "excluded": excluded}
+    return {"persons": f"≥ {persons + excluded - smallest + 1}", "excluded": small_label(smallest)}
+
+
+def _by_parameter(run: SavedRun, parts: pd.DataFrame, residual: pd.DataFrame, left: int) -> ReportTable:
+    ordered = parts.sort_values("share", ascending=False, kind="stable").reset_index(drop=True)
+    frame = pd.DataFrame(
+        {
+            "parameter": [parameter_label(str(name)) for name in ordered["parameter"]],
+            "sd": ordered["sd"].astype(float),
+            "share": 100 * ordered["share"].astype(float),
+            "reliability": ordered["reliability"].astype(float),
+        }
+    )
+    if not residual.empty:
+        line = {"parameter": "Residual", "sd": float(residual["sd"].iloc[0]), "share": 100 * residual["share"].iloc[0]}
+        frame = pd.concat([frame, pd.DataFrame([line | {"reliability": float("nan")}])], ignore_index=True)
+    marks = {
+        (int(row), "parameter"): "a"
+        for row in np.flatnonzero(ordered["at_boundary"].fillna(value=False).to_numpy(bool))
+    }
+    more = f" {left} further parameters are not listed." if left else ""
+    return ReportTable(
+        frame=frame,
+        title=f"How Far Persons Differ in the Parameters of {MODEL_NAMES.get(run.model, run.model)}",
+        note=f"N = {wording.thousands(len(run.persons()))} persons. SD: of the person effects. Share: of what "
+        "varies, in percent. Reliability: mean over persons of 1 − Var(person | data) / Var(persons); "
+        f"below .50 an estimate is mostly the average of all.{more}",
+        specific={"a": "Not distinguishable from zero."} if marks else {},
+        headings={"parameter": "Parameter", "sd": "SD", "share": "Share (%)", "reliability": "Reliability"},
+        formats={"reliability": bounded_cell, "share": one_cell},
+        marks=marks,
+        data=ordered[["parameter", "variance", "sd", "share", "reliability", "at_boundary"]],
+    )
+
+
+def _by_block(run: SavedRun, parts: pd.DataFrame) -> ReportTable:
+    rows = [
+        {"layer": f"{layer} {block}".strip(), "parameters": count, "at_zero": zero, "share": 100 * share}
+        for layer, block, share, count, zero in variance_blocks(parts)
+    ]
+    return ReportTable(
+        frame=pd.DataFrame(rows),
+        title=f"Where Persons Differ in {MODEL_NAMES.get(run.model, run.model)}, by Part of the Model",
+        note=f"N = {wording.thousands(len(run.persons()))} persons. Share: of what person effects change in the "
+        "predictions, in percent. At zero: parameters in which persons cannot be told apart.",
+        headings={"layer": "Part", "parameters": "Parameters", "at_zero": "At zero", "share": "Share (%)"},
+        formats={"share": one_cell},
+    )
+
+
+def _build_comparison(run: SavedRun, options: TableOptions) -> ReportTable:
+    kept = found_analysis(run, "comparison", "nme compare RUN OTHER", options.analysis)
+    return comparison_table(kept.summary, smallest=options.smallest)
+
+
+MODEL_TABLES = (
+    TableEntry(
+        name="models",
+        title="Models compared, superscripts for significantly better ones (as Table 3 of the paper)",
+        needs="nme compare RUN1 RUN2 ..., asked of the first run",
+        build=_build_comparison,
+        analysis="comparison",
+    ),
+    TableEntry(
+        name="metrics",
+        title="How well the model predicts: pooled, and the distribution over persons",
+        needs="any run",
+        build=lambda run, options: metrics_table(run, split=options.split, smallest=options.smallest),
+    ),
+    TableEntry(
+        name="variance",
+        title="How far persons differ: SD, share and reliability by parameter",
+        needs="a run of a personalised model",
+        build=lambda run, options: components_table(run, smallest=options.smallest),
+    ),
+)
