@@ -30,9 +30,9 @@ def tidy(result: CellDrivers) -> pd.DataFrame:
 
     Returns:
         kind ``person`` (group, value, offset sideways, share of the difference, marked: one of the five who push it
-        most) and ``unit`` (value: the difference without the unit, low, high, sorted; marked: the five that move it most, or
-        that turn the verdict); position; the cell, the whole difference with low_all and high_all, unit_name and scale
-        in every row.
+        most) and ``unit`` (value: the difference without the unit, low, high, sorted; marked: the five that move it
+        most, or that turn the verdict); position; the cell, the whole difference with low_all and high_all, unit_name
+        and scale in every row.
     """
     size = 100 if result.scale == "probability" else 1
     persons = result.to_frame().assign(kind="person", marked=np.arange(len(result.persons)) < MARKED)
@@ -96,7 +96,8 @@ def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 420) -> go
             go.Scatter(
                 x=place + part["offset"], y=part["value"], mode="markers", customdata=words,
                 marker=dot | {"line": {"width": 1.5, "color": edges}},
-                hovertemplate="%{customdata[0]} %{y:.1f}<br>carries %{customdata[1]} % of the difference<extra></extra>",
+                hovertemplate="%{customdata[0]} %{y:.1f}<br>carries %{customdata[1]} % of the difference"
+                "<extra></extra>",
             )
         )  # fmt: skip
         line = {"x0": place - 0.36, "x1": place + 0.36, "y0": mean, "y1": mean}

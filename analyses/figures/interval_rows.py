@@ -175,7 +175,7 @@ def print_figure(frame: pd.DataFrame, look: RowsLook, *, width_mm: float) -> Fig
     """The same for print; on a narrow page the panels of a block stand below one another."""
     blocks, panels, rows = _layout(frame)
     characters = max(10, int(width_mm * 0.32 / 1.5))
-    columns = len(panels) if _fit_side_by_side(frame, width_mm, characters) else 1
+    columns = max(len(panels), 1) if _fit_side_by_side(frame, width_mm, characters) else 1
     places = [(block, panel) for block in blocks for panel in panels]
     labels = {b: ["\n".join(broken(label, characters)) for label in distinct(rows[b], 90)] for b in blocks}
     heights = [_height(labels[block]) for block, _ in places[::columns]] or [20.0]

@@ -202,5 +202,6 @@ def alt_text(frame: pd.DataFrame) -> str:
     ]
     return (
         f"Distribution of {len(own)} effects over all {int(own['n'].max())}, with "
-        f"{shortened(own['case_name'].iloc[0], 60)} marked. Furthest out: {listed(said)}. {len(clear)} of {len(own)} intervals leave out zero."
+        f"{shortened(own['case_name'].iloc[0], 60)} marked. Furthest out: {listed(said)}. "
+        f"{len(clear)} of {len(own)} intervals leave out zero."
     )
