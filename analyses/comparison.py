@@ -3,6 +3,7 @@
 # pyright: strict
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,19 +58,29 @@ class PairedResult:
 
     def text(self, first: str = "the first model", second: str = "the second", metric: str = "score") -> str:
         """What was found, in plain words and with its uncertainty."""
-        excluded = (
-            f" ({self.n_excluded} persons without a value in one of them are left out)" if self.n_excluded else ""
-        )
+        verb = "is" if self.n_excluded == 1 else "are"
+        without = f"{wording.persons(self.n_excluded)} without a value in one of them {verb} left out"
+        excluded = f" ({without})" if self.n_excluded else ""
+        if math.isnan(self.pvalue):
+            return (
+                f"For each of {wording.persons(self.n)}{excluded}, the {metric} of {first} minus that of {second} is "
+                f"{wording.number(self.difference)}, so there is nothing to test."
+            )
         clear = "clearly " if self.low > 0 or self.high < 0 else "not clearly "
         direction = "higher" if self.difference >= 0 else "lower"
         means = f"{wording.number(self.mean_a)} against {wording.number(self.mean_b)}"
         return (
-            f"Over {self.n} persons{excluded}, the mean {metric} of {first} was {clear}{direction} than that of "
-            f"{second}: {means}, difference {self._numbers()}."
+            f"Over {wording.persons(self.n)}{excluded}, the mean {metric} of {first} was {clear}{direction} than that "
+            f"of {second}: {means}, difference {self._numbers()}."
         )
 
     def apa(self, first: str = "the first model", second: str = "the second", metric: str = "score") -> str:
         """The same as a sentence for the results section."""
+        if math.isnan(self.pvalue):
+            return (
+                f"The {metric} of {first} minus that of {second} was {wording.number(self.difference)} for every "
+                f"person, N = {self.n}; no test was possible."
+            )
         return f"The mean {metric} of {first} minus that of {second} was {self._numbers()}, N = {self.n}."
 
     def _numbers(self) -> str:

@@ -323,7 +323,8 @@ def _notes(results: list[PairedResult], tests: int, correction: str, level: floa
         )
     excluded = max(result.n_excluded for result in results)
     if excluded:
-        notes.append(f"Up to {excluded} persons without a defined metric are left out of a comparison.")
+        verb = "is" if excluded == 1 else "are"
+        notes.append(f"Up to {wording.persons(excluded)} without a defined metric {verb} left out of a comparison.")
     if any(np.isnan(result.pvalue) for result in results):
         notes.append("Models that agree in every person's metric were not tested against each other.")
     return tuple(notes)

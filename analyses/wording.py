@@ -61,7 +61,17 @@ def monte_carlo_text(low: float, high: float) -> str:
     """The interval that the limited number of permutations leaves around a p-value."""
     if high < 0.001:
         return "Monte Carlo 95% CI below .001"
-    return f"Monte Carlo {ci_text(bounded(low, 3), bounded(high, 3))}"
+    return f"Monte Carlo {ci_text(p_end(low), p_end(high))}"
+
+
+def p_end(value: float) -> str:
+    """An end of an interval of p: ``.004``, ``< .001`` where three decimals would show zero."""
+    return "< .001" if value < 0.0005 else bounded(value, 3)
+
+
+def persons(count: int) -> str:
+    """``1 person``, ``1,200 persons``."""
+    return f"{thousands(count)} {'person' if count == 1 else 'persons'}"
 
 
 def percent(share: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyses import wording
 from analyses.report.methods_words import data_sentences, model_sentences, software_sentence, split_sentence
+from analyses.report.metric_sentences import metric_sentences
 from analyses.report.references import Reference, bibtex, references, study_reference
 from toolkit.runs.kept import KeptAnalysis, kept_analyses
 
@@ -84,12 +85,13 @@ class MethodsText:
 
 def methods_of_run(run: SavedRun) -> MethodsText:
     """The text of a run: its methods from the manifest, its results from the kept analyses, the works both rest on."""
-    kept = kept_analyses(run)
+    kept, metrics = kept_analyses(run), run.metrics()
+    told = [("prediction", *said)] if (said := metric_sentences(metrics)) else []
     return MethodsText(
         name=run.name,
         paragraphs=tuple(methods_paragraphs(run.manifest, kept)),
-        results=tuple((found.name, found.text, found.apa) for found in kept),
-        works=tuple(cited_works(run.manifest, kept, set(run.metrics()["metric"]))),
+        results=(*told, *((found.name, found.text, found.apa) for found in kept)),
+        works=tuple(cited_works(run.manifest, kept, set(metrics["metric"]))),
     )
 
 

@@ -99,7 +99,7 @@ def _monte_carlo(found: Mapping[str, Any]) -> str:
     low, high = float(found["pvalue_low"]), float(found["pvalue_high"])
     if low == high:
         return "exact" if found["method"] == "exact" else "–"
-    return f"[{wording.bounded(low, 3)}, {wording.bounded(high, 3)}]"
+    return f"[{wording.p_end(low)}, {wording.p_end(high)}]"
 
 
 def _effect(effect: Mapping[str, Any] | None) -> dict[str, Any]:
