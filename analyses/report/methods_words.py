@@ -55,9 +55,8 @@ def exclusion_text(manifest: Mapping[str, Any]) -> str:
         sizes = [_spelled(count, word) for count, word in ((persons, "person"), (rows, unit)) if count]
         if not sizes:
             continue
-        who = listed(sizes) if len(sizes) == 1 else f"{sizes[0]} ({sizes[1]})"
         verb = "was" if (persons or rows) == 1 else "were"
-        told.append(f"{who[:1].upper()}{who[1:]} {verb} left out ({entry.get('reason', 'no reason given')}).")
+        told.append(f"Left out {verb} {' with '.join(sizes)} ({entry.get('reason', 'no reason given')}).")
     return " ".join(told) or "No person was left out."
 
 

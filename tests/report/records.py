@@ -174,7 +174,12 @@ def drivers() -> CellDrivers:
 
 def sequences() -> SequenceDrivers:
     return SequenceDrivers(
-        cell=("calm", "sad"), person=("P1", "P1", "P2"), sequence=("d1", "d2", "d1"),
-        departures=np.array([3.0, 4.0, 5.0]), moves=np.array([2.0, 1.0, 0.0]), expected=np.array([0.6, 0.8, 1.0]), excess=np.array([1.4, 0.2, -1.0]),
+        cell=("calm", "sad"),
+        person=("P1", "P1", "P2"),
+        sequence=("d1", "d2", "d1"),
+        departures=np.array([3.0, 4.0, 5.0]),
+        moves=np.array([2.0, 1.0, 0.0]),
+        expected=np.array([0.6, 0.8, 1.0]),
+        excess=np.array([1.4, 0.2, -1.0]),
         push=np.array([1.4, 0.2, 1.0]),
-    )  # fmt: skip
+    )

@@ -159,9 +159,9 @@ PLAIN = [
     (
         records.variance(),
         "Of all the variance of the answers, .35, 95% CI [.25, .45] lies between persons (before any model). The "
-        "shared part of the model accounts for .10, 95% CI [.00, .20], together with the person effects for .42, 95% CI "
-        "[.31, .53] (all rows; jackknife intervals, persons left out one by one). Of what person effects change in the "
-        "predictions, 75% in the biases of layer 2 and 25% in the weights of layer 2.",
+        "shared part of the model accounts for .10, 95% CI [.00, .20], together with the person effects for .42, 95% "
+        "CI [.31, .53] (all rows; jackknife intervals, persons left out one by one). Of what person effects change in "
+        "the predictions, 75% in the biases of layer 2 and 25% in the weights of layer 2.",
     ),
     (
         records.power(cell_power=np.array([0.3, 0.55])),
