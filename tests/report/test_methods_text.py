@@ -44,13 +44,13 @@ def test_the_whole_paragraph() -> None:
         "The analysis used 8,702 prompts of 100 persons of the study “Emotions in daily life”. No person was left out.",
         "Sequences of the states calm and sad were modelled by a conditional random field (Lafferty et al., 2001; "
         "NME-CRF) whose state scores came from a neural network with one hidden layer of 10 units on 3 predictors. "
-        "Each state was predicted from the predictors up to its own row and the states observed before it. Every person "
-        "had normally distributed deviations of their own from the shared parameters in the last layer and the "
+        "Each state was predicted from the predictors up to its own row and the states observed before it. Every "
+        "person had normally distributed deviations of their own from the shared parameters in the last layer and the "
         "transition matrix (Wörtwein et al., 2023); the variances of the person effects were updated by "
-        "expectation–maximisation from the effects and their posterior covariances (Laird & Ware, 1982). Parameters were fitted by Adam "
-        "(Kingma & Ba, 2015; learning rate 0.01, at most 2,000 epochs, stopped after 50 epochs without a better "
-        "validation loss). The validation loss stopped improving; the best state was restored. Each person’s prompts "
-        "were split by time into training (5,222), validation (1,745) and test (1,735) prompts.",
+        "expectation–maximisation from the effects and their posterior covariances (Laird & Ware, 1982). Parameters "
+        "were fitted by Adam (Kingma & Ba, 2015; learning rate 0.01, at most 2,000 epochs, stopped after 50 epochs "
+        "without a better validation loss). The validation loss stopped improving; the best state was restored. Each "
+        "person’s prompts were split by time into training (5,222), validation (1,745) and test (1,735) prompts.",
         "Analyses were run with nme-toolkit 0.1.0 in Python 3.11.7 with PyTorch 2.13.0 and NumPy 2.4.6; the random "
         "seed was 1.",
     ]
