@@ -65,7 +65,7 @@ def penalty(parameters: Mapping[str, Tensor], *, squared: bool) -> Tensor:
 @torch.no_grad()
 def curvature(
     parameters: Mapping[str, Tensor], z: Float[Tensor, "rows z"], codes: Int[Tensor, " rows"] | None, task: str
-) -> Float[Tensor, "expert output parameter parameter"]:
+) -> Float[Tensor, "expert kept parameter parameter"]:
     """``H_e`` of every expert and output, float64; for numbers it is the same for all outputs (one is kept)."""
     experts, outputs, size = parameters[EXPERT_WEIGHT].shape
     kept = 1 if codes is None else outputs
@@ -99,7 +99,7 @@ def posterior_variances(
 
 @torch.no_grad()
 def expert_variances(
-    parameters: Mapping[str, Tensor], curved: Float[Tensor, "expert output parameter parameter"], *, squared: bool
+    parameters: Mapping[str, Tensor], curved: Float[Tensor, "expert kept parameter parameter"], *, squared: bool
 ) -> Float[Tensor, "expert output parameter"]:
     """Posterior variance of every parameter of every expert."""
     prior = prior_variances(parameters)

@@ -44,6 +44,7 @@ class Stage:
         rows: number of training rows.
         epochs: most epochs; 0 leaves the stage out.
         validate: validation loss at the current state; None trains until the training loss settles.
+        enough: a monitored loss this low ends the stage.
         begin: called before the first epoch (not when an interrupted stage goes on).
         update: called after each epoch with its number within the stage, from 1; changes buffers in place.
     """
@@ -53,6 +54,7 @@ class Stage:
     rows: int
     epochs: int
     validate: Callable[[], float] | None = None
+    enough: float = -math.inf
     begin: Callable[[], None] | None = None
     update: Callable[[int], None] | None = None
 
@@ -196,6 +198,8 @@ def _epoch(
             stage.update(number - descent.stage_start)
         except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage] - a matrix that is no covariance
             return None
+        if not _finite(descent.state):
+            return None
     row["validation"] = stage.validate() if stage.validate is not None else math.nan
     if stage.validate is not None and not math.isfinite(row["validation"]):
         return None
@@ -216,6 +220,9 @@ def _judge(descent: Descent, monitored: float, *, validated: bool) -> None:
 
 def _stopping(stage: Stage, descent: Descent, patience: int) -> Status | None:
     """The outcome once a stopping rule is met, else None."""
+    last = descent.trace[-1]
+    if (last["validation"] if stage.validate is not None else last["objective"]) <= stage.enough:
+        return Status.VALIDATED if stage.validate is not None else Status.SETTLED
     if stage.validate is not None:
         return Status.VALIDATED if descent.epoch - descent.marked_epoch >= patience else None
     window = [row["objective"] for row in descent.trace[descent.stage_start :][-patience - 1 :]]
