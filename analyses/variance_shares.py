@@ -47,7 +47,7 @@ def shares_sentence(blocks: tuple[Block, ...]) -> str:
     if not blocks:
         return "This model has no person effects."
     ordered = sorted(blocks, key=lambda block: -block[2])
-    named = [f"{_percent(share)} in {_place(layer, block)}" for layer, block, share, _, _ in ordered]
+    named = [f"{_percent(share)} in {place_in_words(layer, block)}" for layer, block, share, _, _ in ordered]
     listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
     return f"Of what person effects change in the predictions, {listed}."
 
@@ -56,7 +56,8 @@ def _percent(share: float) -> str:
     return "an undefined share" if np.isnan(share) else f"{wording.number(100 * share, 0)}%"
 
 
-def _place(layer: str, block: str) -> str:
+def place_in_words(layer: str, block: str) -> str:
+    """A block of parameters in words, such as ``the biases of layer 2``."""
     if not layer:
         return f"the {block}"
     number = layer.rpartition(".")[2]

@@ -69,7 +69,6 @@ def print_figure(frame: pd.DataFrame, *, outcome: str = "outcome", width_mm: flo
             marker=style.marker,
             color=style.fill,
             linewidths=0,
-            alpha=0.85,
             label=label,
         )
     axes.plot(*_line(frame), color=INK)

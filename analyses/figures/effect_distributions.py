@@ -100,7 +100,6 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 89.0) -> Figure:
             s=7,
             marker=style.marker,
             color=style.fill,
-            alpha=0.75,
             linewidths=0,
         )
         if len(part) >= FEWEST_FOR_BOX:

@@ -17,7 +17,7 @@ def parameter_label(parameter: str) -> str:
     """A person parameter in words, such as ``positive → other``; an unknown name is returned as it is.
 
     ``transitions[a,b]`` is the score of moving from ``a`` into ``b``; ``layers.2.bias`` a bias, ``layers.2.weight[i]``
-    a weight.
+    a weight of the third layer.
     """
     transition = _TRANSITION.match(parameter)
     if transition:
@@ -27,12 +27,18 @@ def parameter_label(parameter: str) -> str:
         return parameter
     what = "level (bias)" if layer[2] == "bias" else "weight"
     where = f" {layer[3]}" if layer[3] else ""
-    return f"{what}{where}, layer {layer[1]}"
+    return f"{what}{where}, layer {int(layer[1]) + 1}"
 
 
 def is_transition(parameter: str) -> bool:
     """Whether a parameter is one transition score of a CRF."""
     return _TRANSITION.match(parameter) is not None
+
+
+def transition_of(parameter: str) -> tuple[str, str] | None:
+    """(from, into) of a transition's parameter; None for any other."""
+    found = _TRANSITION.match(parameter)
+    return None if found is None else (found[1].strip(), found[2].strip())
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -45,13 +45,17 @@ PROBABILITY_STOPS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How one group or one state is drawn, on screen (plotly names) and in print (matplotlib names)."""
+    """How one group or one state is drawn, on screen (plotly names) and in print (matplotlib names).
+
+    ``hatch`` is one character that both know; areas carry it so that they can be told apart without colour.
+    """
 
     fill: str
     edge: str
     symbol: str
     marker: str
     dash: str = "solid"
+    hatch: str = ""
 
 
 _GROUPS = (
@@ -65,15 +69,15 @@ NO_GROUP = Style(fill="#6B7683", edge="#4A5560", symbol="circle-open", marker="o
 
 _STATES = {
     "positive": Style(fill=GREEN, edge="#00795A", symbol="circle", marker="o"),
-    "aggressive": Style(fill=ORANGE, edge="#8A5F00", symbol="triangle-up", marker="^"),
-    "dysphoric": Style(fill=PURPLE, edge="#9A4B77", symbol="square", marker="s"),
-    "other": Style(fill="#5F6B7A", edge="#5F6B7A", symbol="x", marker="X"),
+    "aggressive": Style(fill=ORANGE, edge="#8A5F00", symbol="triangle-up", marker="^", hatch="/"),
+    "dysphoric": Style(fill=PURPLE, edge="#9A4B77", symbol="square", marker="s", hatch="."),
+    "other": Style(fill="#5F6B7A", edge="#5F6B7A", symbol="x", marker="X", hatch="x"),
 }
 _SPARE_STATES = (
-    Style(fill=SKY, edge="#1F7AB0", symbol="diamond", marker="D"),
-    Style(fill=BLUE, edge=BLUE, symbol="triangle-down", marker="v"),
-    Style(fill=VERMILION, edge=VERMILION, symbol="star", marker="*"),
-    Style(fill="#1F2933", edge="#1F2933", symbol="cross", marker="P"),
+    Style(fill=SKY, edge="#1F7AB0", symbol="diamond", marker="D", hatch="-"),
+    Style(fill=BLUE, edge=BLUE, symbol="triangle-down", marker="v", hatch="+"),
+    Style(fill=VERMILION, edge=VERMILION, symbol="star", marker="*", hatch="\\"),
+    Style(fill="#1F2933", edge="#1F2933", symbol="cross", marker="P", hatch="|"),
 )
 
 

@@ -40,7 +40,6 @@ _SETTINGS: dict[Any, Any] = {
     "grid.color": GRID,
     "grid.linewidth": 0.5,
     "hatch.linewidth": 0.5,
-    "hatch.color": "#8A94A0",
     "svg.fonttype": "none",
     "svg.hashsalt": "figure",
     "pdf.fonttype": 42,

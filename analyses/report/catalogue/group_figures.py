@@ -7,13 +7,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses import compare_transitions, hsic_test
-from analyses.figures import group_matrices, interval_matrix, null_distribution
+from analyses.figures import (
+    effect_forest,
+    group_matrices,
+    group_persons,
+    interval_matrix,
+    null_distribution,
+    sequence_index,
+    state_shares,
+    transition_network,
+)
 from analyses.report.catalogue.building import built
 from analyses.report.catalogue.entry import Built, Entry, FigureOptions
-from analyses.report.catalogue.run_parts import group_words, grouped_matrices, refuse_small_groups
-from toolkit.errors import DataError
+from analyses.report.catalogue.run_parts import (
+    all_matrices,
+    group_words,
+    grouped_matrices,
+    persons_to_show,
+    refuse_small_groups,
+)
+from toolkit.errors import ConfigError, DataError, RunFolderError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analyses.transitions import TransitionComparison
     from toolkit.runs.folder import SavedRun
 
@@ -73,6 +90,83 @@ def _means(run: SavedRun, options: FigureOptions) -> Built:
     return built(group_matrices, group_matrices.tidy(result), note=" ".join(result.notes))
 
 
+def _forest(run: SavedRun, options: FigureOptions) -> Built:
+    order = str(options.settings.get("order", "state"))
+    if order not in effect_forest.ORDERS:
+        raise ConfigError(
+            "this order is not known", code="E302", column="order", remedy=f"use {', '.join(effect_forest.ORDERS)}"
+        )
+    result = comparison(run, options)
+    return built(effect_forest, effect_forest.tidy(result, order=order), note=" ".join(result.notes))
+
+
+def _persons(run: SavedRun, options: FigureOptions) -> Built:
+    table, value = run.transitions(), options.value or "probability"
+    if value not in ("probability", "expected"):
+        raise ConfigError("this value is not known", code="E302", column="value", remedy="use probability or expected")
+    persons, note = persons_to_show(run, options.min_group)
+    return built(group_persons, group_persons.tidy(table, persons, value=value), note=note)
+
+
+def _answers(run: SavedRun, options: FigureOptions) -> tuple[tuple[str, ...], pd.DataFrame, str]:
+    """States, persons as they may be shown, and a note, of a model of states."""
+    if run.states is None:
+        raise RunFolderError(f"{run.model} has no states", code="E406", remedy="choose a run of a chain model")
+    return run.states, *persons_to_show(run, options.min_group)
+
+
+def _index(run: SavedRun, options: FigureOptions) -> Built:
+    states, persons, note = _answers(run, options)
+    return built(sequence_index, sequence_index.tidy(run.predictions(), persons, states), note=note)
+
+
+def _shares(run: SavedRun, options: FigureOptions) -> Built:
+    states, persons, note = _answers(run, options)
+    frame = state_shares.tidy(run.predictions(), persons, states, fewest=options.min_group)
+    if frame.empty:
+        raise DataError(
+            f"no time has answers of {options.min_group} persons of a group",
+            code="E124",
+            column="min_group",
+            remedy="lower --min-group to 5 at least",
+        )
+    return built(state_shares, frame, note=note)
+
+
+def _network(run: SavedRun, options: FigureOptions) -> Built:
+    threshold = _share(options.settings.get("threshold"))
+    states, _, note = _answers(run, options)
+    if run.persons()["group"].nunique() == 2:
+        result = comparison(run, options, group_values=True)
+        first, second = result.group_names
+        panels = {
+            f"{first} (n = {result.n_true})": result.mean_true,
+            f"{second} (n = {result.n_false})": result.mean_false,
+        }
+        frame = transition_network.tidy(panels, states, difference=result.difference, threshold=threshold)
+        return built(transition_network, frame, note=f"Difference: {first} minus {second}; dashed arrows are negative.")
+    persons, matrices = all_matrices(run, options.value or "probability")
+    panels = {f"All persons (n = {len(persons)})": matrices.mean(axis=0)}
+    return built(transition_network, transition_network.tidy(panels, states, threshold=threshold), note=note)
+
+
+def _share(text: object) -> float | None:
+    """A threshold between 0 and 1.
+
+    Raises:
+        ConfigError: E302.
+    """
+    if text is None:
+        return None
+    try:
+        value = float(str(text))
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise ConfigError("the threshold is a share from 0 to 1", code="E302", column="threshold", remedy="such as 0.1")
+    return value
+
+
 TWO_GROUPS = "a model of states, persons in two groups"
 COMPARED = ("value", "unit", "level", "resamples", "seed")
 GROUP_FIGURES: tuple[Entry, ...] = (
@@ -96,5 +190,42 @@ GROUP_FIGURES: tuple[Entry, ...] = (
         needs=TWO_GROUPS,
         build=_means,
         options=(*COMPARED, "min_group"),
+    ),
+    Entry(
+        name="forest",
+        title="Differences of transition probabilities, one below the other, with both intervals",
+        needs=TWO_GROUPS,
+        build=_forest,
+        options=COMPARED,
+        settings=("order",),
+    ),
+    Entry(
+        name="person-matrices",
+        title="Transition matrices of all persons by group",
+        needs="a model of states",
+        build=_persons,
+        options=("value", "min_group"),
+    ),
+    Entry(
+        name="network",
+        title="Transitions as networks, by group, and their difference",
+        needs="a model of states",
+        build=_network,
+        options=(*COMPARED, "min_group"),
+        settings=("threshold",),
+    ),
+    Entry(
+        name="sequences",
+        title="Every person’s states over time, sorted by group",
+        needs="a model of states",
+        build=_index,
+        options=("min_group",),
+    ),
+    Entry(
+        name="state-shares",
+        title="How often each state occurs over days and prompts, by group",
+        needs="a model of states",
+        build=_shares,
+        options=("min_group",),
     ),
 )

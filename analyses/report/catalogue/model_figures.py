@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from analyses.baseline import bias_baseline
+from analyses.calibration import calibration_bins
 from analyses.figures import (
     baseline_scatter,
+    calibration_curve,
     caterpillar,
     effect_distributions,
+    effect_ridges,
     person_matrix,
     person_series,
+    shrinkage_funnel,
     training_curve,
+    variance_bars,
 )
+from analyses.figures.labels import transition_of
 from analyses.report.catalogue.building import built
 from analyses.report.catalogue.entry import Built, Entry, FigureOptions
-from analyses.report.catalogue.run_parts import chosen_parameter, outcome, person_effects, persons_to_show
+from analyses.report.catalogue.run_parts import (
+    chosen_parameter,
+    chosen_unit,
+    outcome,
+    person_effects,
+    persons_to_show,
+)
+from analyses.variance import variance_of_run
 from toolkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -36,6 +53,99 @@ def _distributions(run: SavedRun, options: FigureOptions) -> Built:
     return built(effect_distributions, effect_distributions.tidy(rows), note=note)
 
 
+MOST_RIDGES = 16
+
+
+def _ridges(run: SavedRun, options: FigureOptions) -> Built:
+    effects = person_effects(run)
+    persons, note = persons_to_show(run, options.min_group)
+    names, still = [chosen_parameter(run, effects, options.parameter)], 0
+    if options.parameter is None:
+        names, still = _that_vary(run, effects)
+    rows = [caterpillar.tidy(effects, persons, name) for name in names]
+    dropped = (
+        f"{still} parameters are not drawn: they hardly vary between persons, or others vary more." if still else ""
+    )
+    notes = [effect_ridges.SHRUNKEN, dropped, note]
+    return built(effect_ridges, effect_ridges.tidy(rows), note=" ".join(part for part in notes if part))
+
+
+def _that_vary(run: SavedRun, effects: pd.DataFrame) -> tuple[list[str], int]:
+    """Parameters in which persons differ, most of them first by kind; and how many are left."""
+    components = run.variance_components()
+    known = components[components["parameter"].isin(effects["parameter"].unique())]
+    moving = known[~known["at_boundary"].astype(bool)].sort_values("variance", ascending=False)
+    moves = moving[[transition_of(str(name)) is not None for name in moving["parameter"]]]
+    biases = moving[moving["parameter"].str.contains(".bias", regex=False)]
+    chosen = moves if len(moves) else biases if len(biases) else moving if len(moving) else known
+    # beside the widest distribution, one of a tenth of its spread is a spike
+    spread = effects.groupby("parameter")["estimate"].std().reindex(chosen["parameter"].to_numpy())
+    spread = spread[spread >= 0.1 * spread.max()].sort_values(ascending=False)
+    names = [str(name) for name in spread.index][:MOST_RIDGES] or [str(chosen["parameter"].iloc[0])]
+    return names, len(known) - len(names)
+
+
+def _funnel(run: SavedRun, options: FigureOptions) -> Built:
+    effects = person_effects(run)
+    persons, note = persons_to_show(run, options.min_group)
+    if run.states is None:
+        frame = shrinkage_funnel.of_level(run.predictions(), persons, outcome(run))
+        return built(shrinkage_funnel, frame, note=note)
+    parameter = chosen_parameter(run, effects, options.parameter)
+    cell = transition_of(parameter)
+    if cell is None:
+        raise ConfigError(
+            "for a model of states this figure shows a transition",
+            code="E302",
+            column="parameter",
+            remedy="name one of its transitions",
+        )
+    return built(shrinkage_funnel, shrinkage_funnel.of_transition(run.transitions(), persons, cell), note=note)
+
+
+def _variance(run: SavedRun, options: FigureOptions) -> Built:
+    person_effects(run)
+    found = variance_of_run(
+        run,
+        unit=chosen_unit(run, options.unit),
+        level=options.level,
+        rng=np.random.default_rng(options.seed),
+    )
+    return built(variance_bars, variance_bars.tidy(found), note=" ".join(found.notes))
+
+
+def _calibration(run: SavedRun, options: FigureOptions) -> Built:
+    rows = run.predictions()
+    rows = rows[(rows["split"] == "test") & rows["truth"].notna()]
+    if rows.empty:
+        raise DataError(
+            "this run has no test rows", code="E124", column="split", remedy="fit with a split that has them"
+        )
+    if run.states is None:
+        bins = {
+            outcome(run): calibration_bins(
+                rows["prediction"], rows["truth"], rows["person"], probability=False, level=options.level
+            )
+        }
+        note = "Means of ten bins of test rows; intervals are over persons."
+        return built(
+            calibration_curve, calibration_curve.tidy(bins, probability=False, fewest=options.min_group), note=note
+        )
+    states = [state for state in run.states if f"probability_{state}" in rows]
+    frequent = rows["truth"].value_counts().index[: calibration_curve.MOST_PANELS]
+    shown = [state for state in states if state in set(frequent)]
+    bins = {
+        state: calibration_bins(
+            rows[f"probability_{state}"], rows["truth"] == state, rows["person"], level=options.level
+        )
+        for state in shown
+    }
+    note = "Means of ten bins of test rows; intervals are over persons."
+    if len(shown) < len(states):
+        note += f" The {len(shown)} most frequent of {len(states)} states are drawn."
+    return built(calibration_curve, calibration_curve.tidy(bins, fewest=options.min_group), note=note)
+
+
 def _baseline(run: SavedRun, options: FigureOptions) -> Built:
     effects = person_effects(run)
     persons, note = persons_to_show(run, options.min_group)
@@ -48,7 +158,14 @@ def _baseline(run: SavedRun, options: FigureOptions) -> Built:
             column="baseline",
             remedy="choose a run of a model for a number",
         )
-    return built(baseline_scatter, frame, note=note, outcome=outcome(run))
+    result = bias_baseline(
+        frame["bias"].to_numpy(dtype=float),
+        frame["baseline"].to_numpy(dtype=float),
+        resamples=options.resamples,
+        rng=np.random.default_rng(options.seed),
+    )
+    said = f"{result.text(baseline=f'mean {outcome(run)} in the training rows')} {note}".strip()
+    return built(baseline_scatter, frame, note=said, outcome=outcome(run))
 
 
 def _training(run: SavedRun, options: FigureOptions) -> Built:
@@ -102,11 +219,39 @@ MODEL_FIGURES: tuple[Entry, ...] = (
         options=("parameter", "min_group"),
     ),
     Entry(
+        name="ridges",
+        title="Distributions of person effects by group, one parameter above the other",
+        needs=EFFECTS,
+        build=_ridges,
+        options=("parameter", "min_group"),
+    ),
+    Entry(
+        name="shrinkage",
+        title="Persons taken alone and with the model, against their number of rows",
+        needs=EFFECTS,
+        build=_funnel,
+        options=("parameter", "min_group"),
+    ),
+    Entry(
+        name="variance",
+        title="Where the differences lie: shares of the variance",
+        needs=EFFECTS,
+        build=_variance,
+        options=("unit", "level", "seed"),
+    ),
+    Entry(
+        name="calibration",
+        title="Predicted against observed on the test rows",
+        needs="test rows",
+        build=_calibration,
+        options=("level", "min_group"),
+    ),
+    Entry(
         name="baseline",
         title="Person-specific bias against baseline",
         needs="person effects of a model for a number, with a bias",
         build=_baseline,
-        options=("parameter", "min_group"),
+        options=("parameter", "resamples", "seed", "min_group"),
     ),
     Entry(name="training", title="Training loss and validation metric by epoch", needs="any run", build=_training),
     Entry(
