@@ -81,10 +81,10 @@ def model_sentences(manifest: Mapping[str, Any]) -> list[str]:
 def split_sentence(manifest: Mapping[str, Any]) -> str:
     """Which rows trained, validated and tested the model."""
     split, unit = manifest["split"], str(manifest["study"].get("unit") or "row")
-    rows = {part: int(split["rows"].get(part, 0)) for part in _PARTS}
+    rows = {part: int((split.get("rows") or {}).get(part, 0)) for part in _PARTS}
     if not rows["validation"] and not rows["test"]:
         return f"The model was fitted to all {plural(unit)}; none were set aside."
-    start = _SPLITS.get(str(split["name"]), "{Rows} were split, as listed beforehand, into")
+    start = _SPLITS.get(str(split.get("name")), "{Rows} were split, as listed beforehand, into")
     start = start.format(rows=plural(unit), Rows=plural(unit).capitalize())
     sizes = [f"{_PARTS[part]} ({wording.thousands(count)})" for part, count in rows.items() if count]
     return f"{start} {listed(sizes)} {plural(unit)}."
@@ -138,7 +138,7 @@ def _fit(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     optimiser = "Adadelta" if config.get("optimiser") == "adadelta" else "Adam; Kingma & Ba, 2015"
     details = [f"learning rate {config['lr']:g}"] if "lr" in config else []
     details += [f"at most {wording.thousands(int(config['epochs']))} epochs"] if "epochs" in config else []
-    if int(manifest["split"]["rows"].get("validation", 0)) and "patience" in config:
+    if int((manifest["split"].get("rows") or {}).get("validation", 0)) and "patience" in config:
         details.append(f"stopped after {config['patience']} epochs without a better validation loss")
     name, _, source = optimiser.partition("; ")
     told = "; ".join(part for part in (source, ", ".join(details)) if part)

@@ -35,7 +35,7 @@ def text_xml(text: str) -> str:
     return f'<w:t xml:space="preserve">{escape(legal(" ".join(text.splitlines())), quote=False)}</w:t>'
 
 
-def run_xml(run: Run, *, bold: bool = False, superscript: bool = False, size: float | None = None) -> str:
+def run_xml(run: Run, *, bold: bool = False, superscript: bool = False, size: float | int | None = None) -> str:
     """A run with its looks."""
     looks = [
         "<w:b/>" if bold else "",
@@ -90,7 +90,7 @@ def table_xml(table: ReportTable) -> str:
     return f"<w:tbl>{_properties(table, sum(widths))}<w:tblGrid>{grid}</w:tblGrid>{''.join(lines)}</w:tbl>"
 
 
-def column_widths(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], size: float = 10) -> list[float]:
+def column_widths(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], size: float | int = 10) -> list[float]:
     """Millimetres for each column: as wide as its longest cell needs, less where the page is not wide enough."""
     wanted, least = _needed(headings, rows, size)
     excess = sum(wanted) - TEXT_WIDTH_MM
@@ -102,12 +102,12 @@ def column_widths(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], s
     return [want - excess * room / sum(spare) for want, room in zip(wanted, spare, strict=True)]
 
 
-def _fits(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], size: float) -> bool:
+def _fits(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], size: float | int) -> bool:
     return sum(_needed(headings, rows, size)[1]) <= TEXT_WIDTH_MM
 
 
 def _needed(
-    headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], size: float
+    headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], size: float | int
 ) -> tuple[list[float], list[float]]:
     """Millimetres that each column would like to have, and the least it can do with: words wrap, numbers do not."""
     letter = _CHARACTER_MM * size / 10
@@ -136,7 +136,7 @@ def _properties(table: ReportTable, width: float) -> str:
     )
 
 
-def _heading_row(cells: Sequence[Heading], *, last: bool, size: float) -> str:
+def _heading_row(cells: Sequence[Heading], *, last: bool, size: float | int) -> str:
     rule = f'<w:tcBorders><w:bottom w:val="single" w:sz="{_RULE_THIN}" w:space="0" w:color="000000"/></w:tcBorders>'
     drawn = []
     for cell in cells:
@@ -149,7 +149,7 @@ def _heading_row(cells: Sequence[Heading], *, last: bool, size: float) -> str:
     return f"<w:tr><w:trPr><w:cantSplit/><w:tblHeader/></w:trPr>{''.join(drawn)}</w:tr>"
 
 
-def _body_row(cells: Sequence[Cell], *, size: float, keep: bool) -> str:
+def _body_row(cells: Sequence[Cell], *, size: float | int, keep: bool) -> str:
     drawn = []
     for cell in cells:
         mark = run_xml(Run(text=cell.mark), superscript=True, size=size) if cell.mark else ""

@@ -31,13 +31,13 @@ class Look:
         bar: a rule to the left. shade: a light background.
     """
 
-    size: float = 11
+    size: float | int = 11
     bold: bool = False
     italic: bool = False
-    before: float = 0
-    after: float = 6
-    indent: float = 0
-    lines: float = 1.15
+    before: float | int = 0
+    after: float | int = 6
+    indent: float | int = 0
+    lines: float | int = 1.15
     keep: bool = False
     muted: bool = False
     font: str = FONT

@@ -131,7 +131,7 @@ def difference_matrix(summary: Mapping[str, Any], *, smallest: int, interval: st
         headings={"from_state": "From", **dict(zip(columns, states, strict=True))},
         numbers=set(columns),
         spanners=(Spanner(label="Into", columns=tuple(columns)),),
-        bold={(row, columns[k]) for row, k in zip(*np.nonzero(flags[interval]), strict=True)},
+        bold={(int(row), columns[int(k)]) for row, k in zip(*np.nonzero(flags[interval]), strict=True)},
         marks=_marks(flags[others[0]], flags["fdr"], columns),
         data=cells.drop(columns=["shown", "scale", "raw_bold", "simultaneous_bold", "fdr_bold"]),
     )

@@ -146,7 +146,9 @@ def _base_rate_frame(
     columns: dict[str, list[Any]] = {"state": [*states, "All states"]}
     for k in range(len(groups) + 1):
         total = every[-1, k]
-        columns[f"n {k}"] = [_shown(n, hide, smallest) for n, hide in zip(every[:, k], gone[:, k], strict=True)]
+        columns[f"n {k}"] = [
+            _shown(n, hide, smallest) for n, hide in zip(every[:, k].tolist(), gone[:, k].tolist(), strict=True)
+        ]
         # a share beside a shown count would give its total away, and the other way round
         columns[f"share {k}"] = [
             COMPLEMENTARY if hide or gone[-1, k] else float(100 * n / total) if total else float("nan")
@@ -157,7 +159,7 @@ def _base_rate_frame(
 
 def _shown(count: int, hide: bool, smallest: int) -> int | str:
     if not hide:
-        return int(count)
+        return count
     return small_label(smallest) if count < smallest else COMPLEMENTARY
 
 
@@ -170,7 +172,7 @@ def _base_rate_data(
         for s, state in enumerate(states):
             gone = bool(hidden.cells[s, k])
             share = COMPLEMENTARY if gone or hidden.columns[k] else float(counts[s, k] / total)
-            rows.append((group, state, _shown(counts[s, k], gone, smallest), share))
+            rows.append((group, state, _shown(int(counts[s, k]), gone, smallest), share))
     return pd.DataFrame(rows, columns=["group", "state", "count", "share"])
 
 
