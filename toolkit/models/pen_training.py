@@ -35,6 +35,8 @@ from toolkit.optimise.stages import BatchSettings, Stage, descend
 
 STAGES = ("shared", "head", "gate", "experts")
 COLLAPSED = 0.95
+# Cross-entropy of validation rows, in nats, at which the gate knows the persons: sharper, it could not learn new ones.
+RECOGNISED = 0.01
 # Curvatures of more multiplications than this are updated in epochs 1, 2, 4, 8, ... only.
 CHEAP = 2e9
 
@@ -124,6 +126,8 @@ def train_pen(
         _stages(trainee, experts), parameters, batch_settings(config), generator=generator,
         progress=progress, keeper=keeper,
     )  # fmt: skip
+    if experts is not None and all(row["stage"] != STAGES.index("experts") for row in outcome.trace):
+        experts.take_the_head()  # training broke off before the last stage
     network = PenNetwork(
         config=config,
         task=config.task,
@@ -175,6 +179,7 @@ def _expert_stages(trainee: Trainee, experts: Experts) -> list[Stage]:
         rows=trainee.train.count,
         epochs=config.gate_epochs if config.identities else 0,
         validate=(lambda: validation_recognition(trainee, experts)) if known else None,
+        enough=RECOGNISED if known else 0.0,
     )
     together = Stage(
         names=(*algebra.EXPERTS, *algebra.GATE),
