@@ -106,11 +106,12 @@ class AdaptationCurve:
         return f"Mean {word} per person for {name}, by share of rows adapted to: {'; '.join(shown)}."
 
 
-def adaptation_curve(
+def adaptation_curve(  # noqa: PLR0913 - each option is one a report has to name
     scores: pd.DataFrame,
     metric: str,
     *,
     design: str = "time",
+    baseline: str | None = None,
     unit: Mapping[str, str] | None = None,
     unit_name: str | None = None,
     resamples: int = 10_000,
@@ -124,6 +125,7 @@ def adaptation_curve(
             `toolkit.runs.adaptation_scores.adaptation_scores` gives them.
         metric: which to compare.
         design: how the rows were divided, for the sentences.
+        baseline: compare every other model with this one; None: all pairs.
         unit: cluster of each person, resampled as a whole; None: persons.
         unit_name: plural for sentences.
         resamples: at least 99.
@@ -147,7 +149,7 @@ def adaptation_curve(
             wide = part.pivot(index="person", columns="model", values="value")
             models = [name for name in order if name in wide.columns]
             found = compare_models(
-                {metric: wide[models].to_numpy(dtype=np.float64)}, models, unit=_units(list(wide.index), unit),
+                {metric: wide[models].to_numpy(dtype=np.float64)}, models, baseline=baseline, unit=_units(list(wide.index), unit),
                 unit_name=unit_name, resamples=resamples, level=level, rng=np.random.default_rng(stream),
             )  # fmt: skip
             target, share = str(part["target"].iloc[0]), float(part["share"].iloc[0])

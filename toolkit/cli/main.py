@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import analyze_commands, data_commands, drivers, figure_commands, predicting, table_commands
+from toolkit.cli import (
+    adapting,
+    analyze_commands,
+    data_commands,
+    drivers,
+    figure_commands,
+    predicting,
+    report_commands,
+    table_commands,
+)
 from toolkit.cli.answers import Answer, Commands, plain_errors
 from toolkit.cli.options import UNITS, AsJson, RunFolder, RunFolders, Seed
 
@@ -26,8 +35,10 @@ data_commands.register(app)
 predicting.register(app)
 figure_commands.register(app)
 table_commands.register(app)
+report_commands.register(app)
 analyze_commands.register(analyze)
 drivers.register(analyze)
+adapting.register(app, analyze)
 
 
 @app.command()

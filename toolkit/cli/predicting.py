@@ -59,7 +59,7 @@ def predict_rows(
 
     _check_free(out, overwrite=overwrite)
     run, study = load_run(path), Study.read(study_file)
-    table = run.predict_frame(_rows(run, study, data_file), level, strict=strict)
+    table = run.predict_frame(rows_for_run(run, study, data_file), level, strict=strict)
     _write(table, out)
     unknown = int(table.loc[~table["person_known"], "person"].nunique())
     said = [f"{len(table)} rows predicted: {out}"]
@@ -70,8 +70,8 @@ def predict_rows(
     return Answer(text="\n".join(said), data=data)
 
 
-def _rows(run: SavedRun, study: Study, data_file: Path | None) -> Any:
-    """The rows to predict, with the pseudonyms of the study the run was fitted to.
+def rows_for_run(run: SavedRun, study: Study, data_file: Path | None) -> Any:
+    """The rows of a run's study, or new rows, with the pseudonyms of the study the run was fitted to.
 
     Pseudonyms of another study are other persons, and nothing in the rows would show it: hence the comparison.
     """
@@ -82,7 +82,7 @@ def _rows(run: SavedRun, study: Study, data_file: Path | None) -> Any:
     from toolkit.errors import DataError
     from toolkit.runs.run import rows_of
 
-    target = str(run.manifest["target"])
+    target = ",".join(run.targets)
     own = rows_of(study_data(study, run.model, target))
     known = own if run.manifest["task"] == "regression" else own.as_classes()
     if known.content_hash() != run.manifest["data"]["hash"]:

@@ -199,7 +199,7 @@ def stability_of_refits(
 
 def same_data(run: SavedRun, path: Path) -> Data:
     """The study's data, after checking that the run was fitted to them, with the split that is repeated here."""
-    data = study_data(Study.read(path), run.model, str(run.manifest["target"]))
+    data = study_data(Study.read(path), run.model, ",".join(run.targets))
     rows = rows_of(data)
     rows = rows if run.manifest["task"] == "regression" else rows.as_classes()
     if rows.content_hash() != run.manifest["data"]["hash"]:

@@ -30,7 +30,8 @@ SIGMA2, VARIANCES = "sigma2", "expert_variances"
 # Numbers in all experts' curvature matrices together: beyond that neither memory nor time suffice.
 MOST_NUMBERS = 200_000_000
 ROWS_AT_ONCE = 16_384
-NEGLIGIBLE = 1e-8
+# Rows in which an expert has a hundredth of the weight or less say nothing about it worth the time.
+NEGLIGIBLE = 1e-4
 
 
 def affordable(experts: int, size: int, outputs: int) -> bool:
