@@ -106,7 +106,7 @@ class AdaptationCurve:
         return f"Mean {word} per person for {name}, by share of rows adapted to: {'; '.join(shown)}."
 
 
-def adaptation_curve(  # noqa: PLR0913 - each option is one a report has to name
+def adaptation_curve(
     scores: pd.DataFrame,
     metric: str,
     *,
@@ -149,8 +149,9 @@ def adaptation_curve(  # noqa: PLR0913 - each option is one a report has to name
             wide = part.pivot(index="person", columns="model", values="value")
             models = [name for name in order if name in wide.columns]
             found = compare_models(
-                {metric: wide[models].to_numpy(dtype=np.float64)}, models, baseline=baseline, unit=_units(list(wide.index), unit),
-                unit_name=unit_name, resamples=resamples, level=level, rng=np.random.default_rng(stream),
+                {metric: wide[models].to_numpy(dtype=np.float64)}, models, baseline=baseline,
+                unit=_units(list(wide.index), unit), unit_name=unit_name, resamples=resamples, level=level,
+                rng=np.random.default_rng(stream),
             )  # fmt: skip
             target, share = str(part["target"].iloc[0]), float(part["share"].iloc[0])
             points.append(Point(target=target, share=share, models=tuple(models), comparison=found))

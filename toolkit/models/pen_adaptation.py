@@ -34,6 +34,7 @@ def adapt_experts(
     epochs: int = EPOCHS,
     lr: float | None = None,
     fresh: bool = False,
+    predict_only: bool = False,
     progress: Progress | None = None,
 ) -> PenTrained:
     """Train experts and gate (the head of a shared network) further on rows of new persons, the extractor held.
@@ -47,6 +48,7 @@ def adapt_experts(
         lr: learning rate; the configuration's by default.
         fresh: start head, experts and gate anew, as a model that has seen no other persons (t-SN and t-PEN of the
             paper); the extractor stays.
+        predict_only: leave the posterior variances of the experts out.
         progress: called after each epoch.
     """
     parameters = {name: value.detach().clone() for name, value in network.shared.items()}
@@ -69,7 +71,7 @@ def adapt_experts(
         levels=tuple(data.persons[code] for code in persons),
         shared={name: value.detach().clone() for name, value in parameters.items()},
     )
-    return finished(adapted, outcome, trainee)
+    return finished(adapted, outcome, trainee, predict_only=predict_only)
 
 
 def _batch(batch: int, rows: int) -> int:

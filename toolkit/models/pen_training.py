@@ -208,13 +208,16 @@ def variance_update(trainee: Trainee, count: int) -> Callable[[int], None]:
     return update
 
 
-def finished(network: PenNetwork, outcome: Outcome, trainee: Trainee) -> PenTrained:
-    """The trained network with the posterior variances of its experts; warns of a gate that has one expert only."""
+def finished(network: PenNetwork, outcome: Outcome, trainee: Trainee, *, predict_only: bool = False) -> PenTrained:
+    """The trained network with the posterior variances of its experts; warns of a gate that has one expert only.
+
+    Variances of many features take a while: a network that is to predict and no more goes without (``predict_only``).
+    """
     posterior = None
     z = trainee.train.z(trainee.parameters)
     if isinstance(network.config, Pen):
         _warn_of_collapse(network, z)
-        if network.config.prior == "nme":
+        if network.config.prior == "nme" and not predict_only:
             codes = None if trainee.squared else trainee.train.targets
             curved = prior.curvature(network.shared, z, codes, trainee.task)
             posterior = prior.expert_variances(network.shared, curved, squared=trainee.squared).cpu().numpy()

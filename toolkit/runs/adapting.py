@@ -96,7 +96,7 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
         warnings.simplefilter("always", ToolkitWarning)
         trained = family_of(network.config).adapt(
             network, sigma2, rows, labels, generator=torch.Generator().manual_seed(seed), settings=settings,
-            progress=progress,
+            predict_only=not tables and target is None, progress=progress,
         )  # fmt: skip
     for entry in caught:
         warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)

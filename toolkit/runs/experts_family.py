@@ -59,11 +59,14 @@ def adapt(
     *,
     generator: torch.Generator,
     settings: Any,
+    predict_only: bool,
     progress: Progress | None,
 ) -> PenTrained:
     """Experts and gate trained further; see `toolkit.models.pen_adaptation`."""
     chosen = {} if settings is None else {name: getattr(settings, name) for name in ("epochs", "lr", "fresh")}
-    return adapt_experts(network, data, labels, generator=generator, progress=progress, **chosen)
+    return adapt_experts(
+        network, data, labels, generator=generator, predict_only=predict_only, progress=progress, **chosen
+    )
 
 
 def predictions(network: PenNetwork, data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:

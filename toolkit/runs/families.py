@@ -58,9 +58,10 @@ class Family(Protocol):
         *,
         generator: torch.Generator,
         settings: Any,
+        predict_only: bool,
         progress: Progress | None,
     ) -> Any:
-        """Fit what is personal to rows of new persons, everything else held."""
+        """Fit what is personal to rows of new persons, everything else held; without tables if predictions do."""
         ...
 
     def predictions(self, network: Any, data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:

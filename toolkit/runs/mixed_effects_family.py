@@ -64,6 +64,7 @@ def adapt(
     *,
     generator: torch.Generator,
     settings: Any,
+    predict_only: bool,
     progress: Progress | None,
 ) -> Trained:
     """Effects of new persons; see `toolkit.models.nme_adaptation`."""
