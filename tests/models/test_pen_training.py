@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_four_stages_each_move_what_is_theirs(rows, monkeypatch, prior):
     owned = [extractor | {*algebra.HEAD}, {*algebra.HEAD}, {*algebra.GATE}, {*algebra.EXPERTS, *algebra.GATE}]
     assert [set(stage.names) for stage in stages] == owned
     everything = set(states[0])
-    for number, (before, after) in enumerate(zip(states[:-1], states[1:], strict=True)):
+    for number, (before, after) in enumerate(itertools.pairwise(states)):
         moved = everything - set(same(before, after))
         also = {SIGMA2, VARIANCES, *algebra.HEAD} if number == 3 and prior == "nme" else set()
         assert moved == owned[number] | also, STAGES[number]
