@@ -152,7 +152,7 @@ def _table(document: Document, table: ReportTable, number: str) -> None:
         if not text:
             continue
         paragraph = document.add_paragraph(style="Table Note")
-        first = paragraph.add_run(mark)
+        first = paragraph.add_run(legal(mark))
         first.italic, first.font.superscript = mark == "Note.", mark != "Note."
         add_xml(paragraph, "".join(run_xml(run) for run in sentence_runs(f" {text}")))
     document.add_paragraph(style="Table Note")  # room below, and two tables in a row would become one

@@ -21,6 +21,7 @@ _TWIPS_PER_MM = 56.6929
 _KEPT_TOGETHER = 25  # rows; longer tables may break between pages, and repeat their heading
 _CHARACTER_MM = 2.1  # of 10 pt letters and figures, generously: not every computer has the font
 _PADDING_MM = 2.6
+_LONGEST_WORD = 16  # letters; longer words are broken
 _SIZES = (10, 9, 8, 7)  # points, the first that leaves room for every word
 _RULE_THICK, _RULE_THIN = 8, 4  # eighths of a point
 
@@ -116,9 +117,9 @@ def _needed(
         cells = [f"{row[place].text}{row[place].mark}" for row in rows]
         longest = max([len(text) for text in cells] or [0])
         word = max([len(word) for text in [heading.text, *cells] for word in text.split()] or [1])
-        top = max([len(word) for word in heading.text.split()] or [1])
+        top = min(max([len(word) for word in heading.text.split()] or [1]), _LONGEST_WORD)
         wanted.append(min(max(longest, top, min(len(heading.text), 14)), 60) * letter + _PADDING_MM + 1)
-        least.append((min(word, 16) if heading.words else max(longest, top)) * letter + _PADDING_MM)
+        least.append((min(word, _LONGEST_WORD) if heading.words else max(longest, top)) * letter + _PADDING_MM)
     return wanted, least
 
 
