@@ -80,7 +80,8 @@ def grouped(value: str, *, groups: Sequence[str] | None = None) -> list[str]:
     """Lines that give ``matrices`` and ``people`` of the persons with a group."""
     of_groups = "" if groups is None else f' & people["group"].isin({list(groups)!r})'
     lines = [
-        f"persons, _, matrices = transition_matrices(run.transitions(), {literal(value)}, states=run.states)",
+        "table = run.transitions()",
+        f"persons, _, matrices = transition_matrices(table, {literal(value)}, states=run.states)",
         *(["matrices = observed_transitions(matrices)"] if value == "observed" else []),
         'people = run.persons().set_index("person").loc[list(persons)]',
         f'used = (people["group"].notna(){of_groups}).to_numpy()',
@@ -148,7 +149,7 @@ def _adjusting(options: Mapping[str, Any]) -> list[str]:
     """Lines that take out what base rates let expect."""
     if not options.get("adjusted"):
         return []
-    counts = 'counts = transition_matrices(run.transitions(), "observed", states=run.states)[2][used]'
+    counts = 'counts = transition_matrices(table, "observed", states=run.states)[2][used]'
     if options["value"] == "observed":
         return [counts, "matrices = excess_transitions(counts)"]
     return [
@@ -215,7 +216,8 @@ def _base_rates(recipe: Recipe) -> Code:
         "rng": generator(o),
     }
     body = [
-        'rows = run.predictions().merge(run.persons()[["person", "group", "cluster"]], on="person")',
+        'people = run.persons()[["person", "group", "cluster"]]',
+        'rows = run.predictions().merge(people, on="person")',
         'rows = rows[rows["group"].notna()]',
         *([f'rows = rows[rows["split"] == {o["split"]!r}]'] if o["split"] else []),
         'words = run.manifest["study"]["group_labels"]',
