@@ -232,7 +232,8 @@ def print_figure(frame: pd.DataFrame, look: CurveAxes, *, width_mm: float) -> Fi
             continue
         _print_panel(axes, frame, panels[index], look, characters=int(width_mm / columns / 1.5))
         axes.set_xlabel(print_text(_x_title(look)) if index + columns >= len(panels) else "")
-        axes.set_ylabel(print_text(look.y_title) if index % columns == 0 else "")
+        title = "\n".join(print_text(line) for line in broken(look.y_title, int(each / 1.7)))
+        axes.set_ylabel(title if index % columns == 0 else "")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     if len(labels) > 1 or look.series_title:
         shown = distinct([str(label) for label in labels], int(width_mm / across / 1.75))[:MOST_IN_LEGEND]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.figures.labels import number, print_text, screen_text, signed
-from analyses.figures.long_labels import distinct, shortened
+from analyses.figures.long_labels import broken, distinct, shortened
 from analyses.figures.palette import INK, MUTED, PAPER, group_styles
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.rows import records
@@ -125,7 +125,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     if 0.5 < turn < len(frame):
         axes.axvline(turn, color=INK, linewidth=0.5, linestyle=":")
     axes.set(xlim=(0, len(frame) + 1), xlabel="Persons, sorted by the difference")
-    axes.set_ylabel(print_text(f"{metric[:1].upper()}{metric[1:]}"))
+    axes.set_ylabel("\n".join(print_text(line) for line in broken(f"{metric[:1].upper()}{metric[1:]}", 30)))
     calm(axes, grid="y")
     across = 2 if sum(map(len, labels)) < width_mm / 2.2 else 1
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=across, frameon=False)

@@ -140,14 +140,14 @@ class Experts:
         self.table = pd.concat([table, held.assign(person=held["person"] + "n") if new_persons else held])
         ratings = study_frames.ratings().assign(split="train").reset_index(names="row")
         ratings.loc[ratings["part"] == "target", "split"] = "test" if new_persons else "train"
-        rows = [ratings.assign(target=t, truth=ratings[c]) for t, c in (("valence", "x"), ("arousal", "y"))]
-        self.rows = pd.concat(rows, ignore_index=True)
+        self.rows = {t: ratings.assign(truth=ratings[c]) for t, c in (("valence", "x"), ("arousal", "y"))}
+        self.targets = tuple(self.rows)
 
     def gate(self):
         return self.table
 
-    def predictions(self):
-        return self.rows
+    def predictions(self, target=None):
+        return self.rows[target or "valence"]
 
 
 def test_gates_show_new_persons_beside_training_persons() -> None:

@@ -14,6 +14,7 @@ from toolkit.cli import (
     data_commands,
     drivers,
     figure_commands,
+    gallery_commands,
     predicting,
     report_commands,
     table_commands,
@@ -34,6 +35,7 @@ app.add_typer(analyze, name="analyze")
 data_commands.register(app)
 predicting.register(app)
 figure_commands.register(app)
+gallery_commands.register(app)
 table_commands.register(app)
 report_commands.register(app)
 analyze_commands.register(analyze)

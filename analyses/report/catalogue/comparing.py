@@ -98,9 +98,7 @@ def _fitting(names: list[str], count: int) -> list[str]:
 
 
 def _person_scores(run: SavedRun, split: str, level: str, target: str = "") -> pd.DataFrame:
-    table = run.metrics()
-    if "target" in table and len(table):  # a model of several numbers: the first, unless one is named
-        table = table[table["target"].astype(str) == (target or str(table["target"].iloc[0]))]
+    table = run.metrics(target or None)
     here = table[(table["scope"] == "person") & (table["split"] == split) & (table["level"] == level)]
     if here.empty:
         raise DataError(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
 
 MOST_CHOSEN = 20
+FLAT = 0.02  # parameters in which persons differ by less than this share of the widest are not worth a line
 
 
 def _drivers(run: SavedRun, options: FigureOptions) -> Built:
@@ -40,7 +41,8 @@ def _drivers(run: SavedRun, options: FigureOptions) -> Built:
     )
     found = report.cell
     refuse_small_groups(pd.Series(found.group).map({True: "a", False: "b"}).to_numpy(), options.min_group)
-    return built(cell_drivers, cell_drivers.tidy(found), note=" ".join(found.notes))
+    frame = cell_drivers.tidy(found).assign(unit="")  # units may be persons, whose pseudonyms stay here
+    return built(cell_drivers, frame, note=" ".join(found.notes))
 
 
 def _marked(run: SavedRun, options: FigureOptions) -> Built:
@@ -60,7 +62,8 @@ def _marked(run: SavedRun, options: FigureOptions) -> Built:
 
 def _told_apart(effects: pd.DataFrame) -> list[str] | None:
     """Transitions and biases, which every fit has to agree on; None (the widest of all) where a run has neither."""
-    names = [str(name) for name in dict.fromkeys(effects["parameter"])]
+    spread = effects.groupby("parameter", sort=False)["estimate"].agg(lambda v: v.max() - v.min())
+    names = [str(name) for name in spread.index[spread > FLAT * max(float(spread.max()), 1e-12)]]
     chosen = [name for name in names if is_transition(name) or ".bias" in name]
     return chosen if 0 < len(chosen) <= MOST_CHOSEN else None
 

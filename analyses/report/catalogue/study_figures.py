@@ -79,8 +79,15 @@ def _gate(run: SavedRun, options: FigureOptions) -> Built:
     words = {"train": "Training rows", "validation": "Validation rows", "test": "Test rows"}
     shown = table[table["split"].isin(parts)].sort_values("split", key=lambda s: s.map(parts.index), kind="stable")
     shown = shown.assign(split=[words.get(str(name), str(name)) if len(parts) > 1 else "" for name in shown["split"]])
+    shown = shown.assign(expert=_numbered(shown))
     note = "" if len(parts) > 1 else f"Mean over the {words.get(parts[0], parts[0]).lower()} of each person."
     return built(gate_map, gate_map.tidy(shown), note=note)
+
+
+def _numbered(table: pd.DataFrame) -> list[str]:
+    """Experts by number: where every person has an expert, its name would be the person's."""
+    numbers = {name: str(k + 1) for k, name in enumerate(dict.fromkeys(table["expert"].astype(str)))}
+    return [numbers[str(name)] for name in table["expert"]]
 
 
 def _telling_parts(table: pd.DataFrame, known: list[str]) -> list[str]:
@@ -92,24 +99,20 @@ def _telling_parts(table: pd.DataFrame, known: list[str]) -> list[str]:
 
 
 def _ratings(run: SavedRun, options: FigureOptions) -> Built:
-    rows = run.predictions()
-    targets = [str(name) for name in dict.fromkeys(rows["target"].dropna())] if "target" in rows else []
-    asked = words_of(options, "targets") or targets[:2]
-    if len(asked) != 2 or not set(asked) <= set(targets):
+    asked = words_of(options, "targets") or list(run.targets[:2])
+    if len(asked) != 2 or not set(asked) <= set(run.targets):
         raise DataError(
             "this figure needs a model of two numbers",
             code="E124",
             column="targets",
             remedy="fit pen to a study with two targets, such as the bundled valence-arousal"
-            if len(targets) < 2
-            else f"write targets=FIRST,SECOND; the run has: {', '.join(targets)}",
+            if len(run.targets) < 2
+            else f"write targets=FIRST,SECOND; the run has: {', '.join(run.targets)}",
         )
-    wide = rows.pivot(index="row", columns="target", values="truth")
-    about = rows.drop_duplicates("row").set_index("row")[["person", "split"]].reindex(wide.index)
-    trained = set(about.loc[about["split"] == "train", "person"])
-    source = about["person"].isin(trained)
+    first, second = (run.predictions(name).set_index("row") for name in asked)
+    source = first["person"].isin(set(first.loc[first["split"] == "train", "person"]))
     part = source.map({True: "Persons in training", False: "New persons"}) if not source.all() else "All persons"
-    ratings = pd.DataFrame({"person": about["person"], "part": part, "x": wide[asked[0]], "y": wide[asked[1]]})
+    ratings = pd.DataFrame({"person": first["person"], "part": part, "x": first["truth"], "y": second["truth"]})
     note = "Every person has the same weight; outlines hold 50 and 90 % of a part’s ratings, the marks are their means."
     return built(label_density, label_density.tidy(ratings, x_name=asked[0], y_name=asked[1]), note=note)
 
