@@ -127,21 +127,29 @@ def labels(trained: PenTrained) -> Sequence[str]:
     return list(dict.fromkeys([*trained.network.levels, *members]))
 
 
-def names_of_persons(trained: PenTrained, pseudonym: Mapping[str, str]) -> dict[str, str]:
-    """Names of the experts, and lists of the persons behind them, with pseudonyms."""
+def names_of_experts(trained: PenTrained, pseudonym: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Of each expert by name: its name with pseudonyms, and the persons behind it."""
     before, after = trained.network.groups, _pseudonymous(trained.network.groups, pseudonym)
-    lists = {", ".join(old): ", ".join(new) for old, new in zip(before.members, after.members, strict=True)}
-    return {**lists, **dict(zip(before.names, after.names, strict=True))}
+    lists = [", ".join(members) for members in after.members]
+    return {
+        "expert": dict(zip(before.names, after.names, strict=True)),
+        "members": dict(zip(before.names, lists, strict=True)),
+    }
 
 
 def _pseudonymous(groups: ExpertGroups, pseudonym: Mapping[str, str]) -> ExpertGroups:
     """The experts with the persons behind them under their pseudonyms."""
     members = tuple(tuple(pseudonym[label] for label in inside) for inside in groups.members)
     names = [
-        name.replace(old[0], new[0], 1) if len(old) == 1 and name.startswith(old[0]) else name
+        new[0] + name.removeprefix(old[0]) if len(old) == 1 and name in (old[0], *_copies(old[0], groups)) else name
         for name, old, new in zip(groups.names, groups.members, members, strict=True)
     ]
     return replace(groups, names=tuple(names), members=members)
+
+
+def _copies(label: str, groups: ExpertGroups) -> list[str]:
+    """What the experts of a person with several are called."""
+    return [f"{label} ({copy + 1})" for copy in range(groups.per_group)]
 
 
 def describe(trained: PenTrained, pseudonym: Mapping[str, str]) -> dict[str, Any]:

@@ -88,8 +88,11 @@ class Family(Protocol):
         """Labels of the persons that the model knows of."""
         ...
 
-    def names_of_persons(self, trained: Any, pseudonym: Mapping[str, str]) -> dict[str, str]:
-        """What is named after persons in the tables (experts), and its name with pseudonyms."""
+    def names_of_experts(self, trained: Any, pseudonym: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """Of each expert by name: its name with pseudonyms (``expert``), and the persons behind it (``members``).
+
+        Empty for models without experts.
+        """
         ...
 
     def restore(

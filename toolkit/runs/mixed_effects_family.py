@@ -136,8 +136,8 @@ def labels(trained: Trained) -> Sequence[str]:
     return trained.network.levels
 
 
-def names_of_persons(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, str]:
-    """Nothing but persons is named after persons."""
+def names_of_experts(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """There are none."""
     return {}
 
 

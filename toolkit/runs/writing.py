@@ -23,14 +23,15 @@ from toolkit.runs.families import family_of
 from toolkit.runs.folder import MANIFEST
 from toolkit.runs.run import Run
 
-PERSON_COLUMNS = {
-    "persons": ("person",),
-    "random_effects": ("level",),
-    "transitions": ("person",),
-    "predictions": ("person",),
-    "metrics": ("person",),
-    "experts": ("expert", "persons"),
-    "gate": ("person", "expert"),
+# of each table, the columns that name somebody, and whose names those are
+NAMED_COLUMNS = {
+    "persons": {"person": "person", "cluster": "cluster"},
+    "random_effects": {"level": "expert"},
+    "transitions": {"person": "person"},
+    "predictions": {"person": "person"},
+    "metrics": {"person": "person"},
+    "experts": {"expert": "expert"},
+    "gate": {"person": "person", "expert": "expert"},
 }
 
 
@@ -138,15 +139,15 @@ def _fill(folder: Path, run: Run, names: dict[str, dict[str, str]], title: str) 
 
 
 def _pseudonyms(data: GroupedDataset, run: Run, folder: Path) -> dict[str, dict[str, str]]:
-    """Pseudonym of every person (and of whatever is named after persons) and cluster.
+    """Pseudonym of every person, cluster and expert, and of the persons behind each expert.
 
-    Writes the key if pseudonyms had to be made.
+    Writes the key if pseudonyms had to be made. Where there are no experts, effects are persons'.
     """
     family, trained = family_of(run.trained.network.config), run.trained
     persons = list(dict.fromkeys([*data.persons, *family.labels(trained)]))
     clusters = [label for label in dict.fromkeys(data.person_cluster) if label is not None]
     names = _made_pseudonyms(data, persons, clusters, folder)
-    return {**names, "person": {**names["person"], **family.names_of_persons(trained, names["person"])}}
+    return {**names, "expert": names["person"], **family.names_of_experts(trained, names["person"])}
 
 
 def _made_pseudonyms(
@@ -167,11 +168,10 @@ def _made_pseudonyms(
 
 def _renamed(name: str, table: pd.DataFrame, names: dict[str, dict[str, str]]) -> pd.DataFrame:
     """A table with pseudonyms in place of labels."""
-    for column in PERSON_COLUMNS.get(name, ()):
-        table = table.assign(**{column: table[column].map(names["person"]).astype("string")})
-    if name == "persons":
-        table = table.assign(cluster=table["cluster"].map(names["cluster"]).astype("string"))
-    return table
+    new = {column: table[column].map(names[kind]) for column, kind in NAMED_COLUMNS.get(name, {}).items()}
+    if name == "experts":
+        new["persons"] = table["expert"].map(names["members"])
+    return table.assign(**{column: values.astype("string") for column, values in new.items()})
 
 
 def _parquet(table: pd.DataFrame) -> bytes:
