@@ -12,7 +12,9 @@ from analyses.figures import base_rates, group_matrices, interval_matrix, null_d
 from analyses.report import sentences
 from analyses.report.document import Section
 from analyses.report.figure_block import report_figure
-from analyses.report.tables import ReportTable, interval_column, p_cell, points_cell
+from analyses.report.guard import SMALLEST_SHOWN
+from analyses.report.standard_tables.differences import difference_list
+from analyses.report.tables import interval_column
 from analyses.transition_scales import IN_POINTS
 
 SIGNIFICANT = 0.05
@@ -153,19 +155,11 @@ def _differences(result: Any, words: str, missing: list[str]) -> list[Section]:
             title=f"Group means: {words}",
             level=2,
             figure=report_figure(group_matrices, means, "Mean Transition Probabilities of the Groups, in Percent"),
-            table=ReportTable(
-                frame=difference_table(result),
-                title=f"Differences in Percentage Points, {names}",
-                headings={"from_state": "From", "to_state": "Into", "difference": "Difference", "raw": "Raw interval",
-                          "simultaneous": "Simultaneous interval", "pvalue": "p", "pvalue_fdr": "p (FDR)"},
-                formats={"difference": points_cell, "pvalue": p_cell, "pvalue_fdr": p_cell},
-                note=f"{wording.percent(result.level)} intervals, {wording.METHODS[result.method]}, "
-                f"{wording.thousands(result.resamples)} resamples of {result.unit_name}.",
-            ),
+            table=difference_list(result.summary(), smallest=SMALLEST_SHOWN),
             how_to_read=sentences.HOW_TO_READ["group_matrices"],
             note=" ".join(result.notes),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def difference_table(comparison: Any) -> pd.DataFrame:

@@ -207,10 +207,15 @@ def _anchor(place: int) -> str:
 
 
 def _footer(document: Document, text: str) -> None:
-    paragraph = document.sections[0].footer.paragraphs[0]
-    paragraph.style = document.styles["Footer"]  # pyright: ignore[reportAttributeAccessIssue]
-    add_xml(paragraph, f"<w:r>{text_xml(f'{text} ' if text else '')}</w:r><w:r>{text_xml('Page ')}</w:r>")
-    add_xml(paragraph, field_xml("PAGE", "1"))
+    """The report's last words on every page, and the number of the page below them."""
+    footer = document.sections[0].footer
+    style = document.styles["Footer"]
+    first = footer.paragraphs[0]
+    for paragraph in (first, footer.add_paragraph()) if text else (first,):
+        paragraph.style = style  # pyright: ignore[reportAttributeAccessIssue]
+    if text:
+        add_xml(first, f"<w:r>{text_xml(text)}</w:r>")
+    add_xml(footer.paragraphs[-1], f"<w:r>{text_xml('Page ')}</w:r>{field_xml('PAGE', '1')}")
 
 
 def _same_every_time(document: Document) -> bytes:
