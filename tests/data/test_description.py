@@ -11,7 +11,7 @@ import pytest
 
 from tests.bad_input.studies import PLANTED, ROLES, good, write_study
 from toolkit.cli.answers import plain_errors
-from toolkit.cli.describing import duration, sentences
+from toolkit.cli.describing import duration, guarded_days, sentences
 from toolkit.cli.main import app
 from toolkit.data.description import ALL, day_numbers, describe_study
 from toolkit.data.study import Study
@@ -176,3 +176,20 @@ def test_definitions_have_their_place_on_the_page_and_in_json(tmp_path: Path, ca
     assert page.read_text().count(rule) == 1
     assert plain_errors(lambda: app(["describe", str(path), "--json"], standalone_mode=False)) == 0
     assert json.loads(capsys.readouterr().out)["definitions"] == [rule]
+
+
+def test_days_on_which_few_took_part_are_not_shown() -> None:
+    days = pd.DataFrame({"day": [1, 2], "persons": [26, 3], "answered": [100, 7], "compliance": [0.9, 0.1]})
+    shown = guarded_days(days)
+    assert shown.iloc[0].tolist() == [1, 26, 100, 0.9]
+    assert shown.iloc[1].tolist() == [2, "<11", "suppressed", "suppressed"]
+    assert guarded_days(days.head(1)) is not None
+    assert days["persons"].tolist() == [26, 3]
+
+
+def test_person_means_and_shares_are_those_of_table_one(tmp_path: Path) -> None:
+    frame, study = diary(), planned_study(tmp_path)
+    found = describe_study(study)
+    means = frame.groupby("person")["mood"].mean().to_numpy()
+    np.testing.assert_allclose(sorted(found.person_means["mood"]), sorted(means))
+    assert len(found.person_means) == len(found.person_shares) == found.persons

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analyses.report.guard import SMALLEST_SHOWN, suppressed_counts
+from analyses.report.guard import COMPLEMENTARY, SMALLEST_SHOWN, small_label, suppressed_counts
 from toolkit.cli.answers import Answer
 from toolkit.data.description import ALL, Description, describe_study
 from toolkit.data.study import Study
@@ -71,12 +71,31 @@ def _compliance_lines(found: Description) -> list[str]:
         base = f"the {plan['rows']} planned for a person ({plan['per_day']} a day, {plan['days']} days)"
     else:
         base = f"the {plan['rows']} rows of the person with most"
-    lines = [f"Answered: {shares.mean():.0%} of {base}, on average; {int((shares < 0.5).sum())} person(s) below half."]
+    below = _few_are_few(int((shares < 0.5).sum()))
+    lines = [f"Answered: {shares.mean():.0%} of {base}, on average; {below} person(s) below half."]
     if not plan["planned"]:
         lines.append("How many were planned is not said: planned_per_day and planned_days in [data] of study.toml.")
     elif (shares > 1).any():
-        lines.append(f"{int((shares > 1).sum())} person(s) answered more than planned: is the plan right?")
+        lines.append(
+            f"{_few_are_few(int((shares > 1).sum()))} person(s) answered more than planned: is the plan right?"
+        )
     return lines
+
+
+def _few_are_few(persons: int) -> str:
+    """A number of persons, or that it is a small one."""
+    return small_label() if 0 < persons < SMALLEST_SHOWN else str(persons)
+
+
+def guarded_days(by_day: pd.DataFrame) -> pd.DataFrame:
+    """Answers by day without the numbers of days on which only a few persons took part."""
+    few = (by_day["persons"] < SMALLEST_SHOWN).to_numpy(dtype=bool)
+    if not few.any():
+        return by_day
+    shown = by_day.astype({"persons": object, "answered": object, "compliance": object})
+    shown.loc[few, "persons"] = small_label()
+    shown.loc[few, ["answered", "compliance"]] = COMPLEMENTARY
+    return shown
 
 
 def duration(seconds: float) -> str:
@@ -132,7 +151,9 @@ def page(found: Description, study: Study, hidden: set[str]) -> Report:
         _table(Section, "Missing answers by item", "Empty Cells by Item", found.by_item),
     ]
     if len(found.by_day):
-        blocks.append(_table(Section, "Answers by day", "Answered Rows by Day of the Record", found.by_day))
+        blocks.append(
+            _table(Section, "Answers by day", "Answered Rows by Day of the Record", guarded_days(found.by_day))
+        )
     if len(found.states):
         states = found.states[~found.states["group"].isin(hidden)]
         words = study.group_labels
@@ -157,6 +178,7 @@ def _data(found: Description, definitions: Sequence[str], hidden: set[str], html
     data = found.as_data()
     data["states"] = [row for row in data["states"] if row["group"] not in hidden]
     data["table_one"] = [{k: v for k, v in row.items() if k not in hidden} for row in data["table_one"]]
+    data["by_day"] = guarded_days(found.by_day).to_dict("records")
     data["definitions"] = list(definitions)
     data["group_sizes"] = suppressed_counts(found.group_sizes)
     return data | ({"page": str(html)} if html is not None else {})
