@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
 
 _PERMUTED = ("phipson2010permutation", "winkler2015blocks")
-_MODELS = {"crf": ("lafferty2001crf",), "nme": ("wortwein2023nme",)}
+_MODELS = {"crf": ("lafferty2001crf",), "nme": ("wortwein2023nme",), "pen": ("feffer2018experts",)}
 _METRICS = {"krippendorff_alpha": "hayes2007krippendorff", "ccc": "lin1989concordance"}
 _SOFTWARE = {
     "torch": "paszke2019pytorch",
@@ -167,6 +167,7 @@ def cited_works(manifest: Mapping[str, Any], kept: Sequence[KeptAnalysis], metri
     """
     config, model = manifest["config"], str(manifest["model"])
     keys = {key for part, found in _MODELS.items() if part in model.split("-") for key in found}
+    keys |= {"wortwein2023nme"} if config.get("prior") == "nme" else set()
     keys |= {"laird1982random"} if config.get("variance_update") == "em" and config.get("effects") else set()
     keys |= {"kingma2015adam"} if config.get("optimiser", "adam") == "adam" else set()
     keys |= {_METRICS[name] for name in metrics if name in _METRICS}

@@ -120,8 +120,34 @@ def _model(manifest: Mapping[str, Any], name: str, config: Mapping[str, Any]) ->
             f"Sequences of the states {states} were modelled by a conditional random field (Lafferty et al., 2001; "
             f"{label}) whose state scores came from {layers} on {inputs}.{how}"
         )
+    if name.startswith("pen"):
+        return _experts(name, config, what, layers, inputs)
     kind = "the probabilities of " if manifest["task"] in ("binary", "multiclass") else ""
     return f"{label} predicted {kind}“{what}” with {layers} on {inputs}."
+
+
+def _experts(name: str, config: Mapping[str, Any], what: str, layers: str, inputs: str) -> str:
+    """A network of personalised experts, or its shared network alone."""
+    extractor = "an extractor given by the user" if config.get("extractor") else f"{layers} on {inputs}"
+    if name == "pen-shared":
+        return (
+            f"“{what}” was predicted with the shared network of the experts’ model (Feffer et al., 2018): {extractor}."
+        )
+    several = int(config.get("experts_per_person") or 1)
+    each = "an expert" if several == 1 else f"{several} experts"
+    whose = (
+        "every person" if config.get("experts") == "person" else f"each of {config.get('experts')} groups of persons"
+    )
+    gate = "a gate that learns to recognise the persons" if config.get("identities") else "a gate that knows no persons"
+    prior = (
+        "; the experts are drawn together like person effects of a neural mixed effects model (Wörtwein et al., 2023)"
+        if config.get("prior") == "nme"
+        else ""
+    )
+    return (
+        f"“{what}” was predicted by a mixture of personalised experts (PEN; Feffer et al., 2018): {extractor}, {each} "
+        f"for {whose}, and {gate}{prior}."
+    )
 
 
 def _layers(hidden: Any) -> str:
@@ -137,7 +163,11 @@ def _fit(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     status = manifest["status"]
     optimiser = "Adadelta" if config.get("optimiser") == "adadelta" else "Adam; Kingma & Ba, 2015"
     details = [f"learning rate {config['lr']:g}"] if "lr" in config else []
-    details += [f"at most {wording.thousands(int(config['epochs']))} epochs"] if "epochs" in config else []
+    stages = [int(config[key]) for key in ("shared_epochs", "head_epochs", "gate_epochs", "epochs") if key in config]
+    if len(stages) > 1:
+        details.append(f"in stages of at most {listed([wording.thousands(count) for count in stages])} epochs")
+    elif stages:
+        details.append(f"at most {wording.thousands(stages[0])} epochs")
     if int((manifest["split"].get("rows") or {}).get("validation", 0)) and "patience" in config:
         details.append(f"stopped after {config['patience']} epochs without a better validation loss")
     name, _, source = optimiser.partition("; ")

@@ -71,6 +71,13 @@ _ALL = (
         },
     ),
     _proceedings(
+        "feffer2018experts",
+        "Feffer, Michael and Rudovic, Ognjen and Picard, Rosalind W.",
+        2018,
+        "A mixture of personalized experts for human affect estimation",
+        "Machine Learning and Data Mining in Pattern Recognition",
+    ),
+    _proceedings(
         "lafferty2001crf",
         "Lafferty, John and McCallum, Andrew and Pereira, Fernando C. N.",
         2001,

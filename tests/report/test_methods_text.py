@@ -84,6 +84,25 @@ def test_a_model_without_person_effects_claims_none() -> None:
     assert "Every person" not in told
 
 
+def test_a_mixture_of_experts_is_told_in_words() -> None:
+    config = {
+        "hidden": [], "extractor": None, "experts": "person", "experts_per_person": 1, "identities": True,
+        "prior": "nme", "optimiser": "adadelta", "lr": 1.0, "shared_epochs": 10, "head_epochs": 30, "gate_epochs": 30,
+        "epochs": 30, "patience": 5,
+    }  # fmt: skip
+    found = manifest(model="pen", task="regression", target="valence", config=config)
+    assert " ".join(model_sentences(found)) == (
+        "“valence” was predicted by a mixture of personalised experts (PEN; Feffer et al., 2018): a linear function on "
+        "3 predictors, an expert for every person, and a gate that learns to recognise the persons; the experts are "
+        "drawn together like person effects of a neural mixed effects model (Wörtwein et al., 2023). Parameters were "
+        "fitted by Adadelta (learning rate 1, in stages of at most 10, 30, 30 and 30 epochs, stopped after 5 epochs "
+        "without a better validation loss). The validation loss stopped improving; the best state was restored."
+    )
+    keys = {work.key for work in cited_works(found, [], set())}
+    assert {"feffer2018experts", "wortwein2023nme"} <= keys
+    assert "kingma2015adam" not in keys
+
+
 def test_nothing_set_aside_is_said() -> None:
     split = {"name": "none", "rows": {"train": 10, "validation": 0, "test": 0}}
     assert split_sentence(manifest(split=split)) == "The model was fitted to all prompts; none were set aside."
