@@ -116,9 +116,10 @@ def screen(frame: pd.DataFrame, look: CurveAxes, *, height: int = 380) -> go.Fig
             figure.add_trace(_trace(series, str(name), labels, styles, suffix, first=index == 0))
         _screen_axes(figure, part, look, suffix, _place(index, columns, rows), values, first=index % columns == 0)
         _screen_title(figure, look.panel_titles.get(str(panel), str(panel)), _place(index, columns, rows))
+    lines = max((len(broken(look.panel_titles.get(str(p), str(p)), 44)) for p in panels if p), default=0)
     figure.update_layout(
-        margin={"t": 86 if any(panels) else 60, "l": 70},
-        legend={"y": 1 + 34 / height, "title": {"text": screen_text(look.series_title)}},
+        margin={"t": 60 + 20 * lines, "l": 70},
+        legend={"y": 1 + (14 + 20 * lines) / height, "title": {"text": screen_text(look.series_title)}},
     )
     return figure
 
@@ -197,8 +198,8 @@ def _screen_axes(
         type="line", xref="paper", yref=f"y{suffix}", **ends, line={"color": INK, "width": 1, "dash": "dash"}
     )
     figure.add_annotation(
-        x=place[0][1], xref="paper", y=look.level, yref=f"y{suffix}", text=screen_text(look.level_words),
-        showarrow=False, xanchor="right", yanchor="top", font={"size": 12, "color": MUTED}, bgcolor=PAPER,
+        x=place[0][0], xref="paper", y=look.level, yref=f"y{suffix}", text=screen_text(look.level_words),
+        showarrow=False, xanchor="left", yanchor="bottom", font={"size": 12, "color": MUTED}, bgcolor=PAPER,
     )  # fmt: skip
 
 
@@ -230,7 +231,7 @@ def print_figure(frame: pd.DataFrame, look: CurveAxes, *, width_mm: float) -> Fi
         if index >= len(panels):
             axes.set_visible(False)
             continue
-        _print_panel(axes, frame, panels[index], look, characters=int(width_mm / columns / 1.5))
+        _print_panel(axes, frame, panels[index], look, characters=int(width_mm / columns / 1.75))
         axes.set_xlabel(print_text(_x_title(look)) if index + columns >= len(panels) else "")
         title = "\n".join(print_text(line) for line in broken(look.y_title, int(each / 1.7)))
         axes.set_ylabel(title if index % columns == 0 else "")
@@ -269,8 +270,8 @@ def _print_panel(axes: Axes, frame: pd.DataFrame, panel: str, look: CurveAxes, *
     if look.level is not None:
         axes.axhline(look.level, color=INK, linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
         axes.annotate(
-            print_text(look.level_words), (1.0, look.level), xycoords=("axes fraction", "data"), xytext=(0, -1.5),
-            textcoords="offset points", ha="right", va="top", fontsize=6.5, color=MUTED,
+            print_text(look.level_words), (0.0, look.level), xycoords=("axes fraction", "data"), xytext=(3, 1.5),
+            textcoords="offset points", ha="left", va="bottom", fontsize=6.5, color=MUTED,
         )  # fmt: skip
     title = look.panel_titles.get(str(panel), str(panel))
     axes.set_title("\n".join(print_text(line) for line in broken(title, max(characters, 12))), loc="left")

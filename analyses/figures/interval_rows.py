@@ -175,7 +175,8 @@ def print_figure(frame: pd.DataFrame, look: RowsLook, *, width_mm: float) -> Fig
     """The same for print; on a narrow page the panels of a block stand below one another."""
     blocks, panels, rows = _layout(frame)
     characters = max(10, int(width_mm * 0.32 / 1.5))
-    columns = max(len(panels), 1) if _fit_side_by_side(frame, width_mm, characters) else 1
+    room = _room(frame, width_mm, characters)
+    columns = max(len(panels), 1) if room >= NARROWEST_MM * len(panels) else 1
     places = [(block, panel) for block in blocks for panel in panels]
     labels = {b: ["\n".join(broken(label, characters)) for label in distinct(rows[b], 90)] for b in blocks}
     heights = [_height(labels[block]) for block, _ in places[::columns]] or [20.0]
@@ -190,7 +191,7 @@ def print_figure(frame: pd.DataFrame, look: RowsLook, *, width_mm: float) -> Fig
         if part.empty:
             axes.set_visible(False)
             continue
-        _print_panel(axes, part, look, rows[block], int(width_mm / columns * 0.8 / 1.45))
+        _print_panel(axes, part, look, rows[block], int(1.05 * room / columns / 1.45))
         if panel in look.ends and block != blocks[-1] and columns == len(panels):
             axes.set_xlabel("")  # the same axis stands below
         first = k % columns == 0
@@ -201,12 +202,11 @@ def print_figure(frame: pd.DataFrame, look: RowsLook, *, width_mm: float) -> Fig
     return figure
 
 
-def _fit_side_by_side(frame: pd.DataFrame, width_mm: float, characters: int) -> bool:
-    """Whether every panel keeps ``NARROWEST_MM`` beside the labels and the texts."""
-    panels = frame["panel"].nunique()
+def _room(frame: pd.DataFrame, width_mm: float, characters: int) -> float:
+    """Millimetres that labels and texts leave to all panels together when these stand side by side."""
     texts = sum(float(part["text"].str.len().max()) for _, part in frame.groupby("panel")) * 1.4
     labels = min(float(frame["row"].str.len().max()), characters) * 1.45 if len(frame) else 0.0
-    return width_mm - labels - texts >= NARROWEST_MM * panels
+    return max(width_mm - labels - texts, 0.3 * width_mm)
 
 
 def _height(labels: list[str]) -> float:

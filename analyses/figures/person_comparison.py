@@ -106,6 +106,8 @@ def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 400) -> go
 @print_settings()
 def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     """The same for print."""
+    from matplotlib.ticker import MaxNLocator
+
     metric, *models = _names(frame)
     labels = distinct(models, max(16, int(width_mm / 3.6)))
     styles = dict(zip(("first", "second"), list(group_styles(["1", "2"]).values())[:2], strict=True))
@@ -127,6 +129,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     axes.set(xlim=(0, len(frame) + 1), xlabel="Persons, sorted by the difference")
     axes.set_ylabel("\n".join(print_text(line) for line in broken(f"{metric[:1].upper()}{metric[1:]}", 30)))
     calm(axes, grid="y")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     across = 2 if sum(map(len, labels)) < width_mm / 2.2 else 1
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=across, frameon=False)
     return figure

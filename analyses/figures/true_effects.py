@@ -135,7 +135,7 @@ def screen(frame: pd.DataFrame) -> go.Figure:
 def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     """The same for print: squares of at least 38 mm."""
     panels = _panels(frame)
-    columns = max(1, min(len(panels), int(width_mm // 42)))
+    columns = max(1, min(len(panels), int(width_mm // 40)))
     columns = math.ceil(len(panels) / math.ceil(len(panels) / columns)) if panels else 1
     rows = math.ceil(len(panels) / columns) or 1
     side = min((width_mm - 8) / columns - 4, 70.0)

@@ -152,7 +152,7 @@ class Experts:
 
 def test_gates_show_new_persons_beside_training_persons() -> None:
     found = build("gate-map", Experts(new_persons=True))
-    assert list(dict.fromkeys(found.frame["split"])) == ["Training rows", "Test rows"]
+    assert list(dict.fromkeys(found.frame["split"])) == ["Persons in training", "New persons"]
     same = build("gate-map", Experts(new_persons=False))
     assert set(same.frame["split"]) == {""}
     assert "test rows" in same.note

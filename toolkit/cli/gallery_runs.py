@@ -22,6 +22,7 @@ from toolkit.data.study_writing import write_text
 from toolkit.errors import Interrupted, RunFolderError
 from toolkit.models import NmeCrf, Pen, PenShared
 from toolkit.models.config import Config
+from toolkit.runs.checkpoint import checkpoint_folder, read_checkpoint
 from toolkit.runs.fitting import fit
 from toolkit.runs.folder import SavedRun, load_run
 from toolkit.runs.run import Data, rows_of
@@ -77,8 +78,9 @@ def fitted(one: Fit, folder: Path, *, seed: int) -> SavedRun:
             remedy="choose another folder (--runs)",
         )
     split = "within-person-time" if one.split is None else one.split(rows_of(data))
+    again = {"resume": read_checkpoint(checkpoint_folder(place)) is not None}
     try:
-        fit(one.config, data, seed=seed, device="cpu", split=split, out=place, study=study, progress=None)
+        fit(one.config, data, seed=seed, device="cpu", split=split, out=place, study=study, progress=None, **again)
     except Interrupted as stop:
         raise Interrupted(
             "the gallery was interrupted",

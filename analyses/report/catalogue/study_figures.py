@@ -77,6 +77,8 @@ def _gate(run: SavedRun, options: FigureOptions) -> Built:
         raise ConfigError("the run has no such part", code="E302", column="split", remedy=f"it has: {', '.join(known)}")
     parts = asked or _telling_parts(table, known)
     words = {"train": "Training rows", "validation": "Validation rows", "test": "Test rows"}
+    if len(parts) > 1 and not asked:
+        words |= {"train": "Persons in training", "test": "New persons"}
     shown = table[table["split"].isin(parts)].sort_values("split", key=lambda s: s.map(parts.index), kind="stable")
     shown = shown.assign(split=[words.get(str(name), str(name)) if len(parts) > 1 else "" for name in shown["split"]])
     shown = shown.assign(expert=_numbered(shown))
