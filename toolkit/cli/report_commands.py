@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli import export_commands, reproduce_commands
 from toolkit.cli.options import AsJson, RunFolder, RunFolders, Seed
 
 Formats = Annotated[str, typer.Option("--format", help="Formats, separated by commas.")]
@@ -19,6 +20,8 @@ def register(app: typer.Typer) -> None:
     app.command("report")(report)
     app.command("card")(card)
     app.command("tripod")(tripod)
+    export_commands.register(app)
+    reproduce_commands.register(app)
 
 
 def report(  # noqa: PLR0913 - one argument per option of the command

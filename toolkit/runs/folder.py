@@ -154,6 +154,7 @@ class SavedRun:
         """Predictions for new rows; see `toolkit.models.fitted.FittedNetwork.predict`."""
         from toolkit.runs.restore import restore_network
 
+        self._check_level(level)
         return restore_network(self).predict(data, level, strict=strict)
 
     def predict_frame(
@@ -162,20 +163,46 @@ class SavedRun:
         """Predictions for new rows as a table with the column ``person_known``."""
         from toolkit.runs.restore import restore_network
 
+        self._check_level(level)
         return restore_network(self).predict_frame(data, level, strict=strict)
+
+    @property
+    def without_persons(self) -> bool:
+        """Whether this is a copy from which everything about persons was left out; see `toolkit.runs.exporting`."""
+        return bool(self.manifest.get("without_persons"))
+
+    def group_table(self, name: Literal["persons", "effects", "transitions"]) -> pd.DataFrame:
+        """Averages of groups in a copy without persons: ``group_persons``, ``group_effects``, ``group_transitions``."""
+        return self._table(f"group_{name}")
+
+    def _check_level(self, level: str) -> None:
+        """Refuse predictions for known persons where there are none (E409)."""
+        if self.without_persons and level != "population":
+            raise RunFolderError(
+                "this copy of the run has no data of persons, so it cannot predict for a known person",
+                code="E409",
+                column="level",
+                remedy="predict with level='population', or with the run folder it was exported from",
+            )
 
     def checked(self, name: str) -> Path:
         """Path of a file of the run after comparing its SHA-256 with the manifest.
 
         Raises:
             RunFolderError: E401 if it is missing, cut short or may not be read, E402 if it was changed, E403 if it is a
-                file that may contain code.
+                file that may contain code, E409 if it is about persons and this copy has none.
         """
         self.content(name)
         return self.path / name
 
     def content(self, name: str) -> bytes:
         """A file of the run, checked as by `checked`."""
+        if self.without_persons and name not in self.manifest["files"]:
+            raise RunFolderError(
+                f"this copy of the run has no data of persons, and {name} is about persons",
+                code="E409",
+                remedy="use the run folder it was exported from",
+            )
         return read_checked(self.path / name, self.manifest["files"].get(name))
 
     def verify(self) -> int:

@@ -73,7 +73,7 @@ def describe_run(
         },
         "seed": seed,
         "streams": {"initial weights": "torch.Generator, first child of SeedSequence(seed)"},
-        "versions": _versions(),
+        "versions": current_versions(),
         "device": str(device),
         "threads": torch.get_num_threads(),
         "started": started,
@@ -119,7 +119,7 @@ def _exclusions(data: GroupedDataset, few: np.ndarray) -> list[dict[str, Any]]:
     return [{"reason": reason, "persons": int(few.sum()), "rows": rows}]
 
 
-def _versions() -> Mapping[str, str]:
+def current_versions() -> Mapping[str, str]:
     """Versions of what computed the run."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"toolkit": toolkit.__version__, "python": platform.python_version(), **found}

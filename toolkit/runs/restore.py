@@ -35,9 +35,16 @@ def restore_network(run: SavedRun, *, extractor: Extractor | None = None) -> Any
     config = kind(**_settings(run.manifest["config"]))
     if extractor is not None:
         config = _with_extractor(config, extractor)
-    generic, personal = _tensors(run, "generic.safetensors"), _tensors(run, "persons.safetensors")
+    generic = _tensors(run, "generic.safetensors")
+    personal = nobody(generic) if run.without_persons else _tensors(run, "persons.safetensors")
     about = {**about, "levels": run.manifest["levels"]}
     return _by_label(family_of(config).restore(config, about, generic, personal), run)
+
+
+def nobody(generic: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The personal tensors of a copy without persons: effects of nobody, one row of zeros that no label points to."""
+    covariance = generic["covariance"]
+    return {"eta": covariance.new_zeros((1, covariance.shape[0]))}
 
 
 def _with_extractor(config: Config, extractor: Extractor) -> Config:
