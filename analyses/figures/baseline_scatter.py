@@ -10,6 +10,7 @@ import pandas as pd
 
 from analyses.figures.labels import number, print_text, screen_text
 from analyses.figures.palette import INK, Style, group_styles
+from analyses.figures.print_room import cut, legend_above
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.screen_style import axis, screen_figure
 
@@ -58,7 +59,7 @@ def screen(frame: pd.DataFrame, *, outcome: str = "outcome", height: int = 380) 
 @print_settings()
 def print_figure(frame: pd.DataFrame, *, outcome: str = "outcome", width_mm: float = 89.0) -> Figure:
     """The same for print."""
-    figure = print_canvas(width_mm, min(0.75 * width_mm, 80.0))
+    figure = print_canvas(width_mm, min(0.75 * width_mm, 80.0) + 4)
     axes = figure.subplots()
     for group, part, style in _by_group(frame):
         label = print_text(f"{group or 'no group'} (n = {len(part)})")
@@ -71,9 +72,12 @@ def print_figure(frame: pd.DataFrame, *, outcome: str = "outcome", width_mm: flo
             linewidths=0,
             label=label,
         )
-    axes.plot(*_line(frame), color=INK)
-    axes.set(xlabel=print_text(f"Baseline: mean {outcome} in the training rows"), ylabel="Person-specific bias")
-    axes.legend(frameon=False)
+    axes.plot(*_line(frame), color=INK, label="linear trend")
+    axes.set(
+        xlabel=print_text(f"Baseline: mean {cut(outcome, 0.36 * width_mm)} in the training rows"),
+        ylabel="Person-specific bias",
+    )
+    legend_above(figure, width_mm)
     calm(axes, grid="both")
     return figure
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analyses.figures.labels import number, parameter_label, print_text, screen_text
 from analyses.figures.palette import INK, group_styles
+from analyses.figures.print_room import legend_above
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.rows import records
 from analyses.figures.screen_style import axis, screen_figure
@@ -117,7 +118,7 @@ def _hover_words(part: pd.DataFrame, *, names: bool) -> list[list[str]]:
 @print_settings()
 def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     """The same for print."""
-    figure = print_canvas(width_mm, min(75.0, 0.55 * width_mm))
+    figure = print_canvas(width_mm, min(75.0, 0.55 * width_mm) + 5)
     axes = figure.subplots()
     styles = group_styles(sorted(frame["group"].unique()))
     for group, part in frame.groupby("group", sort=True):
@@ -125,12 +126,12 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
         spread = [part["estimate"] - part["low"], part["high"] - part["estimate"]]
         axes.errorbar(
             part["position"], part["estimate"], yerr=spread, fmt=style.marker, markersize=2.6, color=style.fill,
-            markeredgecolor=style.edge, markeredgewidth=0.4, ecolor=style.edge, elinewidth=0.5,
+            markeredgecolor=style.edge, markeredgewidth=0.5, ecolor=style.edge, elinewidth=0.5,
             label=print_text(f"{group or 'no group'} (n = {len(part)})"),
         )  # fmt: skip
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.set(xlabel="Persons, sorted", ylabel="Difference from\nthe average person", xlim=(0, len(frame) + 1))
-    axes.legend(frameon=False, loc="upper left")
+    legend_above(figure, width_mm)
     calm(axes, grid="y")
     return figure
 
@@ -141,7 +142,7 @@ def alt_text(frame: pd.DataFrame) -> str:
         return "No person effects to show."
     away = int(((frame["low"] > 0) | (frame["high"] < 0)).sum())
     return (
-        f"Effects of {len(frame)} persons on {parameter_label(frame['parameter'].iloc[0])}, with intervals: from "
+        f"Effects of {len(frame)} persons on {parameter_label(str(frame['parameter'].iloc[0]))}, with intervals: from "
         f"{number(frame['estimate'].min())} to {number(frame['estimate'].max())}; "
         f"{away} of {len(frame)} intervals leave out zero, the average person."
     )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analyses.figures.labels import listed, number, parameter_label, print_text, screen_text
 from analyses.figures.palette import INK, group_styles
+from analyses.figures.print_room import wrapped
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.screen_style import axis, screen_figure
 
@@ -110,7 +111,10 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 89.0) -> Figure:
                 color=INK,
             )
             axes.plot([place - 0.36, place + 0.36], [middle, middle], color=INK, linewidth=1.6)
-    labels = [print_text(f"{group or 'no group'}\nn = {(frame['group'] == group).sum()}") for group in groups]
+    room = 0.8 * (width_mm - 14) / max(len(groups), 1)
+    labels = [
+        print_text(f"{wrapped(group or 'no group', room)}\nn = {(frame['group'] == group).sum()}") for group in groups
+    ]
     axes.set_xticks(range(len(groups)), labels)
     axes.set(ylabel="Difference from\nthe average person", xlim=(-0.6, len(groups) - 0.4))
     axes.axhline(0, color=INK, linewidth=0.6)

@@ -132,7 +132,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 165.0) -> Figure:
 
 
 def _print_title(frame: pd.DataFrame, width_mm: float) -> str:
-    first, half = frame.iloc[0], 0.3 * width_mm
+    first, half = frame.iloc[0], 0.27 * width_mm - 5
     names = f"{cut(first['true_name'], half)} minus {cut(first['false_name'], half)}"
     one_line = f"{names}, {first['unit']}"
     return one_line if text_mm(one_line, 7.5) < 0.6 * width_mm else f"{names}\n({first['unit']})"

@@ -147,10 +147,10 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     shades = ListedColormap([colour_at(STOPS["probability"], step / 255) for step in range(256)])
     low, high = _limits(frame)
     for axes, group, grid in zip(stack, groups, grids, strict=True):
-        _tiles(axes, grid, shades, (low, high), columns * (states + 1) - 1)
-        title = wrapped(_title(frame[frame["group"] == group]), width_mm - 20, 8.0)
+        _tiles(axes, grid, shades, (low, high), int((width_mm - 16) / side * (states + 1)) - 1)
+        title = wrapped(_title(frame[frame["group"] == group]), width_mm - 30, 8.0)
         axes.set_title(print_text(title), loc="left")
-    label = print_text(wrapped(_order(frame), width_mm - 22, 7.0, lines=3))
+    label = print_text(wrapped(_order(frame), width_mm - 30, 7.0, lines=3))
     stack[-1].set_xlabel(label, loc="left", fontsize=7)
     scale = ScalarMappable(Normalize(100 * low, 100 * high), shades)
     bar = figure.colorbar(scale, ax=list(stack), shrink=0.5, aspect=24, pad=0.01, label="Probability, %")

@@ -42,7 +42,7 @@ class _Layout:
 def plan(frame: pd.DataFrame, width_mm: float) -> _Layout:
     """Fit the panels of a frame into a width."""
     panels, states = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["from_state"]))
-    left = max(text_mm(name) for name in cut_apart(states, WIDEST_STATE_MM)) + 7
+    left = max(text_mm(name) for name in cut_apart(states, WIDEST_STATE_MM)) + 9
     texts = frame["text"].astype(str)
     if texts.str.contains(r"\d").any():
         needed = max(text_mm(text, SMALLEST_PT) for text in texts.unique()) + 0.8

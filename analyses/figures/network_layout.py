@@ -44,6 +44,6 @@ def loop(at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def name_place(x: float, y: float) -> tuple[np.ndarray, bool]:
     """Where a state's name stands, outside its loop, and whether that is above it."""
-    at, above = np.array([x, y]), y > -0.01
+    at, above = np.array([x, y]), bool(y > -0.01)
     centre = at + (LOOP + 0.04) * at / np.linalg.norm(at)
     return centre + np.array([0.0, (LOOP + 0.05) * (1 if above else -1)]), above

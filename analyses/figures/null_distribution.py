@@ -9,7 +9,7 @@ import pandas as pd
 
 from analyses import wording
 from analyses.figures.labels import number
-from analyses.figures.palette import INK, MUTED, VERMILION
+from analyses.figures.palette import INK, VERMILION
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.screen_style import axis, screen_figure
 
@@ -105,7 +105,6 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 127.0) -> Figure:
         fontweight="bold",
     )  # fmt: skip
     axes.set(xlabel="n × HSIC when group labels are shuffled", ylabel="Permutations")
-    axes.yaxis.label.set_color(MUTED)
     axes.set_ylim(top=1.14 * float(frame["count"].max()))
     calm(axes, grid="y")
     return figure

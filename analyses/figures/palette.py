@@ -90,9 +90,13 @@ def group_styles(labels: Iterable[str]) -> dict[str, Style]:
 
 
 def state_styles(states: Iterable[str]) -> dict[str, Style]:
-    """One style per state: the usual affective states keep theirs, others take the spare ones in order."""
-    spare = iter(_SPARE_STATES * 8)
-    return {state: _STATES.get(state) or next(spare) for state in dict.fromkeys(states)}
+    """One style per state: the usual affective states keep theirs, others take the spare ones in order.
+
+    From the fifth other state on, styles of absent affective states are taken; beyond eight, styles repeat.
+    """
+    known = list(dict.fromkeys(states))
+    free = itertools.cycle([*_SPARE_STATES, *(style for name, style in _STATES.items() if name not in known)])
+    return {state: _STATES.get(state) or next(free) for state in known}
 
 
 def colour_at(stops: tuple[tuple[float, str], ...], position: float) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analyses.figures.labels import number, print_text, screen_text
 from analyses.figures.palette import BLUE, INK, MUTED, VERMILION
+from analyses.figures.print_room import cut, legend_above
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.screen_style import axis, screen_figure
 
@@ -70,7 +71,7 @@ def screen(frame: pd.DataFrame, *, outcome: str = "outcome", height: int = 340) 
 @print_settings()
 def print_figure(frame: pd.DataFrame, *, outcome: str = "outcome", width_mm: float = 183.0) -> Figure:
     """The same for print."""
-    figure = print_canvas(width_mm, 0.38 * width_mm)
+    figure = print_canvas(width_mm, max(0.38 * width_mm, 44.0))
     axes = figure.subplots()
     looks = {
         "observed": {"linestyle": "none", "marker": "o", "markersize": 2, "color": INK},
@@ -82,8 +83,8 @@ def print_figure(frame: pd.DataFrame, *, outcome: str = "outcome", width_mm: flo
     test = frame.loc[frame["split"] == "test", "step"]
     if not test.empty:
         axes.axvspan(test.min() - 0.5, test.max() + 0.5, color="#EEF1F4", zorder=0, linewidth=0)
-    axes.set(xlabel="Prompt (grey: test rows)", ylabel=print_text(outcome))
-    axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    axes.set(xlabel="Prompt (grey: test rows)", ylabel=print_text(cut(outcome, 34.0)))
+    legend_above(figure, width_mm)
     calm(axes)
     return figure
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MM_PER_PT = 0.352778
-_HANDLE_MM = 9.0
+_HANDLE_MM = 11.0
+_COUNT = re.compile(r"[ \u00a0]\(n[ \u00a0]=[ \u00a0][\d,]+\)$")
 _LONGEST_MEASURED = 400
 
 
@@ -29,15 +30,18 @@ def text_mm(label: object, points: float = 7.0) -> float:
 
 
 def cut(label: object, width_mm: float, points: float = 7.0) -> str:
-    """The label, shortened to a width with an ellipsis."""
-    text = " ".join(str(label).split())
+    """The label, shortened to a width with an ellipsis; a number of persons at its end, ``(n = 26)``, is kept."""
+    text = re.sub("[ \n\t]+", " ", str(label)).strip()
     if text_mm(text, points) <= width_mm:
         return text
-    low, high = 1, min(len(text), _LONGEST_MEASURED)
+    counted = _COUNT.search(text)
+    start, end = (text, "") if counted is None else (text[: counted.start()], counted[0])
+    low, high = 1, min(len(start), _LONGEST_MEASURED)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if text_mm(text[:middle] + ELLIPSIS, points) <= width_mm else (low, middle - 1)
-    return text[:low].rstrip() + ELLIPSIS
+        fits = text_mm(start[:middle] + ELLIPSIS + end, points) <= width_mm
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return start[:low].rstrip() + ELLIPSIS + end
 
 
 def cut_apart(labels: Iterable[object], width_mm: float, points: float = 7.0) -> list[str]:

@@ -191,7 +191,8 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     columns = max(1, min(len(panels), int(width_mm / NARROWEST_MM)))
     lines = math.ceil(len(panels) / columns)
     side = min(width_mm / columns, 90.0)
-    figure = print_canvas(width_mm, lines * (0.9 * side + 11))
+    shape = 1.0 if frame["from_state"].nunique() > 8 else 0.9
+    figure = print_canvas(width_mm, lines * (shape * side + 11))
     for index, axes in enumerate(figure.subplots(lines, columns, squeeze=False).flat):
         if index >= len(panels):
             axes.remove()

@@ -74,3 +74,51 @@ def test_a_state_keeps_its_colour_whatever_else_is_there() -> None:
 def test_contrast_of_black_and_white() -> None:
     assert palette.contrast("#000000", "#FFFFFF") == pytest.approx(21)
     assert palette.colour_at(palette.DIFFERENCE_STOPS, 0.5) == "#FFFFFF"
+
+
+GREY = 0.07  # difference in relative luminance that is seen side by side in print
+
+
+def told_apart(first: palette.Style, second: palette.Style) -> bool:
+    """In grey: by luminance, or by shape of the mark, dash of the line and hatching of the area, all three."""
+    if abs(palette.relative_luminance(first.fill) - palette.relative_luminance(second.fill)) >= GREY:
+        return True
+    return first.marker != second.marker and (first.dash != second.dash or first.hatch != second.hatch)
+
+
+def test_groups_and_states_can_be_told_apart_in_grey() -> None:
+    groups = list(palette.group_styles("abcde").values())[:5]
+    usual = palette.state_styles(["positive", "aggressive", "dysphoric", "other"]).values()
+    spare = palette.state_styles("abcdefgh").values()
+    for styles in (groups, usual, spare):
+        for first, second in itertools.combinations(styles, 2):
+            assert told_apart(first, second), (first, second)
+
+
+def test_areas_of_states_differ_in_hatching_beside_colour() -> None:
+    hatches = [style.hatch for style in palette.state_styles("abcdefgh").values()]
+    assert len(set(hatches)) == len(hatches)
+    assert set(hatches) <= {"", "/", "\\", "x", "-", "|", "+", "."}  # known to plotly and matplotlib alike
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+def test_scales_stay_ordered_for_colour_blind_readers(kind: str) -> None:
+    matrix = np.array(BLINDNESS[kind])
+    lightness = [lab(matrix @ linear(colour))[0] for _, colour in palette.PROBABILITY_STOPS]
+    assert np.all(np.diff(lightness) > 1)
+    low, middle, high = (lab(matrix @ linear(palette.DIFFERENCE_STOPS[k][1])) for k in (0, 2, 4))
+    assert np.linalg.norm(low - high) > 20
+    assert min(middle[0] - low[0], middle[0] - high[0]) > 30
+
+
+def test_scales_stay_ordered_in_grey() -> None:
+    luminance = [
+        palette.relative_luminance(palette.colour_at(palette.PROBABILITY_STOPS, x)) for x in np.linspace(0, 1, 41)
+    ]
+    assert np.all(np.diff(luminance) > 0)
+
+
+def test_forty_states_have_styles() -> None:
+    styles = palette.state_styles([f"s{k}" for k in range(40)])
+    assert len(styles) == 40
+    assert len({(style.fill, style.marker) for style in list(styles.values())[:8]}) == 8
