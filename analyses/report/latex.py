@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from analyses.report.symbols import Run, heading_runs, sentence_runs
 from analyses.report.tables import Cell, Heading, ReportTable, heading_rows, table_cells
 
-_HEAD = r"""% \usepackage{booktabs,threeparttable,caption}
+_HEAD = r"""% \usepackage{array,booktabs,threeparttable,caption}
 % \captionsetup[table]{labelfont=bf,textfont=it,labelsep=newline,justification=raggedright,singlelinecheck=false}
 % (the class apa7 sets captions by itself). Labels in scripts that are not Latin need xelatex or lualatex."""
 _LONG = 35  # lines; longer tables have to break between pages
+_PAGE_PT, _LETTER_PT = 455.0, 5.5  # a page's text and, at 11 pt, an average letter
+_SIZES = {"": 1.0, r"\small": 0.91, r"\footnotesize": 0.82, r"\scriptsize": 0.73}
+_LONGEST_WORDS = 24  # letters in a column of words; beyond, they wrap
+_LONGEST_WORD = 20  # letters; longer words may be broken anywhere
 _ESCAPED = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -28,7 +32,7 @@ _ESCAPED = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",  # the straight one needs an encoding that not every paper has
     "−": "$-$",
     "–": "--",
     "—": "---",
@@ -68,24 +72,53 @@ def latex_table(table: ReportTable, *, label: str = "") -> str:
         label: for ``\ref``, such as ``tab:differences``; none without.
     """
     headings, rows = heading_rows(table), table_cells(table)
-    sides = "".join("l" if heading.words else "r" for heading in headings[-1])
+    letters = [_letters(place, heading, rows) for place, heading in enumerate(headings[-1])]
+    size = _size(letters, headings[0])
     body = [rf"  {' & '.join(map(_cell, row))} \\" for row in rows]
-    lines = [*_head(headings), *body, r"  \bottomrule"]
-    caption = rf"\caption{{{escaped(table.title)}}}" + (rf"\label{{{label}}}" if label else "")
-    notes = _notes(table)
-    return (
-        "\n".join(_long(sides, caption, lines, notes) if len(rows) > _LONG else _short(sides, caption, lines, notes))
-        + "\n"
-    )
+    lines = [*_head(headings, letters), *body, r"  \bottomrule"]
+    title = r"\allowbreak{}".join(map(escaped, _pieces(table.title)))
+    caption = rf"\caption{{{title}}}" + (rf"\label{{{label}}}" if label else "")
+    sides = "".join(_side(heading, count, size) for heading, count in zip(headings[-1], letters, strict=True))
+    set_as = _long if len(rows) > _LONG else _short
+    return "\n".join(set_as(sides, caption, lines, _notes(table), size)) + "\n"
 
 
-def _short(sides: str, caption: str, lines: list[str], notes: list[str]) -> list[str]:
+def _letters(place: int, heading: Heading, rows: Sequence[Sequence[Cell]]) -> int:
+    """How many letters a column is wide: its longest cell, or the longest word of its heading."""
+    longest = max([len(row[place].text) + len(row[place].mark) for row in rows] or [0])
+    word = max([len(word) for word in heading.text.split()] or [1])
+    return max(longest, min(word, _LONGEST_WORD))
+
+
+def _size(letters: Sequence[int], spanners: Sequence[Heading]) -> str:
+    """The largest size in which the table fits a page; columns of words count as wrapped."""
+    counted, place = sum(min(count, _LONGEST_WORDS) for count in letters), 0
+    for heading in spanners:  # one may be wider than the columns below it
+        below = sum(letters[place : place + heading.columns])
+        counted += max(0, len(heading.text) - below) if heading.spans else 0
+        place += heading.columns
+    wide = counted * _LETTER_PT
+    fits = [size for size, factor in _SIZES.items() if wide * factor + 8 * len(letters) <= _PAGE_PT]
+    return fits[0] if fits else r"\scriptsize"
+
+
+def _side(heading: Heading, letters: int, size: str) -> str:
+    """How a column is set: numbers to the right, words to the left, long ones wrapped."""
+    if not heading.words:
+        return "r"
+    if letters <= _LONGEST_WORDS:
+        return "l"
+    return rf">{{\raggedright\arraybackslash}}p{{{_LONGEST_WORDS * _LETTER_PT * _SIZES[size]:.0f}pt}}"
+
+
+def _short(sides: str, caption: str, lines: list[str], notes: list[str], size: str) -> list[str]:
     below = [r"\begin{tablenotes}[flushleft]\small", *(rf"  \item {note}" for note in notes), r"\end{tablenotes}"]
     return [
         _HEAD,
         r"\begin{table}[htbp]",
         r"\begin{threeparttable}",
         caption,
+        *([rf"{size}\setlength{{\tabcolsep}}{{4pt}}"] if size else []),
         rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}",
         r"  \toprule",
         *lines,
@@ -96,13 +129,14 @@ def _short(sides: str, caption: str, lines: list[str], notes: list[str]) -> list
     ]
 
 
-def _long(sides: str, caption: str, lines: list[str], notes: list[str]) -> list[str]:
+def _long(sides: str, caption: str, lines: list[str], notes: list[str], size: str) -> list[str]:
     """A table that breaks between pages, with its heading on each of them."""
     place = lines.index(r"  \midrule") + 1
     heading = lines[:place]
     below = [rf"\par\noindent{{\small {note}}}" for note in notes]
     return [
         _HEAD.replace("booktabs,", "booktabs,longtable,"),
+        *([rf"\begingroup{size}\setlength{{\tabcolsep}}{{4pt}}"] if size else []),
         rf"\begin{{longtable}}{{@{{}}{sides}@{{}}}}",
         rf"{caption} \\",
         r"  \toprule",
@@ -113,14 +147,17 @@ def _long(sides: str, caption: str, lines: list[str], notes: list[str]) -> list[
         r"  \endhead",
         *lines[place:],
         r"\end{longtable}",
+        *([r"\endgroup"] if size else []),
         *below,
     ]
 
 
-def _head(headings: Sequence[Sequence[Heading]]) -> list[str]:
+def _head(headings: Sequence[Sequence[Heading]], letters: Sequence[int]) -> list[str]:
     lines = []
     for row in headings:
-        lines.append(rf"  {' & '.join(map(_heading, row))} \\")
+        widths = letters if len(row) == len(letters) else [0] * len(row)
+        cells = [_heading(heading, wide) for heading, wide in zip(row, widths, strict=True)]
+        lines.append(rf"  {' & '.join(cells)} \\")
         rules, place = [], 1
         for cell in row:
             if cell.spans:
@@ -130,19 +167,44 @@ def _head(headings: Sequence[Sequence[Heading]]) -> list[str]:
     return [*lines, r"  \midrule"]
 
 
-def _heading(heading: Heading) -> str:
-    text = _runs(heading_runs(heading.text))
-    return rf"\multicolumn{{{heading.columns}}}{{c}}{{{text}}}" if heading.spans else text
+def _heading(heading: Heading, letters: int) -> str:
+    """A heading; one that is longer than what stands below it takes several lines."""
+    if heading.spans:
+        return rf"\multicolumn{{{heading.columns}}}{{c}}{{{_runs(heading_runs(heading.text))}}}"
+    lines = _wrapped(heading.text, max(letters, 8))
+    if len(lines) == 1:
+        return _runs(heading_runs(heading.text))
+    told = r"\\".join(_runs(heading_runs(line)) for line in lines)
+    return rf"\shortstack[{'l' if heading.words else 'r'}]{{{told}}}"
+
+
+def _wrapped(text: str, letters: int) -> list[str]:
+    """Words in lines of so many letters, where they fit."""
+    lines: list[str] = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}".strip()
+        if lines[-1] and len(joined) > letters:
+            lines.append(word)
+        else:
+            lines[-1] = joined
+    return lines
 
 
 def _cell(cell: Cell) -> str:
-    text = escaped(cell.text)
+    text = r"\allowbreak{}".join(map(escaped, _pieces(cell.text)))
     text = rf"\textbf{{\boldmath {text}}}" if cell.bold else text
     mark = rf"\textsuperscript{{{escaped(cell.mark)}}}" if cell.mark else ""
     # a line that begins with a bracket would be read as an option of the line break above
     start = "{}" if text.startswith(("[", "*")) else ""
     indent = r"\quad " if cell.indented else ""
     return f"{indent}{start}{text}{mark}"
+
+
+def _pieces(text: str) -> list[str]:
+    """A text in pieces between which a line may end: one, unless it has a word too long for any line."""
+    if max(map(len, text.split()), default=0) <= _LONGEST_WORD:
+        return [text]
+    return [text[place : place + _LONGEST_WORD] for place in range(0, len(text), _LONGEST_WORD)]
 
 
 def _notes(table: ReportTable) -> list[str]:
