@@ -14,7 +14,7 @@ from analyses.report.report_missing import Missing, missing
 from analyses.report.report_paper import run_report
 from toolkit.cli.answers import Answer
 from toolkit.cli.keeping import busy
-from toolkit.errors import ConfigError, RunFolderError
+from toolkit.errors import ConfigError, DataError, RunFolderError
 from toolkit.runs.atomic import enough_room
 from toolkit.runs.folder import load_run
 
@@ -51,17 +51,20 @@ def write_reports(paths: Sequence[Path], asked: ReportAsked, *, quiet: bool) -> 
     gather(runs, options)
     targets = free_targets(asked.out, "report", formats, overwrite=asked.overwrite)
     made: list[str] = []
+    failed: list[str] = []
     if asked.run_missing:
-        made = [_make(entry, asked.seed) for entry in missing(gather(runs, options)) if entry.quick]
+        made, failed = _make_missing(missing(gather(runs, options)), asked.seed)
     with busy("Writing the report", quiet):
         written = write_document(run_report(runs, options), targets)
     left = missing(gather(runs, options))
-    lines = [*(f"Made: {name}" for name in made), *(f"Report: {path}" for path in written)]
+    lines = [*(f"Made: {name}" for name in made), *(f"Could not be made: {said}" for said in failed)]
+    lines += [f"Report: {path}" for path in written]
     lines += [f"Not part of it: {entry.command}" for entry in left]
     data = {
         "report": [str(path) for path in written],
         "audience": asked.audience,
         "made": made,
+        "failed": failed,
         "missing": [entry.command for entry in left],
     }
     return Answer(text="\n".join(lines), data=data)
@@ -138,6 +141,21 @@ def _description(study: Path | None) -> Description | None:
     from toolkit.data.study import Study
 
     return describe_study(Study.read(study))
+
+
+def _make_missing(entries: Sequence[Missing], seed: int) -> tuple[list[str], list[str]]:
+    """Make the quick analyses: names of those made, and what stood in the way of the others."""
+    made, failed = [], []
+    for entry in entries:
+        if not entry.quick:
+            continue
+        try:
+            made.append(_make(entry, seed))
+        except DataError as error:
+            if error.code in ("E304", "E305"):  # the folder is the trouble, not the analysis
+                raise
+            failed.append(f"{entry.kind}, {entry.run}: {error.sentence}")
+    return made, failed
 
 
 def _make(entry: Missing, seed: int) -> str:
