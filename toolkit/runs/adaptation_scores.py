@@ -13,7 +13,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.errors import ConfigError
 from toolkit.models.pen_tables import pen_metrics
 from toolkit.models.tables import persons_table
-from toolkit.runs.adapting import AdaptSettings, adapt, model_of
+from toolkit.runs.adapting import AdaptSettings, adapt, check_new, model_of, trained_persons
 from toolkit.runs.families import AnyNetwork, family_of
 from toolkit.runs.folder import SavedRun
 from toolkit.runs.run import Data, Run, rows_of
@@ -93,6 +93,7 @@ def adaptation_scores(
 def _adapted(candidate: Candidate, rows: GroupedDataset, labels: np.ndarray, seed: int) -> AnyNetwork:
     """The model after adaptation, or as it is."""
     if not candidate.adapts:
+        check_new(trained_persons(candidate.run), rows)
         return model_of(candidate.run)[0]
     return adapt(
         candidate.run, rows, seed=seed, split=labels, settings=candidate.settings, progress=None, tables=False

@@ -91,7 +91,7 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
     if target is not None:
         check_target(target, overwrite=overwrite)
     rows, labels, name = _rows(network, rows_of(data), split)
-    _check_new(trained_persons(run), rows)
+    check_new(trained_persons(run), rows)
     with warnings.catch_warnings(record=True) as caught, threads_for(rows.n_rows, max(rows.n_features, 1)):
         warnings.simplefilter("always", ToolkitWarning)
         trained = family_of(network.config).adapt(
@@ -155,7 +155,7 @@ def _check_target(network: AnyNetwork, data: GroupedDataset) -> None:
         )
 
 
-def _check_new(trained: set[str], data: GroupedDataset) -> None:
+def check_new(trained: set[str], data: GroupedDataset) -> None:
     """Refuse persons the model was trained with (E133): they would be judged by rows it knows."""
     known = trained & set(data.persons)
     if known:
