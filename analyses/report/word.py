@@ -148,10 +148,10 @@ def _table(document: Document, table: ReportTable, number: str) -> None:
     _caption(document, "Table", number, table.title)
     for element in elements(table_xml(table)):
         document.element.body._insert_tbl(element)
-    for mark, text in [("Note.", table.note), *table.specific.items()]:
-        if not text:
-            continue
+    notes = [(mark, text) for mark, text in (("Note.", table.note), *table.specific.items()) if text]
+    for place, (mark, text) in enumerate(notes, start=1):
         paragraph = document.add_paragraph(style="Table Note")
+        paragraph.paragraph_format.keep_with_next = place < len(notes)
         first = paragraph.add_run(legal(mark))
         first.italic, first.font.superscript = mark == "Note.", mark != "Note."
         add_xml(paragraph, "".join(run_xml(run) for run in sentence_runs(f" {text}")))
@@ -175,7 +175,9 @@ def _picture(document: Document, pixels: bytes, figure: ReportFigure) -> None:
     """The drawing at its own size, or as wide as the text, with the sentence that stands for it."""
     from docx.shared import Mm
 
-    run = document.add_paragraph(style="Figure Image").add_run()
+    paragraph = document.add_paragraph(style="Figure Image")
+    paragraph.paragraph_format.keep_with_next = bool(figure.note)
+    run = paragraph.add_run()
     shape = run.add_picture(io.BytesIO(pixels))
     if shape.width > Mm(TEXT_WIDTH_MM):
         shape.height = round(shape.height * Mm(TEXT_WIDTH_MM) / shape.width)

@@ -84,9 +84,11 @@ def table_xml(table: ReportTable) -> str:
     headings, rows = heading_rows(table), table_cells(table)
     size = next((size for size in _SIZES if _fits(headings[-1], rows, size)), _SIZES[-1])
     widths = column_widths(headings[-1], rows, size)
-    together = len(rows) <= _KEPT_TOGETHER
+    # the last line stays with the notes; the lines of a long table may part
+    noted, together = bool(table.note or table.specific), len(rows) <= _KEPT_TOGETHER
     lines = [_heading_row(row, last=place == len(headings) - 1, size=size) for place, row in enumerate(headings)]
-    lines += [_body_row(row, size=size, keep=together and place < len(rows) - 1) for place, row in enumerate(rows)]
+    last = len(rows) - 1
+    lines += [_body_row(row, size=size, keep=noted if place == last else together) for place, row in enumerate(rows)]
     grid = "".join(f'<w:gridCol w:w="{round(width * _TWIPS_PER_MM)}"/>' for width in widths)
     return f"<w:tbl>{_properties(table, sum(widths))}<w:tblGrid>{grid}</w:tblGrid>{''.join(lines)}</w:tbl>"
 

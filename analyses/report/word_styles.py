@@ -56,7 +56,7 @@ LOOKS = {
     "Table Heading": Look(size=10, before=2, after=2, lines=1.0, keep=True),
     "Table Text": Look(size=10, before=1, after=1, lines=1.0),
     "Table Note": Look(size=9.5, before=3, after=0, lines=1.0),
-    "Figure Image": Look(after=2, keep=True, lines=1.0),
+    "Figure Image": Look(after=2, lines=1.0),
     "Tag": Look(size=9, bold=True, before=6, after=1, muted=True, keep=True),
     "APA Sentence": Look(after=4, indent=4, bar=True),
     "How To Read": Look(size=10, after=6, shade=True),
