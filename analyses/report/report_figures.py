@@ -43,7 +43,7 @@ def _drawn(draw: Any, alt: str, title: str, note: str) -> ReportFigure:
     drawing = draw(WIDTH_MM)
     return ReportFigure(
         svg=inline_svg(drawing),
-        png=lambda: figure_bytes(draw(WIDTH_MM), "png", dpi=DPI),
+        png=lambda: figure_bytes(drawing, "png", dpi=DPI),
         alt=alt,
         title=title,
         note=note,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from analyses import wording
 from analyses.report import sentences
@@ -145,27 +146,12 @@ def rates_table(kept: KeptAnalysis, facts: RunFacts) -> ReportTable:
 
 def _baseline(kept: KeptAnalysis, facts: RunFacts) -> list[str]:
     r = float(kept.summary["r"])
-    strength = (
-        "very closely"
-        if abs(r) >= 0.9
-        else "closely"
-        if abs(r) >= 0.7
-        else "to some degree"
-        if abs(r) >= 0.3
-        else "hardly"
-    )
-    usual = (
-        "how often each state usually occurs"
-        if facts.run.states is not None
-        else f"the usual level of “{facts.outcome}”"
-    )
-    return [
-        f"What the model learnt about single persons follows {usual} {strength}: to a large part, the personal "
-        f"side of the "
-        "model is the person’s usual level."
-        if abs(r) >= 0.7
-        else f"What the model learnt about single persons follows {usual} {strength}."
-    ]
+    grades = ((0.9, "very closely"), (0.7, "closely"), (0.3, "to some degree"), (0.0, "hardly"))
+    strength = next(words for limit, words in grades if abs(r) >= limit)
+    states = facts.run.states is not None
+    usual = "how often each state usually occurs" if states else f"the usual level of “{facts.outcome}”"
+    more = ": to a large part, the personal side of the model is the person’s usual level" if abs(r) >= 0.7 else ""
+    return [f"What the model learnt about single persons {strength} follows {usual}{more}."]
 
 
 def _variance(kept: KeptAnalysis, facts: RunFacts) -> list[str]:
@@ -229,16 +215,22 @@ def _numeric(facts: RunFacts, rows: pd.DataFrame) -> list[str]:
 
 
 def spread(facts: RunFacts, smallest: int) -> list[str]:
-    """How many persons differ clearly from the average, without small numbers."""
-    if not facts.personal:
-        return []
+    """How many persons differ clearly from the average, without small numbers.
+
+    Every parameter is a look, so that the limit is Bonferroni's over a person's parameters.
+    """
     effects = facts.effects
-    away = effects.assign(away=(effects["low"] > 0) | (effects["high"] < 0)).groupby("level")["away"].any()
+    if not facts.personal or effects["sd"].isna().all():
+        return []
+    limit = float(norm.ppf(1 - CLEAR / 2 / effects["parameter"].nunique()))
+    away = effects.assign(away=effects["estimate"].abs() > limit * effects["sd"]).groupby("level")["away"].any()
     count, total = int(away.sum()), len(away)
     few, rest = 0 < count < smallest, 0 < total - count < smallest
     who = f"{count} of {total} persons"
-    if few or count == 0:
-        who = "few persons" if few else "none of the persons"
+    if count == 0:
+        return ["No person can be told clearly from the average person, in any respect that the model describes."]
+    if few:
+        who = "few persons"
     elif rest:
         who = "nearly all persons"
     return [
