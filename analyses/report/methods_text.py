@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analyses import wording
+from analyses.report.guard import SMALLEST_SHOWN, checked_smallest, small_groups, total_gives_away
 from analyses.report.methods_words import data_sentences, model_sentences, software_sentence, split_sentence
 from analyses.report.metric_sentences import metric_sentences
 from analyses.report.references import Reference, bibtex, references, study_reference
+from analyses.report.report_facts import OF_GROUPS, OF_PERSONS
+from analyses.report.report_facts import kind_of as recorded_kind
 from toolkit.runs.kept import KeptAnalysis, kept_analyses
 
 if TYPE_CHECKING:
@@ -49,23 +52,25 @@ class MethodsText:
         paragraphs: of the methods section.
         results: (name of the analysis, plain sentences, APA sentences) of everything kept with the run.
         works: what to cite.
+        left_out: which kept analyses are not told, and why.
     """
 
     name: str
     paragraphs: tuple[str, ...]
     results: tuple[tuple[str, str, str], ...]
     works: tuple[Reference, ...]
+    left_out: tuple[str, ...] = ()
 
     def plain(self) -> str:
         """For a terminal."""
         told = [f"{title}:\n{text}\n{apa}" for title, text, apa in self.results]
         cited = "; ".join(work.short() for work in self.works)
-        return "\n\n".join([*self.paragraphs, *told, f"To cite: {cited}."])
+        return "\n\n".join([*self.paragraphs, *told, *self.left_out, f"To cite: {cited}."])
 
     def markdown(self) -> str:
         """As a text file with headings."""
         told = [f"### {title}\n\n{text}\n\nFor a paper (APA 7): {apa}" for title, text, apa in self.results]
-        results = ["## Results", *told] if told else []
+        results = ["## Results", *told, *self.left_out] if told or self.left_out else []
         cited = [f"- {work.short()} `{work.key}`" for work in self.works]
         return "\n\n".join(["## Method", *self.paragraphs, *results, "## References", "\n".join(cited)]) + "\n"
 
@@ -79,20 +84,49 @@ class MethodsText:
             "run": self.name,
             "methods": list(self.paragraphs),
             "results": [{"analysis": title, "text": text, "apa": apa} for title, text, apa in self.results],
+            "left_out": list(self.left_out),
             "references": [work.key for work in self.works],
         }
 
 
-def methods_of_run(run: SavedRun) -> MethodsText:
-    """The text of a run: its methods from the manifest, its results from the kept analyses, the works both rest on."""
-    kept, metrics = kept_analyses(run), run.metrics()
-    told = [("prediction", *said)] if (said := metric_sentences(metrics)) else []
+def methods_of_run(run: SavedRun, *, smallest: int = SMALLEST_SHOWN) -> MethodsText:
+    """The text of a run: its methods from the manifest, its results from the kept analyses, the works both rest on.
+
+    Args:
+        run: a finished run.
+        smallest: the smallest group whose results are told; results about single persons are never told.
+
+    Raises:
+        ConfigError: E302 for a smallest group outside 5 to 21.
+    """
+    kept, metrics, persons = kept_analyses(run), run.metrics(), run.persons()
+    checked_smallest(smallest)
+    sizes = {str(label): int(size) for label, size in persons["group"].dropna().value_counts().items()}
+    of_groups = bool(small_groups(sizes, smallest=smallest)) or (
+        bool(sizes) and total_gives_away(sizes, smallest=smallest)
+    )
+    silent = {found.name: _why_silent(found, of_groups, len(persons) < smallest, smallest) for found in kept}
+    shown = [found for found in kept if not silent[found.name]]
+    told = [("prediction", *said)] if len(persons) >= smallest and (said := metric_sentences(metrics)) else []
     return MethodsText(
         name=run.name,
-        paragraphs=tuple(methods_paragraphs(run.manifest, kept)),
-        results=(*told, *((found.name, found.text, found.apa) for found in kept)),
-        works=tuple(cited_works(run.manifest, kept, set(metrics["metric"]))),
+        paragraphs=tuple(methods_paragraphs(run.manifest, shown)),
+        results=(*told, *((found.name, found.text, found.apa) for found in shown)),
+        works=tuple(cited_works(run.manifest, shown, set(metrics["metric"]))),
+        left_out=tuple(f"Not told: {name}, {reason}." for name, reason in silent.items() if reason),
     )
+
+
+def _why_silent(found: KeptAnalysis, small_groups_there: bool, few_persons: bool, smallest: int) -> str:
+    """Why an analysis is not told; empty for one that is."""
+    kind = recorded_kind(found)
+    if kind in OF_PERSONS:
+        return "because it is about single persons"
+    if few_persons:
+        return f"because the study has fewer than {smallest} persons"
+    if kind in OF_GROUPS and small_groups_there:
+        return f"because a group has fewer than {smallest} persons"
+    return ""
 
 
 def methods_paragraphs(manifest: Mapping[str, Any], kept: Sequence[KeptAnalysis] = ()) -> list[str]:

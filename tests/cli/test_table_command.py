@@ -140,3 +140,21 @@ def test_methods_to_the_terminal_and_to_files(nme, run, tmp_path):
     assert "## Method" in (tmp_path / "methods.md").read_text(encoding="utf-8")
     entries = (tmp_path / "references.bib").read_text(encoding="utf-8")
     assert all(f"{{{key}," in entries for key in found["references"])
+
+
+def test_methods_leave_out_small_groups_and_single_persons(nme, run):
+    # 18 of 60 persons are depressed
+    assert nme("analyze", "hsic", run, "--permutations", "99")[0] == 0
+    assert nme("analyze", "drivers", run, "--cell", "positive,other")[0] == 0
+    _, out, _ = nme("methods", run, "--json")
+    found = json.loads(out)
+    assert "hsic-score" in {row["analysis"] for row in found["results"]}
+    assert not {row["analysis"] for row in found["results"] if row["analysis"].startswith("drivers")}
+    assert any("single persons" in sentence for sentence in found["left_out"])
+    _, out, _ = nme("methods", run, "--min-group", "19", "--json")
+    found = json.loads(out)
+    assert not {row["analysis"] for row in found["results"]} & {"hsic-score"}
+    assert "Not told: hsic-score, because a group has fewer than 19 persons." in found["left_out"]
+    assert "pfister2018kernel" not in found["references"]
+    code, _, err = nme("methods", run, "--min-group", "3")
+    assert (code, "E302" in err) == (2, True)

@@ -56,9 +56,10 @@ def table(  # noqa: PLR0913 - one argument per option of the command
 def methods(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path | None, typer.Option(help="Folder for methods.md and references.bib.")] = None,
+    min_group: Smallest = 11,
     json: AsJson = False,
 ) -> None:
     """The methods paragraph of a run and the results of its analyses as APA sentences, with references as BibTeX."""
     from toolkit.cli.tabulating import tell_methods
 
-    tell_methods(run, out).show(json)
+    tell_methods(run, out, min_group).show(json)

@@ -76,11 +76,11 @@ def write_table(name: str | None, path: Path | None, request: TableRequest) -> A
     return Answer(text=f"{plain_table(made)}\n\nWritten: {', '.join(written)}", data=data | {"rows": len(made.frame)})
 
 
-def tell_methods(path: Path, out: Path | None) -> Answer:
+def tell_methods(path: Path, out: Path | None, smallest: int = SMALLEST_SHOWN) -> Answer:
     """Methods paragraph, APA sentences and references of a run; to files where a folder is named."""
     from analyses.report.methods_text import methods_of_run
 
-    found = methods_of_run(load_run(path))
+    found = methods_of_run(load_run(path), smallest=smallest)
     written: list[str] = []
     if out is not None:
         _write(out, {"methods.md": found.markdown().encode("utf-8"), "references.bib": found.bibtex().encode("utf-8")})
