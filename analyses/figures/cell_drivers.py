@@ -172,8 +172,8 @@ def _print_persons(axes: Axes, frame: pd.DataFrame, characters: int) -> None:
             mine = part[part["marked"] == marked]
             axes.scatter(
                 place + mine["offset"], mine["value"], s=14 if marked else 8, marker=styles[group].marker,
-                color=styles[group].fill, edgecolors=INK if marked else "none", linewidths=0.7 if marked else 0.0,
-                alpha=1.0 if marked else 0.7, zorder=3 if marked else 2,
+                color=styles[group].fill, edgecolors=INK if marked else PAPER, linewidths=0.7 if marked else 0.25,
+                zorder=3 if marked else 2,
             )  # fmt: skip
         axes.plot([place - 0.36, place + 0.36], [mean, mean], color=INK, linewidth=1.6, zorder=4)
     ticks = ["\n".join(print_text(line) for line in broken(group, characters)) for group, _ in groups]

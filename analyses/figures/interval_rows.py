@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("block", "panel", "row", "value", "low", "high", "wide_low", "wide_high", "clear", "text")
-ROW_PX, ROW_MM = 26, 4.6
+ROW_PX, ROW_MM, DENSE_MM, MANY_ROWS = 26, 4.6, 3.8, 24
 NARROWEST_MM = 22.0
 
 
@@ -174,12 +174,13 @@ def _screen_legend(figure: go.Figure, look: RowsLook) -> None:
 def print_figure(frame: pd.DataFrame, look: RowsLook, *, width_mm: float) -> Figure:
     """The same for print; on a narrow page the panels of a block stand below one another."""
     blocks, panels, rows = _layout(frame)
-    characters = max(10, int(width_mm * 0.32 / 1.5))
+    characters = max(24, int(width_mm * 0.32 / 1.5))
     room = _room(frame, width_mm, characters)
     columns = max(len(panels), 1) if room >= NARROWEST_MM * len(panels) else 1
     places = [(block, panel) for block in blocks for panel in panels]
     labels = {b: ["\n".join(broken(label, characters)) for label in distinct(rows[b], 90)] for b in blocks}
-    heights = [_height(labels[block]) for block, _ in places[::columns]] or [20.0]
+    each = DENSE_MM if sum(map(len, rows.values())) > MANY_ROWS else ROW_MM
+    heights = [_height(labels[block], each) for block, _ in places[::columns]] or [20.0]
     legend = _legend_words(look)
     across = max(1, min(len(legend), int(width_mm // (1.4 * max((len(w) for w, _ in legend), default=1) + 12))))
     total = sum(heights) + 13 * len(heights) + 4.4 * -(-len(legend) // across) + 3
@@ -209,9 +210,9 @@ def _room(frame: pd.DataFrame, width_mm: float, characters: int) -> float:
     return max(width_mm - labels - texts, 0.3 * width_mm)
 
 
-def _height(labels: list[str]) -> float:
+def _height(labels: list[str], each: float) -> float:
     """Millimetres for the rows of one panel; a label over two lines takes more."""
-    return ROW_MM * len(labels) + 0.5 * ROW_MM * sum("\n" in label for label in labels) + 3
+    return each * len(labels) + 2.3 * sum("\n" in label for label in labels) + 3
 
 
 def _print_legend(figure: Figure, legend: list[tuple[str, dict[str, Any]]], across: int) -> None:

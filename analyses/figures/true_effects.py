@@ -11,7 +11,7 @@ import pandas as pd
 from analyses import wording
 from analyses.figures.labels import number, parameter_label, print_text, screen_text
 from analyses.figures.long_labels import broken, shortened
-from analyses.figures.palette import BLUE, INK, MUTED
+from analyses.figures.palette import BLUE, INK, MUTED, PAPER
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.screen_style import axis, screen_figure
 from toolkit.errors import DataError
@@ -133,11 +133,9 @@ def screen(frame: pd.DataFrame) -> go.Figure:
 
 @print_settings()
 def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
-    """The same for print: squares of at least 38 mm."""
+    """The same for print."""
     panels = _panels(frame)
-    columns = max(1, min(len(panels), int(width_mm // 40)))
-    columns = math.ceil(len(panels) / math.ceil(len(panels) / columns)) if panels else 1
-    rows = math.ceil(len(panels) / columns) or 1
+    columns, rows = _grid(len(panels), width_mm)
     side = min((width_mm - 8) / columns - 4, 70.0)
     figure = print_canvas(width_mm, rows * (side + 9) + 6)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
@@ -149,9 +147,8 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
         part = panels[index]
         if _bars(part):
             axes.vlines(part["true"], part["low"], part["high"], color=MUTED, linewidth=0.4)
-        axes.scatter(
-            part["true"], part["estimate"], s=6, color=BLUE, alpha=0.7, linewidths=0, rasterized=len(part) > 800
-        )
+        look = {"color": BLUE, "edgecolors": PAPER, "linewidths": 0.25}  # no transparency: EPS has none
+        axes.scatter(part["true"], part["estimate"], s=7, rasterized=len(part) > 800, **look)
         axes.plot(ends, ends, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
         title = broken(part["label"].iloc[0], max(14, int(side / 1.6)))
         axes.set_title("\n".join(print_text(line) for line in (*title, words(part))), loc="left", fontsize=7)
@@ -160,6 +157,13 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
         axes.set_ylabel("Estimated" if index % columns == 0 else "")
         calm(axes, grid="both")
     return figure
+
+
+def _grid(panels: int, width_mm: float) -> tuple[int, int]:
+    """Columns and rows of squares: 40 mm wide, smaller where there would be more than four rows."""
+    most = max(1, min(panels, max(int(width_mm // 40), min(math.ceil(panels / 4), int(width_mm // 27)))))
+    rows = math.ceil(panels / most) or 1
+    return max(1, math.ceil(panels / rows)), rows
 
 
 def alt_text(frame: pd.DataFrame) -> str:
