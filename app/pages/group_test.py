@@ -128,10 +128,12 @@ def _single(tested: TestSettings, result: GroupTest) -> None:
     with columns[1]:
         views.described(interval_matrix.alt_text(frame))
     with columns[2]:
-        # the sentences name the size of the groups
-        text = "" if result.smallest < SMALLEST_SHOWN else f"{comparison.text()}\n\n{comparison.apa()}"
-        exported = frame.drop(columns=["verdict"])
-        views.downloads("differences", figure=(interval_matrix, frame), frame=exported, text=text)
+        if result.smallest < SMALLEST_SHOWN:
+            st.caption("A group has 10 persons or fewer, so its differences cannot be saved.")
+        else:
+            text = f"{comparison.text()}\n\n{comparison.apa()}"
+            exported = frame.drop(columns=["verdict"])
+            views.downloads("differences", figure=(interval_matrix, frame), frame=exported, text=text)
     views.apa(comparison.apa(), key="differences")
     _difference_table(tested, result)
     _means(result)

@@ -302,6 +302,7 @@ def test_nothing_about_a_small_group_can_be_saved(tmp_path, monkeypatch) -> None
     at.main.selectbox(key="permutations").set_value(999)
     at.button[0].click().run()
     assert "average matrix cannot be saved" in all_text(at)
+    assert "differences cannot be saved" in all_text(at)
 
 
 def test_what_a_stability_analysis_found_unstable_is_marked(runs_folder, tmp_path, monkeypatch) -> None:
