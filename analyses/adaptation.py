@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses import wording
+from analyses.mean_intervals import mean_intervals
 from analyses.model_comparison import WORDS, ModelComparison, compare_models
 from toolkit.data.adaptation_splits import ADAPTATIONS
 from toolkit.errors import DataError, ToolkitWarning
+from toolkit.results import read_only
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,12 +24,26 @@ NEEDED = ("model", "target", "metric", "share", "person", "value")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Point:
-    """The models at one share, for one target: those that can predict there, and how they compare."""
+    """The models at one share, for one target: those that can predict there, and how they compare.
+
+    Attributes:
+        target, share: where.
+        models: names.
+        means, low, high: mean of the metric over persons with its interval (models,).
+        persons: for whom the metric is defined (models,).
+        marks: letters of the models that are clearly better.
+        comparison: paired; None where one model alone can predict.
+    """
 
     target: str
     share: float
     models: tuple[str, ...]
-    comparison: ModelComparison
+    means: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    persons: np.ndarray
+    marks: tuple[str, ...]
+    comparison: ModelComparison | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,11 +75,11 @@ class AdaptationCurve:
                     "target": point.target,
                     "metric": self.metric,
                     "share": point.share,
-                    "value": float(point.comparison.means[0, place]),
-                    "low": float(point.comparison.low[0, place]),
-                    "high": float(point.comparison.high[0, place]),
-                    "persons": int(point.comparison.n_defined[0, place]),
-                    "marks": point.comparison.marks[0][place],
+                    "value": float(point.means[place]),
+                    "low": float(point.low[place]),
+                    "high": float(point.high[place]),
+                    "persons": int(point.persons[place]),
+                    "marks": point.marks[place],
                 }
                 for point in self.points
                 for place, model in enumerate(point.models)
@@ -75,6 +91,7 @@ class AdaptationCurve:
         pairs = [
             {"target": p.target, "share": p.share, "pairs": p.comparison.to_frame().to_dict("records")}
             for p in self.points
+            if p.comparison is not None
         ]
         about = {"metric": self.metric, "design": self.design, "persons": self.persons, "unit": self.unit_name}
         return {**about, "means": self.to_frame().to_dict("records"), "comparisons": pairs}
@@ -92,15 +109,16 @@ class AdaptationCurve:
             f"{f'{point.target}, a' if several else 'A'}fter adapting to {wording.percent(point.share)} of the rows: "
             f"{point.comparison.apa()}"
             for point in self.points
+            if point.comparison is not None
         )
 
     def _target(self, name: str) -> str:
         points = [point for point in self.points if point.target == name]
         shown = []
         for point in points:
-            values = point.comparison.means[0]
-            listed = ", ".join(f"{m} {wording.number(float(v))}" for m, v in zip(point.models, values, strict=True))
-            clear = " (a clear difference)" if any(point.comparison.marks[0]) else ""
+            pairs = zip(point.models, point.means, strict=True)
+            listed = ", ".join(f"{model} {wording.number(float(value))}" for model, value in pairs)
+            clear = " (a clear difference)" if any(point.marks) else ""
             shown.append(f"{wording.percent(point.share)}: {listed}{clear}")
         word = WORDS.get(self.metric, self.metric)
         return f"Mean {word} per person for {name}, by share of rows adapted to: {'; '.join(shown)}."
@@ -141,20 +159,24 @@ def adaptation_curve(
     mine = scores[scores["metric"] == metric]
     if mine.empty:
         raise DataError("no model has this metric", code="E124", column="metric")
-    stream, points = int(rng.integers(2**63)), []
-    order = list(dict.fromkeys(mine["model"]))
+    order, stream = list(dict.fromkeys(mine["model"])), int(rng.integers(2**63))
+    if len(order) < 2:
+        raise DataError("one model alone cannot be compared", code="E124", remedy="name two or more models")
+    asked = {"resamples": resamples, "level": level}
+    points = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ToolkitWarning)
         for _, part in mine.groupby(["target", "share"], sort=False):
             wide = part.pivot(index="person", columns="model", values="value")
-            models = [name for name in order if name in wide.columns]
-            found = compare_models(
-                {metric: wide[models].to_numpy(dtype=np.float64)}, models, baseline=baseline,
-                unit=_units(list(wide.index), unit), unit_name=unit_name, resamples=resamples, level=level,
-                rng=np.random.default_rng(stream),
-            )  # fmt: skip
-            target, share = str(part["target"].iloc[0]), float(part["share"].iloc[0])
-            points.append(Point(target=target, share=share, models=tuple(models), comparison=found))
+            wide = wide[[name for name in order if name in wide.columns]]
+            units = _units(list(wide.index), unit)
+            others = {**asked, "rng": np.random.default_rng(stream)}
+            found = (
+                _several_models(wide, metric, baseline, units, unit_name, **others)
+                if len(wide.columns) > 1
+                else _one_model(wide, units, **others)
+            )
+            points.append(Point(target=str(part["target"].iloc[0]), share=float(part["share"].iloc[0]), **found))
     for words in {str(entry.message): entry for entry in caught}.values():  # each once, not once a share
         warnings.warn_explicit(words.message, words.category, words.filename, words.lineno)
     return AdaptationCurve(
@@ -169,3 +191,37 @@ def adaptation_curve(
 def _units(persons: Sequence[Any], unit: Mapping[str, str] | None) -> list[str] | None:
     """Unit of each person; who has none is one of their own."""
     return None if unit is None else [unit.get(str(person), f"person {person}") for person in persons]
+
+
+def _several_models(
+    wide: pd.DataFrame, metric: str, baseline: str | None, unit: list[str] | None, unit_name: str | None, **asked: Any
+) -> dict[str, Any]:
+    """Means, intervals and paired differences of one share."""
+    models = [str(name) for name in wide.columns]
+    chosen = baseline if baseline in models else None
+    found = compare_models({metric: wide.to_numpy()}, models, baseline=chosen, unit=unit, unit_name=unit_name, **asked)
+    return {
+        "models": tuple(models),
+        "means": found.means[0],
+        "low": found.low[0],
+        "high": found.high[0],
+        "persons": found.n_defined[0],
+        "marks": found.marks[0],
+        "comparison": found,
+    }
+
+
+def _one_model(wide: pd.DataFrame, unit: list[str] | None, **asked: Any) -> dict[str, Any]:
+    """Mean and interval of the only model that can predict at a share."""
+    values = wide.to_numpy(dtype=np.float64)[:, :1]
+    low, high = mean_intervals(values, None if unit is None else np.array(unit, dtype=object), **asked)
+    there = np.isfinite(values[:, 0])
+    return {
+        "models": (str(wide.columns[0]),),
+        "means": read_only([values[there, 0].mean() if there.any() else np.nan]),
+        "low": read_only(low),
+        "high": read_only(high),
+        "persons": read_only([int(there.sum())], dtype=np.int64),
+        "marks": ("",),
+        "comparison": None,
+    }

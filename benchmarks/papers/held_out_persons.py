@@ -49,7 +49,7 @@ def differences(found: AdaptationCurve, model: str, other: str) -> pd.DataFrame:
     """``model`` minus ``other`` at every share with its interval, from the paired bootstrap."""
     rows: list[dict[str, Any]] = []
     for point in found.points:
-        if not {model, other} <= set(point.models):
+        if point.comparison is None or not {model, other} <= set(point.models):
             continue
         first, second = point.models.index(model), point.models.index(other)
         for (_, a, b), result in zip(point.comparison.pairs, point.comparison.results, strict=True):

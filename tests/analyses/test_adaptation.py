@@ -115,7 +115,6 @@ def test_a_model_that_starts_anew_has_no_point_at_share_zero():
     assert [point.models for point in found.points] == [("PEN", "shared"), ("PEN", "shared", "t-PEN")]
 
 
-@pytest.mark.xfail(reason="at share 0 one model is left, and the whole curve is refused (E124)", strict=True)
 def test_one_model_and_one_that_starts_anew():
     """At share 0 there is nothing to compare with, and the curve goes on from there."""
     scores = table(models=("PEN", "t-PEN"))

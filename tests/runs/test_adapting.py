@@ -110,7 +110,6 @@ def test_an_adapted_run_is_a_run_of_the_new_persons(runs, new, tmp_path, name):
     assert "Anna" not in everything
 
 
-@pytest.mark.xfail(reason="labels of the source persons pass for pseudonyms when the new data's are", strict=True)
 def test_source_labels_stay_out_when_only_the_new_data_have_pseudonyms(runs, target_frame, tmp_path):
     run, _ = runs("pen")
     named = target_frame.assign(who=target_frame["who"].str.replace("Zoe-", "P90"))
@@ -289,7 +288,6 @@ def test_a_fresh_start_forgets_heads_experts_and_gate(runs, new, name):
     assert not np.array_equal(first.predict(new), adapt(run, new, seed=5, settings=settings).predict(new))
 
 
-@pytest.mark.xfail(reason="the variances of the source persons' experts hold the fresh ones together", strict=True)
 def test_a_fresh_start_forgets_the_variances_too(runs, new):
     run, _ = runs("prior")
     network = run.trained.network
@@ -300,7 +298,6 @@ def test_a_fresh_start_forgets_the_variances_too(runs, new):
     assert torch.equal(tensors_of(first)[algebra.EXPERT_WEIGHT], tensors_of(second)[algebra.EXPERT_WEIGHT])
 
 
-@pytest.mark.xfail(reason="without a row to adapt to, a fresh model is the source's", strict=True)
 def test_a_fresh_start_without_rows_is_no_model_of_the_source(runs, new):
     run, _ = runs("pen")
     with pytest.raises(ToolkitError):

@@ -120,38 +120,87 @@ def expert_variances(
 
 @torch.no_grad()
 def update_variances(
-    parameters: dict[str, Tensor],
-    z: Float[Tensor, "rows z"],
-    targets: Tensor,
-    task: str,
-    rounds: int = 3,
+    parameters: dict[str, Tensor], z: Float[Tensor, "rows z"], targets: Tensor, task: str, rounds: int = 1
 ) -> None:
-    """Mean of the experts into the shared head, then residual and expert variances, in place.
+    """Experts to their modes (numbers only), their mean into the shared head, then all variances, in place.
+
+    Experts that gradient descent has not carried to their modes yet differ too little, and variances taken from them
+    would hold them there. For numbers an expert's mode given the gate and the others is a ridge regression; one sweep
+    over the experts never raises the objective. Classes have no such step: there the variances wait for the descent.
 
     Args:
         parameters: heads, experts, gate and variances.
         z: extracted features of the training rows.
         targets: standardised targets (rows, outputs), or class codes (rows,).
         task: what the targets are.
-        rounds: updates of the variances at these parameters.
+        rounds: how often, with the gate held.
     """
     squared = task == "regression"
-    parameters[HEAD_WEIGHT].copy_(parameters[EXPERT_WEIGHT].mean(dim=0))
-    parameters[HEAD_BIAS].copy_(parameters[EXPERT_BIAS].mean(dim=0))
     curved = curvature(parameters, z, None if squared else targets, task)
-    squares = deviations(parameters).double().square()
-    errors = _squared_errors(parameters, z, targets) if squared else None
     for _ in range(rounds):
+        if squared:
+            sweep(parameters, z, targets, curved[:, 0])
+        parameters[HEAD_WEIGHT].copy_(parameters[EXPERT_WEIGHT].mean(dim=0))
+        parameters[HEAD_BIAS].copy_(parameters[EXPERT_BIAS].mean(dim=0))
+        squares = deviations(parameters).double().square()
         held = expert_variances(parameters, curved, squared=squared)
-        prior = prior_variances(parameters).double()
-        learned = (1.0 - held / prior).clamp(min=1e-6)
+        learned = (1.0 - held / prior_variances(parameters).double()).clamp(min=1e-6)
         weight = squares[..., :-1].sum(dim=(0, 2)) / learned[..., :-1].sum(dim=(0, 2))
         bias = squares[..., -1].sum(dim=0) / learned[..., -1].sum(dim=0)
         parameters[VARIANCES].copy_(torch.stack([weight, bias]).clamp(min=VARIANCE_FLOOR))
-        if errors is not None:
+        if squared:
             # tr(H V) = sigma2 (parameters - sum V / tau): what the experts have taken from the residuals
             spent = learned.sum(dim=(0, 2)).clamp(max=0.9 * len(z))
+            errors = _squared_errors(parameters, z, targets)
             parameters[SIGMA2].copy_((errors / (len(z) - spent)).clamp(min=VARIANCE_FLOOR))
+
+
+@torch.no_grad()
+def sweep(
+    parameters: dict[str, Tensor],
+    z: Float[Tensor, "rows z"],
+    targets: Float[Tensor, "rows output"],
+    curved: Float[Tensor, "expert parameter parameter"],
+) -> None:
+    """Every expert in turn to its mode given the gate, the other experts, the shared head and the variances, in place.
+
+    ``(H_e / sigma2 + T^-1) eta = sum_r c_re (z_r, 1)(y_r - other experts - c_re shared head) / sigma2``.
+    """
+    mixed = mixture(parameters, z)
+    weights = mixed.log_weights.exp()
+    left = targets - torch.einsum("re,reo->ro", weights, mixed.outputs)
+    shared = torch.cat([parameters[HEAD_WEIGHT], parameters[HEAD_BIAS][:, None]], dim=1)
+    prior = prior_variances(parameters)
+    for expert, blocks in enumerate(curved):
+        heard = weights[:, expert].square() > NEGLIGIBLE
+        design = torch.cat([z[heard], torch.ones_like(z[heard][:, :1])], dim=1)
+        weight = weights[heard, expert, None]
+        own = torch.cat([parameters[EXPERT_WEIGHT][expert], parameters[EXPERT_BIAS][expert][:, None]], dim=1)
+        without = left[heard] + weight * (design @ (own - shared).T)  # y less the others and the shared head's part
+        pulled = (design.T @ (weight * without)).double()
+        found = torch.stack(
+            [
+                _mode(blocks, prior[output], parameters[SIGMA2][output], pulled[:, output])
+                for output in range(len(prior))
+            ]
+        ).to(own)
+        left[heard] -= weight * (design @ (shared + found - own).T)
+        parameters[EXPERT_WEIGHT][expert] = shared[:, :-1] + found[:, :-1]
+        parameters[EXPERT_BIAS][expert] = shared[:, -1] + found[:, -1]
+
+
+def _mode(
+    curved: Float[Tensor, "parameter parameter"],
+    prior: Float[Tensor, " parameter"],
+    sigma2: Tensor,
+    pulled: Float[Tensor, " parameter"],
+) -> Float[Tensor, " parameter"]:
+    """``(H / sigma2 + T^-1)^-1 b / sigma2``, float64."""
+    root = prior.double().sqrt()
+    inner = root[:, None] * curved * root / sigma2.double()
+    identity = torch.eye(len(root), dtype=torch.float64, device=curved.device)
+    lower = torch.linalg.cholesky(identity + inner)
+    return root * torch.cholesky_solve((root * pulled / sigma2.double())[:, None], lower).squeeze(1)
 
 
 def start_variances(parameters: dict[str, Tensor], z: Tensor, targets: Tensor, task: str) -> None:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.errors import ConfigError
+from toolkit.models import expert_prior as prior
 from toolkit.models import experts as algebra
 from toolkit.models.pen import Pen
 from toolkit.models.pen_experts import fresh_gate
 from toolkit.models.pen_network import PenNetwork
 from toolkit.models.pen_objectives import mixture_terms, shared_terms, validation_loss
 from toolkit.models.pen_rows import Rows, Trainee
-from toolkit.models.pen_training import PenTrained, batch_settings, finished, fresh_head
+from toolkit.models.pen_training import PenTrained, batch_settings, finished, fresh_head, variance_update
 from toolkit.optimise.minimise import Outcome, Progress
 from toolkit.optimise.stages import Stage, descend
 from toolkit.optimise.status import Status
 
 EPOCHS = 30
+GENTLE = 1 / 3
+SOFTENED = 0.75
+HALVINGS = 40
 # A handful of rows makes smaller batches: at least so many steps an epoch, of at least so many rows.
 STEPS = 10
 SMALLEST_BATCH = 16
 
 
-def adapt_experts(
+def adapt_experts(  # noqa: PLR0913 - what is adapted, and each thing that may be set
     network: PenNetwork,
     data: GroupedDataset,
     labels: np.ndarray,
@@ -34,6 +41,7 @@ def adapt_experts(
     epochs: int = EPOCHS,
     lr: float | None = None,
     fresh: bool = False,
+    soften: float = SOFTENED,
     predict_only: bool = False,
     progress: Progress | None = None,
 ) -> PenTrained:
@@ -45,9 +53,12 @@ def adapt_experts(
         labels: ``train`` rows adapt; ``validation`` rows, if there are any, end the adaptation early.
         generator: order of the rows, and start values if fresh.
         epochs: most epochs; 30 as published. An epoch has ten steps or more, of 16 rows or more.
-        lr: learning rate; the configuration's by default.
+        lr: learning rate; a third of the configuration's by default: what is known already is not to be overwritten.
         fresh: start head, experts and gate anew, as a model that has seen no other persons (t-SN and t-PEN of the
             paper); the extractor stays.
+        soften: before anything is trained the gate is made this undecided (mean entropy of a row, as a share of its
+            largest value), if it is more certain than that; 0 leaves it as it is, as published. A gate that is certain
+            of the persons it was trained with hardly learns to tell others apart.
         predict_only: leave the posterior variances of the experts out.
         progress: called after each epoch.
     """
@@ -57,13 +68,22 @@ def adapt_experts(
         config=network.config, task=network.task, parameters=parameters, train=_rows(network, data, labels == "train"),
         validation=_rows(network, data, labels == "validation") if checked else None,
     )  # fmt: skip
+    if fresh and not trainee.train.count:
+        raise ConfigError(
+            "a model that starts anew needs rows to learn from",
+            code="E302",
+            column="fresh",
+            remedy="adapt to some rows, or leave fresh out",
+        )
     if not trainee.train.count:
         return PenTrained(network=network, outcome=_UNTRAINED, training_rows=0, posterior=None)
     stages = [_experts_stage(trainee, epochs)] if network.has_experts else [_head_stage(trainee, epochs)]
+    if network.has_experts and soften > 0 and not fresh:
+        soften_gate(parameters, trainee.train.z(parameters), soften)
     if fresh:
         stages = _from_scratch(trainee, stages, generator, epochs)
     own = batch_settings(network.config)
-    settings = replace(own, lr=own.lr if lr is None else lr, batch=_batch(own.batch, trainee.train.count))
+    settings = replace(own, lr=GENTLE * own.lr if lr is None else lr, batch=_batch(own.batch, trainee.train.count))
     outcome = descend(stages, parameters, settings, generator=generator, progress=progress)
     persons = np.unique(np.asarray(data.person)[labels == "train"])
     adapted = replace(
@@ -72,6 +92,29 @@ def adapt_experts(
         shared={name: value.detach().clone() for name, value in parameters.items()},
     )
     return finished(adapted, outcome, trainee, predict_only=predict_only)
+
+
+@torch.no_grad()
+def soften_gate(parameters: dict[str, Tensor], z: Tensor, share: float) -> None:
+    """Scale the gate down, in place, until the mean entropy of a row is ``share`` of its largest value.
+
+    A gate that is that undecided already stays as it is.
+    """
+    scores = algebra.gate_scores(parameters, z)
+    most = math.log(scores.shape[1]) if scores.shape[1] > 1 else 1.0
+
+    def entropy(scale: float) -> float:
+        weights = torch.log_softmax(scale * scores, dim=1)
+        return float(-(weights.exp() * weights).sum(dim=1).mean()) / most
+
+    if entropy(1.0) >= share:
+        return
+    low, high = 0.0, 1.0  # entropy falls with the scale
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if entropy(middle) >= share else (low, middle)
+    for name in algebra.GATE:
+        parameters[name].mul_(low)
 
 
 def _batch(batch: int, rows: int) -> int:
@@ -92,9 +135,14 @@ def _from_scratch(trainee: Trainee, stages: list[Stage], generator: torch.Genera
 
     def take_the_head() -> None:
         for name, shared in zip(algebra.EXPERTS, algebra.HEAD, strict=True):
-            parameters[name].data.copy_(parameters[shared].expand_as(parameters[name]))
+            value = parameters[shared]
+            parameters[name].data.copy_(value[None].expand_as(parameters[name]))
+        if held_together:
+            prior.start_variances(parameters, trainee.train.z(parameters), trainee.train.targets, trainee.task)
 
-    return [_head_stage(trainee, epochs), replace(stages[0], begin=take_the_head)]
+    held_together = prior.VARIANCES in parameters
+    update = variance_update(trainee, len(parameters[algebra.GATE_BIAS])) if held_together else None
+    return [_head_stage(trainee, epochs), replace(stages[0], begin=take_the_head, update=update)]
 
 
 def _rows(network: PenNetwork, data: GroupedDataset, chosen: np.ndarray) -> Rows:

@@ -37,9 +37,11 @@ STAGES = ("shared", "head", "gate", "experts")
 COLLAPSED = 0.95
 # Cross-entropy of validation rows, in nats, at which the gate knows the persons: sharper, it could not learn new ones.
 RECOGNISED = 0.01
-# Curvatures of more multiplications than this are updated in epochs 1, 4, 16, 64, ... only.
+# Curvatures of more multiplications than this are updated in epochs 4, 16, 64, ... only.
 CHEAP = 2e9
-ROUNDS = 3
+# Epochs before the variances of experts of classes are touched.
+UNHURRIED = 3
+SELDOM = {4**power for power in range(1, 10)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -200,10 +202,9 @@ def variance_update(trainee: Trainee, count: int) -> Callable[[int], None]:
     cheap = trainee.train.count * count * (size + 1) ** 2 <= CHEAP
 
     def update(epoch: int) -> None:
-        if cheap or epoch in {4**power for power in range(10)}:
+        if (cheap and (trainee.squared or epoch > UNHURRIED)) or epoch in SELDOM:
             z = trainee.train.z(trainee.parameters)
-            rounds = ROUNDS if cheap else 1
-            prior.update_variances(trainee.parameters, z, trainee.train.targets, trainee.task, rounds)
+            prior.update_variances(trainee.parameters, z, trainee.train.targets, trainee.task)
 
     return update
 

@@ -22,7 +22,7 @@ from toolkit.runs.families import AnyNetwork, family_of
 from toolkit.runs.folder import SavedRun
 from toolkit.runs.manifest import describe_run, now
 from toolkit.runs.restore import restore_network
-from toolkit.runs.run import Data, Run, rows_of
+from toolkit.runs.run import OWN_LABELS, Data, Run, rows_of
 from toolkit.runs.writing import check_target, write_run
 
 LABELS = ("train", "validation", "test", "unused")
@@ -34,14 +34,17 @@ class AdaptSettings:
 
     Attributes:
         epochs: most epochs; 30 as published.
-        lr: learning rate; the model's own by default.
+        lr: learning rate; a third of the model's own by default.
         fresh: start heads, experts and gate anew and keep the extractor only: the model as it would be without the
             persons it was trained with (t-SN and t-PEN of Feffer et al., 2018).
+        soften: how undecided the gate is made before it learns, as a share of the largest entropy; 0 leaves it as it
+            is, as published.
     """
 
     epochs: int = 30
     lr: float | None = None
     fresh: bool = False
+    soften: float = 0.75
 
 
 def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where it is kept
@@ -175,12 +178,24 @@ def trained_persons(run: Run | SavedRun) -> set[str]:
     names = set(table.loc[table["rows_train"] > 0, "person"].astype(str))
     if isinstance(run, Run):
         return names
-    key = read_key(run.path.with_name(f"{run.path.name}.key.csv")).get("person", {})
+    key = read_key(_key_of(run)).get("person", {})
     return names | {own for own, name in key.items() if name in names}
 
 
 def _origin(run: Run | SavedRun) -> dict[str, str]:
-    """Which run was adapted, for the manifest."""
+    """Which run was adapted, for the manifest, and what its persons are called."""
     manifest = run.manifest
-    name = str(manifest.get("name", "in memory"))
-    return {"name": name, "model": str(manifest["model"]), "data": str(manifest["data"]["hash"])}
+    own = not manifest["data"].get("pseudonymous", False)
+    if isinstance(run, SavedRun):
+        own = own and _key_of(run).exists()
+    return {
+        "name": str(manifest.get("name", "in memory")),
+        "model": str(manifest["model"]),
+        "data": str(manifest["data"]["hash"]),
+        "labels": OWN_LABELS if own else "pseudonyms",
+    }
+
+
+def _key_of(run: SavedRun) -> Path:
+    """The key of a run folder's pseudonyms, where there is one."""
+    return run.path.with_name(f"{run.path.name}.key.csv")

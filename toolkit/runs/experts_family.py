@@ -63,7 +63,7 @@ def adapt(
     progress: Progress | None,
 ) -> PenTrained:
     """Experts and gate trained further; see `toolkit.models.pen_adaptation`."""
-    chosen = {} if settings is None else {name: getattr(settings, name) for name in ("epochs", "lr", "fresh")}
+    chosen = {} if settings is None else {name: getattr(settings, name) for name in ("epochs", "lr", "fresh", "soften")}
     return adapt_experts(
         network, data, labels, generator=generator, predict_only=predict_only, progress=progress, **chosen
     )

@@ -63,6 +63,7 @@ def describe_run(
             "hash": data.content_hash(),
             "rows": data.n_rows,
             "persons": data.n_persons,
+            "pseudonymous": data.pseudonymous,
             "features": list(data.feature_names),
             "features_left_out": list(network.scaler.dropped),
         },

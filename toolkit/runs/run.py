@@ -21,6 +21,8 @@ from toolkit.runs.families import AnyTrained
 from toolkit.runs.reading import of_target
 
 Data = GroupedDataset | SequenceBatch
+# persons of a run go by the ids of the data, not by pseudonyms
+OWN_LABELS = "ids of the data"
 
 
 @runtime_checkable

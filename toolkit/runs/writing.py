@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from toolkit.errors import RunFolderError
 from toolkit.runs.atomic import enough_room, sha256, sync_folder, write_atomically
 from toolkit.runs.families import family_of
 from toolkit.runs.folder import MANIFEST
-from toolkit.runs.run import Run
+from toolkit.runs.run import OWN_LABELS, Run
 
 # of each table, the columns that name somebody, and whose names those are
 NAMED_COLUMNS = {
@@ -147,6 +148,9 @@ def _pseudonyms(data: GroupedDataset, run: Run, folder: Path) -> dict[str, dict[
     persons = list(dict.fromkeys([*data.persons, *family.labels(trained)]))
     clusters = [label for label in dict.fromkeys(data.person_cluster) if label is not None]
     names = _made_pseudonyms(data, persons, clusters, folder)
+    if data.pseudonymous and run.manifest.get("adapted_from", {}).get("labels") == OWN_LABELS:
+        others = [label for label in persons if label not in data.persons]
+        names["person"] |= _pseudonyms_beside(data.persons, others, folder)
     return {**names, "expert": names["person"], **family.names_of_experts(trained, names["person"])}
 
 
@@ -164,6 +168,17 @@ def _made_pseudonyms(
     }
     write_key(path, names)
     return names
+
+
+def _pseudonyms_beside(taken: Sequence[str], labels: Sequence[str], folder: Path) -> dict[str, str]:
+    """Pseudonyms of the persons a model was trained with, where only the new persons' labels are pseudonyms already."""
+    path = folder.with_name(f"{folder.name}.key.csv")
+    key = read_key(path)
+    known = {name: name for name in taken} | key.get("person", {})
+    made = extended(known, labels, "person", rng=unpredictable())
+    found = {label: made[label] for label in labels}
+    write_key(path, {**key, "person": {**key.get("person", {}), **found}})
+    return found
 
 
 def _renamed(name: str, table: pd.DataFrame, names: dict[str, dict[str, str]]) -> pd.DataFrame:

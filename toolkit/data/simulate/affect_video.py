@@ -52,7 +52,7 @@ def affect_video(
     features: int = 2048,
     relevant: int = 64,
     expressions: int = 6,
-    difference: float = 0.7,
+    difference: float = 0.3,
     rng: np.random.Generator,
 ) -> AffectVideo:
     """Frames of a number of persons, with ratings.
@@ -107,7 +107,9 @@ def affect_video(
     return AffectVideo(data=data, heads=heads, common=common, levels=levels, noise=noise)
 
 
-def _slow(frames: int, processes: int, per_second: int, rng: np.random.Generator) -> Float[np.ndarray, "frames process"]:
+def _slow(
+    frames: int, processes: int, per_second: int, rng: np.random.Generator
+) -> Float[np.ndarray, "frames process"]:
     """Stationary autoregressive processes of unit variance that forget half within one to three seconds."""
     halved = rng.uniform(1.0, 3.0, size=processes) * per_second
     keep = 0.5 ** (1.0 / halved)
