@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analyses import wording
 from analyses.report import sentences
 from analyses.report.document import Section
 from analyses.report.report_facts import OF_GROUPS, ReportOptions, RunFacts, kind_of
@@ -55,7 +56,7 @@ def _of_run(facts: RunFacts) -> list[str]:
     if reliability < sentences.FAIR:
         said.append(
             f"{name}: on average the person estimates rest more on the group’s average than on the persons’ own data "
-            f"(mean reliability {reliability:.2f}); they are pulled towards the average."
+            f"(mean reliability {wording.bounded(reliability)}); they are pulled towards the average."
         )
     unstable = unstable_parameters(facts.run)
     if unstable:

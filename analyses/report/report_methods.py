@@ -52,14 +52,15 @@ def works_of(facts: Sequence[RunFacts]) -> list[Reference]:
 
 
 def reference_sections(facts: Sequence[RunFacts]) -> list[Section]:
-    """References of data, methods and software, and the same as BibTeX."""
+    """References of data, methods and software."""
     works = works_of(facts)
-    if not works:
-        return []
-    return [
-        Section(title="References", text=[reference_line(work) for work in works]),
-        Section(title="References as BibTeX", level=2, code=bibtex(works)),
-    ]
+    return [Section(title="References", text=[reference_line(work) for work in works])] if works else []
+
+
+def bibtex_sections(facts: Sequence[RunFacts]) -> list[Section]:
+    """The same references as BibTeX."""
+    works = works_of(facts)
+    return [Section(title="References as BibTeX", level=2, code=bibtex(works))] if works else []
 
 
 def reference_line(work: Reference) -> str:

@@ -12,6 +12,8 @@ from analyses.report.report_facts import RunFacts, kind_of
 from analyses.report.report_results import TITLES
 from analyses.report.tables import ReportTable
 
+OF_DATA = {("base-rates", ""), ("hsic", "observed")}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
@@ -32,7 +34,16 @@ class Missing:
 
 def missing(facts: Sequence[RunFacts]) -> list[Missing]:
     """What is missing, run by run; comparisons belong to the first run of an outcome."""
-    return [entry for one in facts for entry in _of_run(one)] + _comparisons(facts)
+    return [entry for one in facts for entry in _of_run(one) if not _known(entry, one, facts)] + _comparisons(facts)
+
+
+def _known(entry: Missing, facts: RunFacts, every: Sequence[RunFacts]) -> bool:
+    """Whether an analysis that is about the data, not about a model, was made with another run of the same data."""
+    if (entry.kind, entry.value) not in OF_DATA:
+        return False
+    same = [one for one in every if one.manifest["data"]["hash"] == facts.manifest["data"]["hash"]]
+    made = {(kind_of(kept), _value(kept)) for one in same for kept in one.kept}
+    return (entry.kind, entry.value) in made or same[0].run.name != facts.run.name
 
 
 def _of_run(facts: RunFacts) -> list[Missing]:

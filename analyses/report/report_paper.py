@@ -12,7 +12,7 @@ from analyses.report.report_appendix import appendix, diagnostics
 from analyses.report.report_clinician import clinician_report
 from analyses.report.report_facts import ReportOptions, RunFacts, gather
 from analyses.report.report_limits import limits
-from analyses.report.report_methods import methods_sections, reference_sections
+from analyses.report.report_methods import bibtex_sections, methods_sections, reference_sections
 from analyses.report.report_results import results
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def _full(facts: Sequence[RunFacts], options: ReportOptions) -> Report:
         *([section for one in facts for section in diagnostics(one)] if internal else []),
         *reference_sections(facts),
         *appendix(facts, options),
+        *bibtex_sections(facts),
     ]
     title = str(facts[0].study.get("title") or "Report")
     return Report(
