@@ -38,8 +38,15 @@ def test_a_finished_run_is_used_and_another_one_refused(tmp_path, families) -> N
     first = fitted(families, tmp_path, seed=1)
     started = first.manifest["started"]
     assert fitted(families, tmp_path, seed=1).manifest["started"] == started
+    (tmp_path / gallery_runs.MATERIAL / gallery_runs.MADE).write_text("")  # as if somebody else had made it
     with pytest.raises(RunFolderError, match="another run of the name nme-crf-dyads"):
         fitted(families, tmp_path, seed=2)
+    assert load_run(tmp_path / families.name).manifest["started"] == started
+
+
+def test_an_outdated_run_of_its_own_is_fitted_anew(tmp_path, families) -> None:
+    fitted(families, tmp_path, seed=1)
+    assert fitted(families, tmp_path, seed=2).manifest["seed"] == 2
 
 
 def test_truth_lies_beside_the_simulated_study_and_fits_its_persons(tmp_path, families) -> None:

@@ -29,6 +29,7 @@ from toolkit.runs.run import Data, rows_of
 
 MATERIAL = "material"
 TRUTH = "truth.parquet"
+MADE = "made.txt"
 COVARIATE = "cesd"
 Step = Callable[[str], None]
 
@@ -60,27 +61,30 @@ def fits(*, quick: bool) -> list[Fit]:
 def fitted(one: Fit, folder: Path, *, seed: int) -> SavedRun:
     """The run in its folder; fitted now unless it is there, whole, with the same settings, data and seed.
 
+    An outdated run that the gallery made itself (another seed, ``--quick``, an older version) is fitted anew.
+
     Raises:
-        RunFolderError: E306 when another run of this name is in the folder.
+        RunFolderError: E306 when another run of this name, made by somebody else, is in the folder.
         Interrupted: at a signal; the same command goes on.
     """
     place = folder / one.name
     data, study = one.data(folder / MATERIAL)
-    if place.exists():
-        run = load_run(place)
-        run.verify()
-        if _is_same(run, one, data, seed):
-            return run
+    run = _there(place)
+    if run is not None and _is_same(run, one, data, seed):
+        return run
+    if place.exists() and not _is_ours(folder, one.name):
         raise RunFolderError(
             f"the folder holds another run of the name {one.name}",
             code="E306",
             column="runs",
             remedy="choose another folder (--runs)",
         )
+    _claim(folder, one.name)
     split = "within-person-time" if one.split is None else one.split(rows_of(data))
-    again = {"resume": read_checkpoint(checkpoint_folder(place)) is not None}
+    resume = not place.exists() and read_checkpoint(checkpoint_folder(place)) is not None
+    how = {"resume": resume, "overwrite": not resume}
     try:
-        fit(one.config, data, seed=seed, device="cpu", split=split, out=place, study=study, progress=None, **again)
+        fit(one.config, data, seed=seed, device="cpu", split=split, out=place, study=study, progress=None, **how)
     except Interrupted as stop:
         raise Interrupted(
             "the gallery was interrupted",
@@ -88,6 +92,30 @@ def fitted(one: Fit, folder: Path, *, seed: int) -> SavedRun:
             remedy="the same command goes on with what is there",
         ) from None
     return load_run(place)
+
+
+def _there(place: Path) -> SavedRun | None:
+    """A finished run with all its files as they were written; None without one."""
+    try:
+        run = load_run(place)
+        run.verify()
+    except RunFolderError:
+        return None
+    return run
+
+
+def _is_ours(folder: Path, name: str) -> bool:
+    """Whether the gallery made this run: its name is in the list beside the simulated data."""
+    made = folder / MATERIAL / MADE
+    return made.is_file() and name in made.read_text(encoding="utf-8").splitlines()
+
+
+def _claim(folder: Path, name: str) -> None:
+    if not _is_ours(folder, name):
+        made = folder / MATERIAL / MADE
+        made.parent.mkdir(parents=True, exist_ok=True)
+        before = made.read_text(encoding="utf-8") if made.is_file() else ""
+        write_text(made, f"{before}{name}\n")
 
 
 def _is_same(run: SavedRun, one: Fit, data: Data, seed: int) -> bool:
