@@ -279,6 +279,13 @@ def test_a_kept_analysis_becomes_a_table(tmp_path: Path) -> None:
         standard_table("differences", run, TableOptions(analysis="differences-logit"))
 
 
+def test_the_short_form_of_the_baseline_analysis_is_no_table(tmp_path: Path) -> None:
+    run = load_run(write_example(tmp_path / "run", model="nme-mlp", persons=40))
+    save_analysis(run, "baseline", records.baseline())
+    with pytest.raises(DataError, match="short form"):
+        standard_table("baseline", run)
+
+
 def test_every_table_says_what_it_needs() -> None:
     assert len({entry.name for entry in TABLES}) == len(TABLES) >= 8
     assert all(entry.title and entry.needs for entry in TABLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from analyses import wording
 from analyses.figures.labels import is_transition, parameter_label
 from analyses.model_comparison import LOWER_IS_BETTER
 from analyses.report.guard import COMPLEMENTARY, small_label
+from analyses.report.report_baseline import baseline_table
 from analyses.report.sentences import LEVEL_NAMES, METRIC_NAMES, MODEL_NAMES
 from analyses.report.standard_tables.entry import TableEntry, TableOptions, found_analysis, small_note
 from analyses.report.tables import (
@@ -115,12 +117,7 @@ def components_table(run: SavedRun, *, smallest: int) -> ReportTable:
     persons = components[components["term"] != "residual"].reset_index(drop=True)
     if persons.empty:
         raise DataError("this model has no person effects", code="E406", remedy="choose a run of a personalised model")
-    if len(run.persons()) < smallest:
-        raise DataError(
-            f"the run has fewer than {smallest} persons, so what describes them is not shown",
-            code="E408",
-            column="min-group",
-        )
+    _refuse_few(run, smallest)
     effects = run.random_effects()
     reliability = effects.groupby("parameter")["reliability"].mean()
     told = persons.assign(reliability=[float(reliability.get(name, float("nan"))) for name in persons["parameter"]])
@@ -129,6 +126,15 @@ def components_table(run: SavedRun, *, smallest: int) -> ReportTable:
         return _by_block(run, told)
     residual = components[components["term"] == "residual"]
     return _by_parameter(run, alone, residual, left=len(told) - len(alone))
+
+
+def _refuse_few(run: SavedRun, smallest: int) -> None:
+    if len(run.persons()) < smallest:
+        raise DataError(
+            f"the run has fewer than {smallest} persons, so what describes them is not shown",
+            code="E408",
+            column="min-group",
+        )
 
 
 def _metric_heading(name: str) -> str:
@@ -265,6 +271,20 @@ def _build_comparison(run: SavedRun, options: TableOptions) -> ReportTable:
     return comparison_table(kept.summary, smallest=options.smallest)
 
 
+def _build_baseline(run: SavedRun, options: TableOptions) -> ReportTable:
+    _refuse_few(run, options.smallest)
+    kept = found_analysis(run, "baseline", "nme analyze baseline RUN", options.analysis)
+    made = baseline_table(kept)
+    if made is None:  # the demonstration keeps one correlation only
+        raise DataError(
+            "the run keeps a short form of this analysis",
+            code="E408",
+            column="analysis",
+            remedy="run 'nme analyze baseline RUN' first",
+        )
+    return replace(made, data=kept.frame)
+
+
 MODEL_TABLES = (
     TableEntry(
         name="models",
@@ -284,5 +304,12 @@ MODEL_TABLES = (
         title="How far persons differ: SD, share and reliability by parameter",
         needs="a run of a personalised model",
         build=lambda run, options: components_table(run, smallest=options.smallest),
+    ),
+    TableEntry(
+        name="baseline",
+        title="Person-specific biases and baseline levels: correlations and corrected slopes",
+        needs="nme analyze baseline",
+        build=_build_baseline,
+        analysis="baseline",
     ),
 )
