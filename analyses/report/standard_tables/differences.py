@@ -43,6 +43,7 @@ QUANTITIES = {
     "excess": "Transitions Beyond Base Rates",
 }
 _ENDS = {"raw": ("low", "high"), "simultaneous": ("low_simultaneous", "high_simultaneous")}
+_OURS = ("shown", "scale", "raw_bold", "simultaneous_bold", "fdr_bold")  # columns that are not for a reader
 _TIDY = ("mean_true", "mean_false", "difference", *_ENDS["raw"], *_ENDS["simultaneous"], "pvalue", "pvalue_fdr")
 
 
@@ -57,9 +58,7 @@ def difference_list(summary: Mapping[str, Any], *, smallest: int) -> ReportTable
     several = len(parts) > 1
     first = _pairs(summary)[0]
     shown = pd.concat([_printed(part, several) for part in parts], ignore_index=True)
-    plain = pd.concat(parts, ignore_index=True).drop(
-        columns=["shown", "scale", "raw_bold", "simultaneous_bold", "fdr_bold"]
-    )
+    plain = pd.concat(parts, ignore_index=True).drop(columns=list(_OURS))
     bold = pd.concat(parts, ignore_index=True)
     names = ("Mean of the first group", "Mean of the second group") if several else first["group_names"]
     points = first["scale"] in IN_POINTS
@@ -103,13 +102,8 @@ def difference_matrix(summary: Mapping[str, Any], *, smallest: int, interval: st
         raise ConfigError(
             "this interval is not known", code="E302", column="interval", remedy="use raw or simultaneous"
         )
-    pairs = _pairs(summary)
-    if len(pairs) > 1 or len(pairs[0]["states"]) > MOST_STATES:
-        what = "several pairs of groups" if len(pairs) > 1 else f"more than {MOST_STATES} states"
-        raise DataError(
-            f"a matrix has no room for {what}", code="E408", column="NAME", remedy="use the table 'differences'"
-        )
-    one, states = pairs[0], [str(state) for state in pairs[0]["states"]]
+    one = _only_pair(summary)
+    states = [str(state) for state in one["states"]]
     cells = _cells(one, smallest)
     size = len(states)
     texts = np.array(_intervals(cells, interval), dtype=object).reshape(size, size)
@@ -117,7 +111,7 @@ def difference_matrix(summary: Mapping[str, Any], *, smallest: int, interval: st
     frame = pd.DataFrame(texts, columns=columns)
     frame.insert(0, "from_state", states)
     flags = {name: cells[f"{name}_bold"].to_numpy().reshape(size, size) for name in ("raw", "simultaneous", "fdr")}
-    others = [name for name in ("raw", "simultaneous") if name != interval]
+    other = "simultaneous" if interval == "raw" else "raw"
     return ReportTable(
         frame=frame,
         title=f"{wording.percent(one['level'])} Confidence Intervals of Differences in {QUANTITIES[one['scale']]}, "
@@ -125,20 +119,31 @@ def difference_matrix(summary: Mapping[str, Any], *, smallest: int, interval: st
         note=f"{_direction(one)}{_group_sizes(summary, smallest)} Rows: state a step starts from; "
         f"columns: state it leads into. {_intervals_note(one, interval)} {_how(one)}{_small(one, smallest)}",
         specific={
-            "a": f"The {'simultaneous' if 'simultaneous' in others else 'single'} interval leaves out 0 as well.",
+            "a": f"The {'simultaneous' if other == 'simultaneous' else 'single'} interval leaves out 0 as well.",
             "b": "Significant with the false discovery rate held at .05.",
         },
         headings={"from_state": "From", **dict(zip(columns, states, strict=True))},
         numbers=set(columns),
         spanners=(Spanner(label="Into", columns=tuple(columns)),),
         bold={(int(row), columns[int(k)]) for row, k in zip(*np.nonzero(flags[interval]), strict=True)},
-        marks=_marks(flags[others[0]], flags["fdr"], columns),
-        data=cells.drop(columns=["shown", "scale", "raw_bold", "simultaneous_bold", "fdr_bold"]),
+        marks=_marks(flags[other], flags["fdr"], columns),
+        data=cells.drop(columns=list(_OURS)),
     )
 
 
 def _pairs(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(summary["pairs"]) if "pairs" in summary else [summary]
+
+
+def _only_pair(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The comparison of two groups with few states; E408 for anything else."""
+    pairs = _pairs(summary)
+    if len(pairs) > 1 or len(pairs[0]["states"]) > MOST_STATES:
+        what = "several pairs of groups" if len(pairs) > 1 else f"more than {MOST_STATES} states"
+        raise DataError(
+            f"a matrix has no room for {what}", code="E408", column="NAME", remedy="use the table 'differences'"
+        )
+    return pairs[0]
 
 
 def _cells(pair: Mapping[str, Any], smallest: int) -> pd.DataFrame:

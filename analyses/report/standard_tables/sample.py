@@ -54,17 +54,16 @@ def sample_table(
         row for row, name in enumerate(variables) if measures.loc[measures["variable"] == name, "indented"].any()
     }
     labels = [_label(name, shown.get(name, str(total)), name in gone) for name in groups]
+    names = [f"{kind} {k}" for k in range(len(groups)) for kind in ("mean", "sd")]
     any_hidden = any(COMPLEMENTARY in line.values() for line in lines)
     return ReportTable(
         frame=pd.DataFrame(lines, dtype=object),  # an empty cell is not a missing number
         title="Characteristics of the Sample" + (", by Group" if sizes else ""),
         note=f"M and SD are over persons, of each person’s mean or percentage of {rows}."
         f"{f' {small_note(smallest)}' if any_hidden else ''}",
-        headings={"variable": "Variable"}
-        | {f"mean {k}": "M" for k in range(len(groups))}
-        | {f"sd {k}": "SD" for k in range(len(groups))},
-        formats={f"{kind} {k}": two_cell for kind in ("mean", "sd") for k in range(len(groups))},
-        numbers={f"{kind} {k}" for kind in ("mean", "sd") for k in range(len(groups))},
+        headings={"variable": "Variable"} | {name: "M" if name.startswith("mean") else "SD" for name in names},
+        formats=dict.fromkeys(names, two_cell),
+        numbers=set(names),
         spanners=[Spanner(label=label, columns=(f"mean {k}", f"sd {k}")) for k, label in enumerate(labels)],
         indented=indented,
         data=pd.DataFrame(plain).dropna(subset=["mean"]).reset_index(drop=True),
