@@ -263,7 +263,7 @@ def test_the_first_loss_of_an_adaptation_is_eq_8(runs, new):
     run, _ = runs("pen")
     network = run.trained.network
     shared = {key: value.clone() for key, value in network.shared.items()}
-    adapted = adapt(run, new, seed=4, settings=AdaptSettings(epochs=1, lr=1e-12))
+    adapted = adapt(run, new, seed=4, settings=AdaptSettings(epochs=1, lr=1e-12, soften=0.0))
     z = network.extracted(new).tolist()
     y = ((np.asarray(new.targets) - network.targets.mean) / network.targets.scale).tolist()
     experts = list(zip(shared[algebra.EXPERT_WEIGHT].tolist(), shared[algebra.EXPERT_BIAS].tolist(), strict=True))
@@ -307,10 +307,37 @@ def test_a_fresh_start_without_rows_is_no_model_of_the_source(runs, new):
 def test_more_epochs_and_another_rate_are_taken(runs, new):
     run, _ = runs("pen")
     assert len(adapt(run, new, seed=1, settings=AdaptSettings(epochs=3)).trace()) == 3
-    slow, quick = (adapt(run, new, seed=1, settings=AdaptSettings(epochs=1, lr=lr)) for lr in (1e-9, 1e-2))
+    slow, quick = (adapt(run, new, seed=1, settings=AdaptSettings(epochs=1, lr=lr, soften=0.0)) for lr in (1e-9, 1e-2))
     weight = tensors_of(run)[algebra.EXPERT_WEIGHT]
     assert float((tensors_of(slow)[algebra.EXPERT_WEIGHT] - weight).abs().max()) < 1e-6
     assert float((tensors_of(quick)[algebra.EXPERT_WEIGHT] - weight).abs().max()) > 1e-3
+
+
+def entropy_of(network, rows) -> float:
+    weights = network.gate(rows)
+    return float(-(weights * np.log(weights + 1e-300)).sum(axis=1).mean() / np.log(weights.shape[1]))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_a_gate_that_is_certain_is_made_undecided_first(runs, new, share):
+    run, _ = runs("pen")
+    network = run.trained.network
+    sharp = {key: 20 * value if key in algebra.GATE else value for key, value in network.shared.items()}
+    certain = replace(run, trained=replace(run.trained, network=replace(network, shared=sharp)))
+    assert entropy_of(certain.trained.network, new) < 0.3
+    still = AdaptSettings(epochs=1, lr=1e-12, soften=share)
+    adapted = adapt(certain, new, seed=1, settings=still).trained.network
+    assert entropy_of(adapted, new) == pytest.approx(share, abs=1e-6)
+    assert (adapted.gate(new).argmax(axis=1) == certain.trained.network.gate(new).argmax(axis=1)).all()
+    as_published = adapt(certain, new, seed=1, settings=replace(still, soften=0.0)).trained.network
+    assert entropy_of(as_published, new) == pytest.approx(entropy_of(certain.trained.network, new), abs=1e-6)
+
+
+def test_a_gate_that_is_undecided_stays(runs, new):
+    run, _ = runs("pen")
+    found = entropy_of(run.trained.network, new)
+    adapted = adapt(run, new, seed=1, settings=AdaptSettings(epochs=1, lr=1e-12, soften=0.5 * found))
+    assert entropy_of(adapted.trained.network, new) == pytest.approx(found, abs=1e-9)
 
 
 def test_validation_rows_end_an_adaptation_at_its_best_state(runs, new):
