@@ -102,6 +102,24 @@ def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 420) -> go
         )  # fmt: skip
         line = {"x0": place - 0.36, "x1": place + 0.36, "y0": mean, "y1": mean}
         figure.add_shape(type="line", **line, line={"color": INK, "width": 3})
+    _screen_units(figure, frame, names=names)
+    ticks = ["<br>".join(screen_text(line) for line in broken(group, 22)) for group, _ in _groups(frame)]
+    figure.update_layout(
+        xaxis=axis(
+            domain=[0, 0.36], tickvals=[0, 1], ticktext=ticks, range=[-0.6, 1.6], showgrid=False, zeroline=False
+        ),
+        yaxis=axis(value, zeroline=False),
+        xaxis2=axis("Left out, sorted", domain=[0.47, 1], anchor="y2", showgrid=False, zeroline=False),
+        yaxis2=axis(without, anchor="x2"),
+        margin={"t": 24, "l": 64},
+    )
+    return figure
+
+
+def _screen_units(figure: go.Figure, frame: pd.DataFrame, *, names: bool) -> None:
+    """The difference without each unit, and the lines of the whole difference and of none."""
+    import plotly.graph_objects as go
+
     units = frame[frame["kind"] == "unit"]
     spread = {"array": units["high"] - units["value"], "arrayminus": units["value"] - units["low"]}
     figure.add_trace(
@@ -117,17 +135,6 @@ def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 420) -> go
     for y, dash in ((whole, "dash"), (0.0, "solid")):
         line = {"color": INK, "width": 1, "dash": dash}
         figure.add_shape(type="line", xref="x2 domain", yref="y2", x0=0, x1=1, y0=y, y1=y, line=line, layer="below")
-    ticks = ["<br>".join(screen_text(line) for line in broken(group, 22)) for group, _ in _groups(frame)]
-    figure.update_layout(
-        xaxis=axis(
-            domain=[0, 0.36], tickvals=[0, 1], ticktext=ticks, range=[-0.6, 1.6], showgrid=False, zeroline=False
-        ),
-        yaxis=axis(value, zeroline=False),
-        xaxis2=axis("Left out, sorted", domain=[0.47, 1], anchor="y2", showgrid=False, zeroline=False),
-        yaxis2=axis(without, anchor="x2"),
-        margin={"t": 24, "l": 64},
-    )
-    return figure
 
 
 @print_settings()

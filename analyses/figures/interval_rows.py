@@ -123,25 +123,40 @@ def _screen_panel(
             hovertemplate="%{customdata[0]}<br>%{customdata[1]} [%{customdata[2]}, %{customdata[3]}]<extra></extra>",
         )
     )  # fmt: skip
+    _screen_axes(figure, part, look, rows, (f"x{suffix}", f"y{suffix}"), place, first=first)
+
+
+def _screen_axes(
+    figure: go.Figure,
+    part: pd.DataFrame,
+    look: RowsLook,
+    rows: list[str],
+    axes: tuple[str, str],
+    place: tuple[list[float], list[float]],
+    *,
+    first: bool,
+) -> None:
+    """Texts, the line, labels and titles of one panel."""
+    at, (x_axis, y_axis) = {row: index for index, row in enumerate(rows)}, axes
     panel, ends = str(part["panel"].iloc[0]), limits(part, look)
     for row in records(part[part["text"] != ""]):
         figure.add_annotation(
-            x=place[0][1], xref="paper", y=at[row.row], yref=axes["yaxis"], xanchor="left", showarrow=False, xshift=6,
+            x=place[0][1], xref="paper", y=at[row.row], yref=y_axis, xanchor="left", showarrow=False, xshift=6,
             text=screen_text(row.text), font={"size": 13},
         )  # fmt: skip
     if panel in look.lines:
         x = look.lines[panel]
         figure.add_shape(
-            type="line", x0=x, x1=x, y0=-0.5, y1=len(rows) - 0.5, xref=axes["xaxis"], yref=axes["yaxis"],
+            type="line", x0=x, x1=x, y0=-0.5, y1=len(rows) - 0.5, xref=x_axis, yref=y_axis,
             line={"color": INK, "width": 1, "dash": "dot"}, layer="below",
         )  # fmt: skip
     names = [screen_text(label) for label in distinct(rows, 34)] if first else [""] * len(rows)
     title = look.x_titles.get(panel, "")
     figure.update_layout(
         {
-            f"xaxis{suffix}": axis(title, domain=place[0], anchor=axes["yaxis"], range=list(ends), zeroline=False),
-            f"yaxis{suffix}": axis(
-                domain=place[1], anchor=axes["xaxis"], range=[len(rows) - 0.5, -0.5], tickvals=list(range(len(rows))),
+            f"xaxis{x_axis[1:]}": axis(title, domain=place[0], anchor=y_axis, range=list(ends), zeroline=False),
+            f"yaxis{y_axis[1:]}": axis(
+                domain=place[1], anchor=x_axis, range=[len(rows) - 0.5, -0.5], tickvals=list(range(len(rows))),
                 ticktext=names, showgrid=False, zeroline=False,
             ),
         }
