@@ -11,6 +11,9 @@ import pandas as pd
 import pytest
 import records
 from example_run import write_example
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_suppression import Published
 
 from analyses.report.guard import COMPLEMENTARY
 from analyses.report.standard_tables import TABLES, TableOptions, standard_table
@@ -18,6 +21,7 @@ from analyses.report.standard_tables.differences import difference_list, differe
 from analyses.report.standard_tables.group_tests import base_rate_table, hsic_table
 from analyses.report.standard_tables.models import comparison_table
 from analyses.report.standard_tables.sample import ALL, heading, measure, sample_table
+from analyses.report.suppression import Hidden
 from analyses.report.table_files import plain_table
 from analyses.report.tables import heading_rows, table_cells
 from analyses.transition_comparison import TransitionComparison
@@ -289,3 +293,28 @@ def test_the_short_form_of_the_baseline_analysis_is_no_table(tmp_path: Path) -> 
 def test_every_table_says_what_it_needs() -> None:
     assert len({entry.name for entry in TABLES}) == len(TABLES) >= 8
     assert all(entry.title and entry.needs for entry in TABLES)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.one_of(st.integers(0, 13), st.integers(0, 200)), min_size=3, max_size=3), min_size=2, max_size=3
+    )
+)
+def test_no_count_of_the_printed_table_can_be_recovered(counts: list[list[int]]) -> None:
+    """As printed: groups x states with both totals and percentages."""
+    groups, states = [f"g{k}" for k in range(len(counts))], ("x", "y", "z")
+    summary = records.base_rates(counts=np.array(counts), groups=tuple(groups), states=states).summary()
+    table = base_rate_table(summary, dict.fromkeys(groups, 100), smallest=11)
+    texts = np.array([[cell.text.replace(",", "") for cell in row[1:]] for row in table_cells(table)])
+    shown, shares = texts[:, ::2], texts[:, 1::2]
+    gone = ~np.char.isdigit(shown.astype(str))
+    hidden = Hidden(cells=gone[:-1, :-1], rows=gone[:-1, -1], columns=gone[-1, :-1], total=bool(gone[-1, -1]))
+    seen = Published(np.array(counts).T, hidden, 11, True, True)
+    for place, (value, hide) in enumerate(zip(seen.values, seen.hidden, strict=True)):
+        assert hide or not 0 < value < 11
+        if hide:
+            low, high = seen.range_of(place)
+            assert high - low > 0.5
+    # no percentage beside a hidden count or a hidden total
+    assert not np.any((gone | gone[-1]) & np.char.isdigit(np.char.replace(shares.astype(str), ".", "")))

@@ -171,7 +171,9 @@ def _base_rate_data(
         total = counts[:, k].sum()
         for s, state in enumerate(states):
             gone = bool(hidden.cells[s, k])
-            share = COMPLEMENTARY if gone or hidden.columns[k] else float(counts[s, k] / total)
+            share = (
+                COMPLEMENTARY if gone or hidden.columns[k] else float(counts[s, k] / total) if total else float("nan")
+            )
             rows.append((group, state, _shown(int(counts[s, k]), gone, smallest), share))
     return pd.DataFrame(rows, columns=["group", "state", "count", "share"])
 
