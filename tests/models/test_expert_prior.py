@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.optimize import minimize
 
 from tests.oracles import experts as oracle
+from toolkit import GroupedDataset, fit
 from toolkit.models import Pen, expert_prior
 from toolkit.models import experts as algebra
 from toolkit.models.extractors import FeatureMap
@@ -331,3 +333,24 @@ def test_posterior_variances_of_classes_lie_between_nothing_and_the_prior(task):
     for output in range(outputs):
         matrix = (design[mine] * weights[mine, 2, output, None]).T @ design[mine] + np.diag(1 / prior[output].numpy())
         np.testing.assert_allclose(found[2, output].numpy(), np.diag(np.linalg.inv(matrix)), rtol=1e-8)
+
+
+@pytest.mark.slow
+def test_a_fit_whose_gate_is_sure_ends_near_the_maximum_likelihood():
+    """Gradient descent on experts and gate together, judged by the linear mixed model of the same rows."""
+    z, y, person, _ = known_persons(persons=8, rows=40, seed=4)
+    frame = pd.DataFrame({"a": z[:, 0], "b": z[:, 1], "y": y[:, 0], "who": [f"p{code}" for code in person]})
+    data = GroupedDataset.from_frame(frame, target="y", features=["a", "b"], groups="who")
+    settings = {"lr": 0.03, "gate_epochs": 150, "head_epochs": 40, "epochs": 150, "batch": 64, "patience": 30}
+    run = fit(Pen(prior="nme", lambda_0=1.0, lambda_1=0.0, **settings), data, seed=1, split=None)
+    assert run.trained.network.gate(data).max(axis=1).mean() > 0.98
+    designs, ys = by_person((z - z.mean(axis=0)) / z.std(axis=0), (y - y.mean()) / y.std(), person)
+
+    def minus(values):
+        variances = np.exp(values[3:])
+        return -oracle.log_likelihood(designs, ys, values[:3], variances[[0, 0, 1]], variances[2])
+
+    best = np.exp(minimize(minus, np.r_[0, 0, 0, np.log([0.3, 0.3, 0.1])], method="BFGS").x[3:])
+    shared = run.trained.network.shared
+    found = [*shared[expert_prior.VARIANCES].ravel().tolist(), float(shared[expert_prior.SIGMA2][0])]
+    np.testing.assert_allclose(found, best, rtol=0.15)
