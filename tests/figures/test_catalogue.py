@@ -60,7 +60,10 @@ def test_every_figure_has_data_words_and_both_drawings(built, model: str, name: 
     assert len(made.screen().data)
 
 
-@pytest.mark.parametrize("size", ["89mm", "183mm", "apa", "slide"])
+@pytest.mark.parametrize(
+    "size",
+    ["89mm", "slide", pytest.param("183mm", marks=pytest.mark.slow), pytest.param("apa", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(("model", "name"), EVERY)
 def test_at_final_size_text_is_readable_lines_are_printable_and_all_is_on_the_paper(
     built, model: str, name: str, size: str
@@ -174,6 +177,15 @@ def test_parameters_are_chosen_by_how_much_persons_differ(runs) -> None:
     assert asked.frame["parameter"].unique().tolist() == [CRF_PARAMETERS[4]]
     spread = _build(run, "ridges").frame.query("kind == 'person'").groupby("parameter", sort=False)["x"].std()
     assert spread.is_monotonic_decreasing
+
+
+def test_clusters_are_shuffled_whole_or_within(tmp_path) -> None:
+    whole = load_run(write_example(tmp_path / "whole", persons=40, groups=GROUPS, clusters=True))
+    assert len(_build(whole, "hsic-null").frame)
+    # twelve persons are in care, so that no family of two is mixed; an odd number mixes one
+    mixed = load_run(write_example(tmp_path / "mixed", persons=50, groups=GROUPS, clusters=True))
+    assert len(_build(mixed, "hsic-null").frame)
+    assert len(_build(mixed, "hsic-null", unit="person").frame)
 
 
 def test_names_and_entries_agree() -> None:

@@ -37,16 +37,25 @@ if TYPE_CHECKING:
 
 def _null(run: SavedRun, options: FigureOptions) -> Built:
     found = grouped_matrices(run, options.value or "score", options.unit)
+    # where the group varies inside a cluster, whole clusters cannot trade groups: persons do, within their cluster
+    inside = options.unit == "auto" and found.unit is not None and _mixed(found.group, found.unit)
     result = hsic_test(
         found.matrices,
         found.group,
-        unit=found.unit,
-        unit_name=found.unit_name,
+        unit=None if inside else found.unit,
+        unit_name="persons" if inside else found.unit_name,
+        strata=found.unit if inside else None,
         probabilities=options.value not in (None, "score"),
         permutations=options.permutations,
         rng=np.random.default_rng(options.seed),
     )
     return built(null_distribution, null_distribution.tidy(result), note=" ".join(result.notes))
+
+
+def _mixed(group: np.ndarray, cluster: np.ndarray) -> bool:
+    """Whether the members of some cluster belong to different groups."""
+    pairs = {(str(label), str(name)) for label, name in zip(group, cluster, strict=True)}
+    return len(pairs) > len({name for _, name in pairs})
 
 
 def comparison(run: SavedRun, options: FigureOptions, *, group_values: bool = False) -> TransitionComparison:
