@@ -102,6 +102,7 @@ def main() -> None:
     """Fit, adapt, print, keep."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--features", type=int, default=2048)
     parser.add_argument("--designs", nargs="*", default=["time", "persons", "random"])
     parser.add_argument("--prior-seeds", type=int, default=1, help="seeds with the NME prior, which takes longer")
@@ -109,20 +110,20 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     found = []
-    for seed in range(1, chosen.seeds + 1):
+    for seed in range(chosen.first_seed, chosen.first_seed + chosen.seeds):
         found.append(
             one_seed(
                 seed,
                 chosen.features,
-                chosen.designs if seed == 1 else chosen.designs[:1],
-                with_prior=seed <= chosen.prior_seeds,
+                chosen.designs if seed == chosen.first_seed else chosen.designs[:1],
+                with_prior=seed < chosen.first_seed + chosen.prior_seeds,
             )
         )
         scores = pd.concat(found, ignore_index=True)
-        tables: dict[str, object] = {"seeds done": seed}
+        tables: dict[str, object] = {"seeds done": len(found)}
         for design in chosen.designs:
             means = table_of(scores, design)
-            print(f"\nCCC, mean over persons and {seed if design == chosen.designs[0] else 1} seed(s), {design}")
+            print(f"\nCCC, mean over persons and {len(found) if design == chosen.designs[0] else 1} seed(s), {design}")
             print(means.round(3).to_string(), flush=True)
             tables[design] = means.reset_index().to_dict("records")
         order = order_holds(scores, chosen.designs[0])

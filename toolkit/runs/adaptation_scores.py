@@ -104,6 +104,8 @@ def _scores(network: AnyNetwork, rows: GroupedDataset, labels: np.ndarray) -> pd
     """Metrics of each person on the held-out rows."""
     if network.classes is not None:
         rows = rows.as_classes(network.classes)
+    if network.task != "sequence":  # a chain forecasts from the states before
+        rows, labels = rows.take(labels == "test"), labels[labels == "test"]
     predictions = family_of(network.config).predictions(network, rows, labels)
     numeric = network.classes is None
     persons = persons_table(rows, labels).assign(in_metrics=True)
