@@ -118,6 +118,11 @@ READING: dict[str, str] = {
         "the interval of this transition alone, the thin one allows for looking at all. It describes persons who "
         "differ in the covariate, not what happens when a person’s value changes."
     ),
+    "plausible": (
+        "Left, each person’s estimated transitions are taken as if they were known. Right, they count as the "
+        "estimates they are: the difference is larger, because estimates are pulled towards the average, and its "
+        "interval wider. Findings that hold at the right do not rest on overconfidence about single persons."
+    ),
     "adaptation": (
         "At the left, models that never saw these persons predict them; to the right, they adapt to more and more "
         "of their rows. The rows that are predicted are the same everywhere. A steep start means that few rows are "

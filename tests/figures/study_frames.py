@@ -88,6 +88,19 @@ def drivers():
     )  # fmt: skip
 
 
+def plausible() -> pd.DataFrame:
+    """A kept table: wider and further from zero with the persons' uncertainty, one cell that cannot vary."""
+    rng = np.random.default_rng(11)
+    table = pd.DataFrame([(a, b) for a in STATES for b in STATES], columns=["from_state", "to_state"])
+    difference = rng.normal(0, 0.01, 16)
+    difference[1] = 0.05
+    for prefix, factor, reach in (("plug_in_", 1, 0.02), ("", 2, 0.15)):
+        table[f"{prefix}difference"] = factor * difference
+        table[f"{prefix}low"], table[f"{prefix}high"] = factor * difference - reach, factor * difference + reach
+        table[f"{prefix}pvalue"] = np.where(np.arange(16) == 5, np.nan, 0.3)
+    return table.assign(missing=0.8)
+
+
 def adaptation() -> pd.DataFrame:
     rows = [
         {"model": model, "target": target, "metric": metric, "share": share, "value": share + k, "low": share + k - 0.1,

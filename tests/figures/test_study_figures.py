@@ -20,6 +20,7 @@ from analyses.figures import (
     marked_case,
     model_comparison,
     person_comparison,
+    plausible_differences,
     power_curve,
     specification_curve,
     stability,
@@ -46,6 +47,9 @@ def frames():
         covariate_slopes: covariate_slopes.tidy(found.slopes()),
         cell_drivers: cell_drivers.tidy(found.drivers()),
         adaptation_curve: adaptation_curve.tidy(frames_of.adaptation()),
+        plausible_differences: plausible_differences.tidy(
+            frames_of.plausible(), summary={"group_names": ["ill", "well"], "draws": 20}
+        ),
         gate_map: gate_map.tidy(frames_of.gates()),
         label_density: label_density.tidy(frames_of.ratings(), x_name="valence", y_name="arousal"),
         marked_case: marked_case.tidy(frames_of.effects(), "P03"),
@@ -237,6 +241,20 @@ def test_slopes_of_forty_states_show_the_forty_clearest() -> None:
     assert len(frame) == covariate_slopes.MOST
     assert frame["pvalue"].max() <= np.sort(table["pvalue"])[40]
     assert "40 of 1600 are drawn" in covariate_slopes.alt_text(frame)
+
+
+def test_plausible_values_stand_beside_estimates_at_face_value(frames) -> None:
+    frame = frames[plausible_differences]
+    face, pooled = (
+        frame[frame["panel"] == name] for name in (plausible_differences.FACE, plausible_differences.POOLED)
+    )
+    assert len(face) == len(pooled) == 15
+    assert list(pooled["value"]) == pytest.approx(list(2 * face["value"]))
+    assert face["clear"].sum() == 1
+    assert not pooled["clear"].any()
+    said = plausible_differences.alt_text(frame)
+    assert "ill minus well" in said
+    assert "positive to aggressive, +10.0 percentage points" in said
 
 
 def test_drivers_mark_who_carries_most_and_leave_every_unit_out(frames) -> None:

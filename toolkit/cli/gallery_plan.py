@@ -62,6 +62,7 @@ WALLS: dict[str, Wall] = {
         run="nme-crf-absolute",
         before=f"nme analyze differences RUN --covariate {COVARIATE} --persons FOLDER/{MATERIAL}/persons.csv",
     ),
+    "plausible": Wall(run="nme-crf-absolute", before="nme analyze differences RUN --plausible 20"),
     "adaptation": Wall(run="pen-video", before="nme gallery --runs FOLDER"),
     "gate-map": Wall(run="pen-video"),
     "label-density": Wall(run="pen-shared-valence-arousal"),

@@ -206,6 +206,7 @@ def results(
     crf, centred = runs["nme-crf-absolute"], runs["nme-crf-person_centred"]
     study, draws = STUDY_FILES["absolute"], 199 if quick else 10_000
     slopes = DifferenceOptions(covariate=COVARIATE, persons=covariate_table(folder), resamples=draws, seed=seed)
+    plausible = DifferenceOptions(plausible=5 if quick else 20, resamples=draws, seed=seed)
     simulated = {"simulations": 99 if quick else 500, "base": "expected", "hsic": True}
     design = {"clusters": "10,20,40,80", "transitions": "50,100", "cluster_size": 1, "correlation": 0.0}
     cell = {"cell": "positive,dysphoric", "difference": 5.0}
@@ -219,6 +220,7 @@ def results(
             [runs["generic-mlp"].path, runs["nme-mlp"].path], study, metric="nrmse", resamples=draws, seed=seed,
             quiet=True)),
         ("Slopes", crf, f"slopes-{COVARIATE}", lambda: differences(crf.path, slopes)),
+        ("Plausible values", crf, "plausible-probability", lambda: differences(crf.path, plausible)),
         ("Adaptation", runs["pen-video"], "adaptation", lambda: keep_adaptation(
             runs["pen-video"], runs["pen-shared-video"], video(), resamples=draws, seed=seed)),
     ]  # fmt: skip

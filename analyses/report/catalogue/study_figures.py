@@ -11,6 +11,7 @@ from analyses.figures import (
     covariate_slopes,
     gate_map,
     label_density,
+    plausible_differences,
     power_curve,
     specification_curve,
     stability,
@@ -61,6 +62,16 @@ def _slopes(run: SavedRun, options: FigureOptions) -> Built:
     return built(
         covariate_slopes, covariate_slopes.tidy(kept.frame, **facts), note=" ".join(kept.summary.get("notes") or [])
     )
+
+
+def _plausible(run: SavedRun, options: FigureOptions) -> Built:
+    value = options.value or "probability"
+    kept = kept_result(run, f"plausible-{value}", f"analyze differences RUN --plausible 20 --value {value}")
+    frame = plausible_differences.tidy(
+        kept.frame, summary=kept.summary, scale=str((kept.summary.get("plug_in") or {}).get("scale", value))
+    )
+    percent = "Percent: share of the variance owed to not knowing persons exactly."
+    return built(plausible_differences, frame, note=" ".join([percent, *(kept.summary.get("notes") or [])]))
 
 
 def _adaptation(run: SavedRun, options: FigureOptions) -> Built:
@@ -173,6 +184,13 @@ STUDY_FIGURES: tuple[Entry, ...] = (
         needs="a kept result of nme analyze differences --covariate",
         build=_slopes,
         settings=("covariate",),
+    ),
+    Entry(
+        name="plausible",
+        title="Differences of transitions with and without the uncertainty of every person",
+        needs="a kept result of nme analyze differences --plausible",
+        build=_plausible,
+        options=("value",),
     ),
     Entry(
         name="adaptation",
