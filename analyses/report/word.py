@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from analyses.report.document import Report, ReportFigure, Section
 from analyses.report.symbols import sentence_runs
 from analyses.report.tables import ReportTable
-from analyses.report.word_parts import add_xml, bookmarked, elements, field_xml, legal, run_xml, table_xml, text_xml
+from analyses.report.word_parts import add_xml, bookmarked, field_xml, legal, run_xml, table_element, text_xml
 from analyses.report.word_styles import TEXT_WIDTH_MM, set_up
 from toolkit.runs.atomic import enough_room, write_atomically
 
@@ -146,8 +146,7 @@ def _caption(document: Document, kind: str, number: str, title: str) -> None:
 
 def _table(document: Document, table: ReportTable, number: str) -> None:
     _caption(document, "Table", number, table.title)
-    for element in elements(table_xml(table)):
-        document.element.body._insert_tbl(element)
+    document.element.body.sectPr.addprevious(table_element(table))
     notes = [(mark, text) for mark, text in (("Note.", table.note), *table.specific.items()) if text]
     for place, (mark, text) in enumerate(notes, start=1):
         paragraph = document.add_paragraph(style="Table Note")

@@ -79,6 +79,14 @@ def bookmarked(paragraph: Paragraph, name: str, number: int) -> None:
     paragraph._p.append(end)
 
 
+def table_element(table: ReportTable) -> Any:
+    """`table_xml` as an element; parsed by itself, since a large child of another element is slow to move."""
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    return parse_xml(table_xml(table).replace("<w:tbl>", f"<w:tbl {nsdecls('w')}>", 1))
+
+
 def table_xml(table: ReportTable) -> str:
     """A table with three rules and no others, headings that repeat on every page, and widths after its contents."""
     headings, rows = heading_rows(table), table_cells(table)
