@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_PERSONS = 160
 LONGEST = 500
-HEIGHTS = (0.94, 0.46)
+HEIGHTS = (0.94, 0.3)
 
 
 def tidy(
