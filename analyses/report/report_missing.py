@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,13 +21,14 @@ class Missing:
     """One analysis.
 
     Attributes:
-        kind: of analysis. value: transitions it is about. run: name of the run. command: what makes it. quick: whether
-            ``--run-missing`` makes it; the others fit or simulate for minutes, or need a choice.
+        kind: of analysis. value: transitions it is about. run: name of the run. places: folders of the runs it needs.
+            command: what makes it. quick: whether ``--run-missing`` makes it; the others fit or simulate for minutes,
+            or need a choice.
     """
 
     kind: str
     run: str
-    place: str
+    places: tuple[str, ...]
     command: str
     value: str = ""
     quick: bool = True
@@ -64,8 +66,8 @@ def _of_run(facts: RunFacts) -> list[Missing]:
         wanted.append(("stability", "", "analyze stability {run} --study study.toml", False))
     return [
         Missing(
-            kind=kind, value=value, run=facts.run.name, place=facts.place, quick=quick,
-            command=f"nme {command.format(run=facts.place)}",
+            kind=kind, value=value, run=facts.run.name, places=(facts.place,), quick=quick,
+            command=f"nme {command.format(run=shlex.quote(facts.place))}",
         )
         for kind, value, command, quick in wanted
         if (kind, value) not in there and not (kind in kinds and not value)
@@ -90,10 +92,9 @@ def _comparisons(facts: Sequence[RunFacts]) -> list[Missing]:
     found = []
     for same in by_data.values():
         if len(same) > 1 and not any(kind_of(kept) == "comparison" for one in same for kept in one.kept):
-            places = " ".join(one.place for one in same)
-            found.append(
-                Missing(kind="comparison", run=same[0].run.name, place=places, command=f"nme compare {places}")
-            )
+            places = tuple(one.place for one in same)
+            command = f"nme compare {shlex.join(places)}"
+            found.append(Missing(kind="comparison", run=same[0].run.name, places=places, command=command))
     return found
 
 

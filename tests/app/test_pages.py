@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,10 @@ from example_run import CRF_PARAMETERS, write_example
 from streamlit.testing.v1 import AppTest
 
 from analyses.figures import person_matrix
+from analyses.report.snippets import HERE
 from app.launcher import MAIN
+from toolkit.runs.kept import read_kept
+from toolkit.runs.number_comparison import compare_values
 
 EVIL = "<script>alert(1)</script> ![x](http://elsewhere.example/x.png)"
 
@@ -216,6 +220,25 @@ def test_group_test_runs_when_asked_and_is_kept(tmp_path, monkeypatch) -> None:
     kept = list((tmp_path / "nme-crf-absolute" / "analyses").glob("*/text.md"))
     assert len(kept) == 1
     assert "n x HSIC" in kept[0].read_text()
+    code = next(block.value for block in at.code if "hsic_test(" in block.value)
+    space: dict = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(code, "snippet", "exec"), space)
+    found = read_kept(kept[0].parent)
+    assert compare_values("group test", found.summary, space["summary"], tolerance=0.0).verdict == "equal"
+    assert f"RUN = {HERE}" in (kept[0].parent / "snippet.py").read_text()
+
+
+def test_a_copy_without_persons_says_what_it_lacks(tmp_path, monkeypatch) -> None:
+    write_example(tmp_path / "nme-crf-absolute")
+    path = tmp_path / "nme-crf-absolute" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    files = {name: digest for name, digest in manifest["files"].items() if not name.startswith("persons")}
+    path.write_text(json.dumps(manifest | {"without_persons": True, "levels": [], "files": files}))
+    at = opened(tmp_path, monkeypatch)
+    assert not at.exception
+    assert "no data of persons" in all_text(at)
 
 
 def test_group_test_with_families_shows_the_naive_p_beside(runs_folder, monkeypatch) -> None:

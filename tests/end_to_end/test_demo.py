@@ -10,11 +10,17 @@ import sys
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from analyses.report.rerun import run_code
 from app.launcher import MAIN, RUNS_VARIABLE
 from toolkit.cli.demo import run_demo
 from toolkit.errors import RunFolderError
 from toolkit.runs.folder import find_runs, load_run
+from toolkit.runs.kept import kept_analyses
+from toolkit.runs.number_comparison import compare_tables, compare_values
 
+TOLERANCE = (
+    1e-6  # other threads than the command move last digits, and intervals of cells that hardly vary enlarge that
+)
 RUNS = {
     "generic-crf-absolute",
     "generic-crf-person_centred",
@@ -41,6 +47,20 @@ def test_every_run_is_there_and_intact(demo):
     assert all(run.verify() for run in runs)
     assert {run.manifest["data"]["rows"] for run in runs} == {8702}
     assert {run.manifest["data"]["persons"] for run in runs} == {100}
+
+
+@pytest.mark.parametrize("name", ["nme-crf-absolute", "nme-crf-person_centred", "nme-mlp"])
+def test_the_code_of_every_kept_analysis_gives_its_numbers(demo, name):
+    run = load_run(demo[0] / "runs" / name)
+    kept = kept_analyses(run)
+    assert kept
+    for found in kept:
+        result, summary = run_code(found, run.path)
+        same = compare_tables(found.name, found.frame, result.to_frame(), tolerance=TOLERANCE)
+        assert same.verdict != "differs", same.text()
+        plain = json.loads(json.dumps(summary, default=float))
+        same = compare_values(found.name, found.summary, plain, tolerance=TOLERANCE)
+        assert same.verdict != "differs", same.text()
 
 
 def test_second_start_opens_the_finished_demonstration(demo):

@@ -162,7 +162,7 @@ def _make(entry: Missing, seed: int) -> str:
     """Make one analysis with the command's own defaults; returns its name."""
     from toolkit.cli import analyses, differences, drivers, robustness
 
-    paths = [Path(place) for place in entry.place.split(" ")]
+    paths = [Path(place) for place in entry.places]
     path = paths[0]
     if entry.kind == "hsic":
         analyses.hsic(path, value=entry.value, unit="auto", permutations=9_999, seed=seed)
