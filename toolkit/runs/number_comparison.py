@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 Verdict = Literal["equal", "close", "differs"]
-EQUAL: Verdict = "equal"
+_PLACE = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def compare_tables(name: str, then: pd.DataFrame, now: pd.DataFrame, *, toleranc
 
 
 def compare_values(name: str, then: Mapping[str, Any], now: Mapping[str, Any], *, tolerance: float) -> Comparison:
-    """Compare two nested summaries leaf by leaf; see `compare_tables`."""
+    """Compare two nested summaries leaf by leaf; the numbers of a list, however deep, count as a column does."""
     before, after = dict(_leaves(then)), dict(_leaves(now))
     if before.keys() != after.keys():
         odd = sorted(before.keys() ^ after.keys())
@@ -80,9 +81,12 @@ def compare_values(name: str, then: Mapping[str, Any], now: Mapping[str, Any], *
     words = [key for key in before if key not in numeric and before[key] != after[key]]
     if words:
         return _other(name, f"the words in {', '.join(words[:5])} are others")
-    return _judged(
-        name, {key: (np.array([before[key]], float), np.array([after[key]], float)) for key in numeric}, tolerance
-    )
+    lists: dict[str, tuple[list[float], list[float]]] = {}
+    for key in numeric:
+        pair = lists.setdefault(_PLACE.sub("", key), ([], []))
+        pair[0].append(float(before[key]))
+        pair[1].append(float(after[key]))
+    return _judged(name, {key: (np.array(a), np.array(b)) for key, (a, b) in lists.items()}, tolerance)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
