@@ -98,8 +98,8 @@ class Likeness:
         )
         if about["mean_own_weight"] is not None:
             said += (
-                f" A person's own expert has {wording.percent(about['mean_own_weight'])} of the weight on average "
-                f"(equal weights would be {wording.percent(1 / len(self.experts))}); it has more than half of it for "
+                f" A person's own expert has {_percent(about['mean_own_weight'])} of the weight on average "
+                f"(equal weights would be {_percent(1 / len(self.experts))}); it has more than half of it for "
                 f"{about['recognised']} of {about['persons_with_an_expert']} persons."
             )
         return said + " Weights describe what the model makes of the features, not how persons feel."
@@ -128,12 +128,17 @@ class Likeness:
         order = np.argsort(-self.weights[row], kind="stable")[:NAMED]
         heaviest = self.weights[row, order]
         names = [
-            f"{'their own expert' if self.experts[k] == person else self.experts[k]} ({wording.percent(float(w))})"
+            f"{'their own expert' if self.experts[k] == person else self.experts[k]} ({_percent(float(w))})"
             for k, w in zip(order, heaviest, strict=True)
         ]
         listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
         spread = f"{wording.number(float(self.effective[row]), 1)} of {len(self.experts)} experts speak for this person"
         return f"The model takes {person} mostly for {listed}; {spread} ({int(self.rows[row])} {self.split} rows)."
+
+
+def _percent(share: float) -> str:
+    """A share of weight in whole percent."""
+    return f"{wording.number(100 * share, 0)}%"
 
 
 def likeness(gate: pd.DataFrame, *, split: str = "test") -> Likeness:

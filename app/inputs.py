@@ -137,8 +137,8 @@ def _unit_choice(opened: OpenRun) -> str:
 def default_parameter(opened: OpenRun) -> str:
     """What the Persons page opens with: the transition that varies most, or the last bias."""
     names = [str(name) for name in opened.effects["parameter"].unique()]
-    moves = opened.components[[is_transition(str(name)) for name in opened.components["parameter"]]]
-    moves = moves[moves["parameter"].isin(names)]
+    known = opened.components[opened.components["parameter"].isin(names)]
+    moves = known[known["parameter"].astype(str).map(is_transition).astype(bool)]
     if not moves.empty:
         return str(moves.sort_values("variance", ascending=False, kind="stable")["parameter"].iloc[0])
     biases = [name for name in names if "bias" in name]

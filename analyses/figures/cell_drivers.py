@@ -150,7 +150,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     _print_persons(left, frame, 14 if wide else 26)
     left.set_ylabel("\n".join(print_text(line) for line in broken(value, 40)))
     units = frame[frame["kind"] == "unit"]
-    right.vlines(units["position"], units["low"], units["high"], color=MUTED, linewidth=0.4)
+    right.vlines(units["position"], units["low"], units["high"], color=MUTED, linewidth=0.5)
     for marked, colour in ((False, BLUE), (True, VERMILION)):
         part = units[units["marked"] == marked]
         right.plot(
@@ -179,7 +179,7 @@ def _print_persons(axes: Axes, frame: pd.DataFrame, characters: int) -> None:
             mine = part[part["marked"] == marked]
             axes.scatter(
                 place + mine["offset"], mine["value"], s=14 if marked else 8, marker=styles[group].marker,
-                color=styles[group].fill, edgecolors=INK if marked else PAPER, linewidths=0.7 if marked else 0.25,
+                color=styles[group].fill, edgecolors=INK if marked else PAPER, linewidths=0.7 if marked else 0.5,
                 zorder=3 if marked else 2,
             )  # fmt: skip
         axes.plot([place - 0.36, place + 0.36], [mean, mean], color=INK, linewidth=1.6, zorder=4)

@@ -168,7 +168,7 @@ def _print_scale(figure: Figure, grid: list[Axes], top: float) -> None:
     colours = LinearSegmentedColormap.from_list("weights", list(PROBABILITY_STOPS))
     bar = figure.colorbar(ScalarMappable(Normalize(0, top), colours), ax=grid, fraction=0.03, pad=0.015, aspect=30)
     bar.set_label("Mean weight", color=INK)
-    bar.outline.set_linewidth(0.4)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+    bar.outline.set_linewidth(0.5)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
     bar.ax.tick_params(length=2, width=0.5)
 
 

@@ -272,7 +272,7 @@ def _print_panel(axes: Axes, part: pd.DataFrame, look: RowsLook, rows: list[str]
     axes.set(xlim=ends, ylim=(len(rows) - 0.5, -0.5))
     title = look.x_titles.get(panel, "")
     axes.set_xlabel("\n".join(print_text(line) for line in broken(title, max(characters, 14), 3)))
-    axes.hlines(np.arange(len(rows)), *ends, color=GRID, linewidth=0.4, zorder=-1)
+    axes.hlines(np.arange(len(rows)), *ends, color=GRID, linewidth=0.5, zorder=-1)
     calm(axes)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -167,9 +167,9 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 127.0) -> Figure:
             hill["value"], row, row - TALLEST * hill["height"], facecolor=CLOUD, edgecolor=MUTED, linewidth=0.5,
             label="all" if row == 0 else None,
         )  # fmt: skip
-        axes.axhline(row, color=GRID, linewidth=0.4, zorder=0)
+        axes.axhline(row, color=GRID, linewidth=0.5, zorder=0)
     points = frame[frame["kind"] == "level"]
-    axes.vlines(points["value"], points["row"] + 0.03, points["row"] + 0.14, color=MUTED, linewidth=0.4)
+    axes.vlines(points["value"], points["row"] + 0.03, points["row"] + 0.14, color=MUTED, linewidth=0.5)
     own = frame[frame["kind"] == "case"]
     spread = [own["value"] - own["low"], own["high"] - own["value"]]
     name = print_text(shortened(own["case_name"].iloc[0], 40)) if len(own) else None

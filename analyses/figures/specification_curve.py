@@ -166,7 +166,7 @@ def _name_factors(axes: Any, rows: list[tuple[str, str]]) -> None:
         if index and rows[index - 1][0] == factor:
             continue
         if index:
-            axes.axhline(index - 0.5, color=MUTED, linewidth=0.4)
+            axes.axhline(index - 0.5, color=MUTED, linewidth=0.5)
         axes.annotate(
             FACTORS[factor], (1.0, index), xycoords=("axes fraction", "data"), xytext=(3, 0), color=MUTED,
             textcoords="offset points", va="center", fontsize=6.5,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NEEDED = ("level", "parameter", "true", "estimate")
 MOST = 12
 MOST_BARS = 60
+LINE_MM = 3.5  # of a title
 
 
 def tidy(effects: pd.DataFrame) -> pd.DataFrame:
@@ -137,7 +138,9 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
     panels = _panels(frame)
     columns, rows = _grid(len(panels), width_mm)
     side = min((width_mm - 8) / columns - 4, 70.0)
-    figure = print_canvas(width_mm, rows * (side + 9) + 6)
+    letters = max(14, int(side / 1.6))
+    lines = max((len(broken(part["label"].iloc[0], letters)) for part in panels), default=1) + 1
+    figure = print_canvas(width_mm, rows * (side + LINE_MM * lines + 3) + 12)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     ends = _ends(frame)
     for index, axes in enumerate(grid.ravel()):
@@ -146,11 +149,11 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
             continue
         part = panels[index]
         if _bars(part):
-            axes.vlines(part["true"], part["low"], part["high"], color=MUTED, linewidth=0.4)
-        look = {"color": BLUE, "edgecolors": PAPER, "linewidths": 0.25}  # no transparency: EPS has none
+            axes.vlines(part["true"], part["low"], part["high"], color=MUTED, linewidth=0.5)
+        look = {"color": BLUE, "edgecolors": PAPER, "linewidths": 0.5}  # no transparency: EPS has none
         axes.scatter(part["true"], part["estimate"], s=7, rasterized=len(part) > 800, **look)
         axes.plot(ends, ends, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
-        title = broken(part["label"].iloc[0], max(14, int(side / 1.6)))
+        title = broken(part["label"].iloc[0], letters)
         axes.set_title("\n".join(print_text(line) for line in (*title, words(part))), loc="left", fontsize=7)
         axes.set(xlim=ends, ylim=ends, aspect="equal")
         axes.set_xlabel("True" if index + columns >= len(panels) else "")

@@ -22,12 +22,6 @@ RUNS = {
     "pen-classes": (Pen(task="multiclass", **QUICK), "state"),
     "pen-shared": (PenShared(head_epochs=4), "valence"),
 }
-BROKEN = {
-    ("persons", "pen"): "no variance components",
-    ("persons", "pen-few"): "no variance components",
-    ("persons", "pen-classes"): "no variance components",
-    ("one_person", "pen-classes"): "classes of a model without a chain",
-}
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +35,7 @@ def runs(tmp_path_factory) -> Path:
 def cases():
     for page in PAGES:
         for name in RUNS:
-            marks = ()
-            if (page, name) in BROKEN:
-                marks = (pytest.mark.xfail(reason=f"the page breaks off: {BROKEN[page, name]}", strict=True),)
-            yield pytest.param(page, name, marks=marks, id=f"{page}-{name}")
+            yield pytest.param(page, name, id=f"{page}-{name}")
 
 
 @pytest.mark.parametrize(("page", "name"), list(cases()))

@@ -233,17 +233,17 @@ def test_a_gate_that_collapsed_says_what_to_do(rows, monkeypatch):
         return outcome
 
     monkeypatch.setattr(pen_training, "descend", collapsing)
-    sentence = r"W226: the gate has collapsed: one of 5 experts has 100 % of the weight, .*lambda_0.*fewer experts"
+    sentence = r"W228: the gate has collapsed: one of 5 experts has 100 % of the weight, .*lambda_0.*fewer experts"
     with pytest.warns(ToolkitWarning, match=sentence):
         run = fit(Pen(**QUICK), rows, seed=1)
-    assert any(note.startswith("W226") for note in run.manifest["warnings"])
+    assert any(note.startswith("W228") for note in run.manifest["warnings"])
 
 
 def test_a_gate_in_use_says_nothing(rows):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit(Pen(**QUICK), rows, seed=1)
-    assert not [entry for entry in caught if "W226" in str(entry.message)]
+    assert not [entry for entry in caught if "W228" in str(entry.message)]
 
 
 @pytest.mark.parametrize(

@@ -385,17 +385,22 @@ def test_without_tables_it_still_predicts(runs, new):
 def test_one_new_person_with_one_row(runs, target_frame):
     alone = rows_of(target_frame[target_frame["who"] == "Zoe-1"].iloc[:1])
     for name in CONFIGS:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ToolkitWarning)  # one row needs one expert
-            adapted = adapt(runs(name)[0], alone, seed=1)
+        adapted = adapt(runs(name)[0], alone, seed=1)
         assert np.isfinite(adapted.predict(alone)).all()
         assert len(adapted.persons()) == 1
 
 
-def test_warnings_of_an_adaptation_are_kept(runs, new, monkeypatch):
-    monkeypatch.setattr("toolkit.models.pen_training.COLLAPSED", 0.0)
+def test_warnings_of_an_adaptation_are_kept(runs, target_frame):
+    far = target_frame.copy()
+    far.loc[far.index[0], "x"] = 1e6
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        adapted = adapt(runs("pen")[0], new, seed=1)
-    assert any("W226" in str(entry.message) for entry in caught)
-    assert any(note.startswith("W226") for note in adapted.manifest["warnings"])
+        adapted = adapt(runs("pen")[0], rows_of(far), seed=1)
+    assert any("W210" in str(entry.message) for entry in caught)
+    assert any(note.startswith("W210") for note in adapted.manifest["warnings"])
+
+
+def test_a_gate_with_one_expert_is_no_matter_for_new_persons(runs, new, monkeypatch):
+    monkeypatch.setattr("toolkit.models.pen_training.COLLAPSED", 0.0)
+    adapted = adapt(runs("pen")[0], new, seed=1)
+    assert not any(note.startswith("W228") for note in adapted.manifest["warnings"])

@@ -243,7 +243,7 @@ def new_persons(runs: Sequence[SavedRun], study: Study, data_file: Path | None) 
 
 
 def _with_rows_to_divide(rows: GroupedDataset) -> GroupedDataset:
-    """Persons of whom some rows can adapt and others be predicted; says how many are left out (W227)."""
+    """Persons of whom some rows can adapt and others be predicted; says how many are left out (W229)."""
     import warnings
 
     import numpy as np
@@ -257,7 +257,7 @@ def _with_rows_to_divide(rows: GroupedDataset) -> GroupedDataset:
     if not short or not enough.any():
         return rows
     words = f"{short} of {rows.n_persons} new persons have fewer than {FEWEST} rows and were left out"
-    warnings.warn(ToolkitWarning(words, code="W227"), stacklevel=2)
+    warnings.warn(ToolkitWarning(words, code="W229"), stacklevel=2)
     return rows.take(enough).of_present_persons()
 
 

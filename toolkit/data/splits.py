@@ -119,7 +119,7 @@ def explicit(data: GroupedDataset, labels: ArrayLike, *, name: str = "explicit")
 
 
 def warn_of_untrained_persons(data: GroupedDataset, split: Split) -> None:
-    """Say how many persons have no training rows (W209): they get the population's prediction."""
+    """Say how many persons have no training rows (W209): the model learns nothing of their own."""
     trained = np.zeros(data.n_persons, dtype=bool)
     trained[data.person[split.rows("train")]] = True
     present = np.bincount(data.person, minlength=data.n_persons) > 0
@@ -127,7 +127,8 @@ def warn_of_untrained_persons(data: GroupedDataset, split: Split) -> None:
     if count:
         warnings.warn(
             ToolkitWarning(
-                f"{count} of {int(present.sum())} persons have no training rows; they get the population's prediction",
+                f"{count} of {int(present.sum())} persons have no training rows; they are predicted without "
+                "parameters of their own",
                 code="W209",
             ),
             stacklevel=2,

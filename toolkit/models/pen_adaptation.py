@@ -91,7 +91,7 @@ def adapt_experts(  # noqa: PLR0913 - what is adapted, and each thing that may b
         levels=tuple(data.persons[code] for code in persons),
         shared={name: value.detach().clone() for name, value in parameters.items()},
     )
-    return finished(adapted, outcome, trainee, predict_only=predict_only)
+    return finished(adapted, outcome, trainee, predict_only=predict_only, adapting=True)
 
 
 @torch.no_grad()

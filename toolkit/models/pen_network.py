@@ -162,7 +162,7 @@ class PenNetwork:
                 "the run was fitted with a feature extractor of your own, which is not in the run folder",
                 code="E405",
                 column="extractor",
-                remedy="restore it with restore_network(run, extractor=Extractor(module=...))",
+                remedy="give it: restore_network(run, extractor=Extractor(...)), or adapt(..., extractor=...)",
             )
         like = next(iter(self.shared.values()))
         rows = torch.as_tensor(np.array(self.scaler.features(data))).to(device=like.device, dtype=like.dtype)

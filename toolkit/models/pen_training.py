@@ -209,15 +209,19 @@ def variance_update(trainee: Trainee, count: int) -> Callable[[int], None]:
     return update
 
 
-def finished(network: PenNetwork, outcome: Outcome, trainee: Trainee, *, predict_only: bool = False) -> PenTrained:
+def finished(
+    network: PenNetwork, outcome: Outcome, trainee: Trainee, *, predict_only: bool = False, adapting: bool = False
+) -> PenTrained:
     """The trained network with the posterior variances of its experts; warns of a gate that has one expert only.
 
-    Variances of many features take a while: a network that is to predict and no more goes without (``predict_only``).
+    A few new persons may well need one expert only: nothing is said of that after adapting. Variances of many features
+    take a while: a network that is to predict and no more goes without (``predict_only``).
     """
     posterior = None
     z = trainee.train.z(trainee.parameters)
     if isinstance(network.config, Pen):
-        _warn_of_collapse(network, z)
+        if not adapting:
+            _warn_of_collapse(network, z)
         if network.config.prior == "nme" and not predict_only:
             codes = None if trainee.squared else trainee.train.targets
             curved = prior.curvature(network.shared, z, codes, trainee.task)
@@ -227,7 +231,7 @@ def finished(network: PenNetwork, outcome: Outcome, trainee: Trainee, *, predict
 
 @torch.no_grad()
 def _warn_of_collapse(network: PenNetwork, z: Tensor) -> None:
-    """W226 where one expert speaks for nearly every row."""
+    """W228 where one expert speaks for nearly every row."""
     weights = torch.softmax(algebra.gate_scores(network.shared, z), dim=1).mean(dim=0)
     if len(weights) > 1 and float(weights.max()) > COLLAPSED:
         words = (
@@ -235,7 +239,7 @@ def _warn_of_collapse(network: PenNetwork, z: Tensor) -> None:
             "weight, and the others are idle. Raise lambda_0 or gate_epochs, lower the learning rate, or use fewer "
             "experts"
         )
-        warnings.warn(ToolkitWarning(words, code="W226"), stacklevel=4)
+        warnings.warn(ToolkitWarning(words, code="W228"), stacklevel=4)
 
 
 def batch_settings(config: PenConfig) -> BatchSettings:

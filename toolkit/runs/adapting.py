@@ -16,6 +16,7 @@ from toolkit.data.pseudonyms import read_key
 from toolkit.data.splits import Split
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, DataError, ToolkitWarning
+from toolkit.models.extractors import Extractor
 from toolkit.optimise.minimise import Progress
 from toolkit.optimise.threads import threads_for
 from toolkit.runs.families import AnyNetwork, family_of
@@ -54,6 +55,7 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
     seed: int,
     split: Split | ArrayLike | None = None,
     settings: AdaptSettings | None = None,
+    extractor: Extractor | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     study: Study | None = None,
@@ -73,6 +75,7 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
         split: one of ``train`` (adapts), ``validation``, ``test`` (is predicted) and ``unused`` (left out) per row, or
             a split such as `toolkit.data.adaptation_splits.adaptation_split` makes; None: every row adapts.
         settings: of experts, see `AdaptSettings`.
+        extractor: the feature extractor of your own that a run from its folder was fitted with.
         out: folder of the adapted run to write; None keeps it in memory.
         overwrite: replace a finished run in that folder.
         study: where titles and group labels come from.
@@ -89,7 +92,7 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
         RunFolderError: E305 or E306 for the folder, E40x for a damaged run.
     """
     started = now()
-    network, sigma2 = model_of(run)
+    network, sigma2 = model_of(run, extractor)
     target = None if out is None else Path(out)
     if target is not None:
         check_target(target, overwrite=overwrite)
@@ -115,14 +118,14 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
     return found
 
 
-def model_of(run: Run | SavedRun) -> tuple[AnyNetwork, float]:
+def model_of(run: Run | SavedRun, extractor: Extractor | None = None) -> tuple[AnyNetwork, float]:
     """The fitted network of a run and its residual variance."""
     if isinstance(run, Run):
         estimate = getattr(run.trained, "estimate", None)
         return run.trained.network, 1.0 if estimate is None else float(estimate.sigma2)
     tensors = load(run.content("generic.safetensors"))
     value = tensors["sigma2"] if "sigma2" in tensors else torch.ones(())
-    return restore_network(run), float(value)
+    return restore_network(run, extractor=extractor), float(value)
 
 
 def _rows(

@@ -74,6 +74,8 @@ def _that_vary(run: SavedRun, effects: pd.DataFrame) -> tuple[list[str], int]:
     """Parameters in which persons differ, most of them first by kind; and how many are left."""
     components = run.variance_components()
     known = components[components["parameter"].isin(effects["parameter"].unique())]
+    if known.empty:  # no prior, no variances: every parameter may vary
+        known = pd.DataFrame({"parameter": effects["parameter"].unique(), "variance": 1.0, "at_boundary": False})
     moving = known[~known["at_boundary"].astype(bool)].sort_values("variance", ascending=False)
     moves = moving[[transition_of(str(name)) is not None for name in moving["parameter"]]]
     biases = moving[moving["parameter"].str.contains(".bias", regex=False)]
@@ -88,6 +90,13 @@ def _that_vary(run: SavedRun, effects: pd.DataFrame) -> tuple[list[str], int]:
 def _funnel(run: SavedRun, options: FigureOptions) -> Built:
     effects = person_effects(run)
     persons, note = persons_to_show(run, options.min_group)
+    if run.manifest["study"].get("states") and run.states is None:
+        raise DataError(
+            "shrinkage of class models without a chain has no one scale",
+            code="E406",
+            column="model",
+            remedy="choose a run of a chain model, or of a number",
+        )
     if run.states is None:
         frame = shrinkage_funnel.of_level(run.predictions(), persons, outcome(run))
         return built(shrinkage_funnel, frame, note=note)
@@ -120,6 +129,13 @@ def _calibration(run: SavedRun, options: FigureOptions) -> Built:
     if rows.empty:
         raise DataError(
             "this run has no test rows", code="E124", column="split", remedy="fit with a split that has them"
+        )
+    if run.manifest["study"].get("states") and run.states is None:
+        raise DataError(
+            "calibration of classes is drawn for chains only",
+            code="E406",
+            column="model",
+            remedy="choose a run of a chain model, or of a number",
         )
     if run.states is None:
         bins = {
