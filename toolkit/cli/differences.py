@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,17 +64,7 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
         found = _plausible(run, persons, group, labels, unit, options)
         recipe = _recipe(run, "plausible", options, labels)
         return kept(run, f"plausible-{options.value}", found, recipe, transitions=options.value)
-    shared = {
-        "unit": unit,
-        "unit_name": unit_name(run, options.unit),
-        "states": run.states,
-        "resamples": options.resamples,
-        "method": options.method,
-        "level": options.level,
-        "scale": "excess" if options.adjust_base_rates else options.scale,
-        "structural": options.structural,
-        "rng": np.random.default_rng(options.seed),
-    }
+    shared: dict[str, Any] = {**_shared(run, options), "unit": unit}
     name = f"differences-{options.value}" + ("-adjusted" if options.adjust_base_rates else "")
     if len(labels) == 2:
         pair = compare_transitions(
@@ -95,6 +86,20 @@ def differences(path: Path, options: DifferenceOptions) -> Answer:
     pairs = compare_groups(matrices, group, group_names=_words(run, labels), **shared)
     recipe = _recipe(run, "differences-pairs", options, labels)
     return kept(run, name, pairs, recipe, transitions=options.value)
+
+
+def _shared(run: SavedRun, options: DifferenceOptions) -> dict[str, Any]:
+    """What comparisons of two groups and of several take alike."""
+    return {
+        "unit_name": unit_name(run, options.unit),
+        "states": run.states,
+        "resamples": options.resamples,
+        "method": options.method,
+        "level": options.level,
+        "scale": "excess" if options.adjust_base_rates else options.scale,
+        "structural": options.structural,
+        "rng": np.random.default_rng(options.seed),
+    }
 
 
 def _recipe(run: SavedRun, command: str, options: DifferenceOptions, labels: list[str]) -> Recipe:
@@ -235,7 +240,7 @@ def _along_covariate(run: SavedRun, options: DifferenceOptions) -> Answer:
         rng=np.random.default_rng(options.seed),
         **settings,
     )
-    asked = {"covariate": name, "value": options.value, "unit": options.unit, "seed": options.seed}
+    asked = {key: getattr(options, key) for key in ("covariate", "value", "unit", "seed")}
     asked["persons"] = "" if options.persons is None else near(run, options.persons)
     recipe = Recipe(command="slopes", options={**asked, **settings})
     answer = kept(run, f"slopes-{name}", result, recipe, transitions=options.value)
