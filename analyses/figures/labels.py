@@ -10,6 +10,7 @@ from analyses import wording
 
 ARROW = " → "
 _TRANSITION = re.compile(r"^(?:transitions?|T|crf\.transitions?)\[([^,\]]+),\s*([^\]]+)\]$")
+_HEAD = re.compile(r"^head\.(bias|weight)(?:\[([^\]]*)\])?$")
 _LAYER = re.compile(r"^layers\.(\d+)\.(bias|weight)(?:\[([^\]]*)\])?$")
 
 
@@ -17,11 +18,17 @@ def parameter_label(parameter: str) -> str:
     """A person parameter in words, such as ``positive → other``; an unknown name is returned as it is.
 
     ``transitions[a,b]`` is the score of moving from ``a`` into ``b``; ``layers.2.bias`` a bias, ``layers.2.weight[i]``
-    a weight of the third layer.
+    a weight of the third layer, ``head.weight[valence,x]`` that of x in an expert's output for valence.
     """
     transition = _TRANSITION.match(parameter)
     if transition:
         return f"{transition[1].strip()}{ARROW}{transition[2].strip()}"
+    head = _HEAD.match(parameter)
+    if head:
+        names = (head[2] or "").split(",")
+        if head[1] == "bias":
+            return f"level (bias) of {names[0]}" if names[0] else "level (bias)"
+        return f"weight {names[-1]} on {names[0]}" if len(names) > 1 else f"weight {names[0]}"
     layer = _LAYER.match(parameter)
     if not layer:
         return parameter

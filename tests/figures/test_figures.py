@@ -257,6 +257,10 @@ def test_labels_are_never_read_as_markup(crf) -> None:
 def test_words_for_parameters_and_numbers() -> None:
     assert parameter_label("transitions[positive,other]") == "positive → other"
     assert parameter_label("layers.2.bias") == "level (bias), layer 3"
+    assert parameter_label("head.weight[valence,x]") == "weight x on valence"
+    assert parameter_label("head.bias[valence]") == "level (bias) of valence"
+    assert parameter_label("head.bias") == "level (bias)"
+    assert parameter_label("head.weight[x]") == "weight x"
     assert parameter_label("layers.2.weight[3]") == "weight 3, layer 3"
     assert parameter_label("something.else") == "something.else"
     assert is_transition("transitions[a,b]")
