@@ -53,7 +53,8 @@ def adapt_experts(  # noqa: PLR0913 - what is adapted, and each thing that may b
         labels: ``train`` rows adapt; ``validation`` rows, if there are any, end the adaptation early.
         generator: order of the rows, and start values if fresh.
         epochs: most epochs; 30 as published. An epoch has ten steps or more, of 16 rows or more.
-        lr: learning rate; a third of the configuration's by default: what is known already is not to be overwritten.
+        lr: learning rate; a third of the configuration's by default, because what is known already is not to be
+            overwritten; the configuration's for a fresh start.
         fresh: start head, experts and gate anew, as a model that has seen no other persons (t-SN and t-PEN of the
             paper); the extractor stays.
         soften: before anything is trained the gate is made this undecided (mean entropy of a row, as a share of its
@@ -83,7 +84,7 @@ def adapt_experts(  # noqa: PLR0913 - what is adapted, and each thing that may b
     if fresh:
         stages = _from_scratch(trainee, stages, generator, epochs)
     own = batch_settings(network.config)
-    settings = replace(own, lr=GENTLE * own.lr if lr is None else lr, batch=_batch(own.batch, trainee.train.count))
+    settings = replace(own, lr=_rate(own.lr, lr, fresh=fresh), batch=_batch(own.batch, trainee.train.count))
     outcome = descend(stages, parameters, settings, generator=generator, progress=progress)
     persons = np.unique(np.asarray(data.person)[labels == "train"])
     adapted = replace(
@@ -115,6 +116,11 @@ def soften_gate(parameters: dict[str, Tensor], z: Tensor, share: float) -> None:
         low, high = (middle, high) if entropy(middle) >= share else (low, middle)
     for name in algebra.GATE:
         parameters[name].mul_(low)
+
+
+def _rate(own: float, asked: float | None, *, fresh: bool) -> float:
+    """The learning rate that is asked for, the training's, or a third of it."""
+    return asked if asked is not None else own if fresh else GENTLE * own
 
 
 def _batch(batch: int, rows: int) -> int:

@@ -35,7 +35,7 @@ class AdaptSettings:
 
     Attributes:
         epochs: most epochs; 30 as published.
-        lr: learning rate; a third of the model's own by default.
+        lr: learning rate; by default a third of the model's own, and its own for a fresh start.
         fresh: start heads, experts and gate anew and keep the extractor only: the model as it would be without the
             persons it was trained with (t-SN and t-PEN of Feffer et al., 2018).
         soften: how undecided the gate is made before it learns, as a share of the largest entropy; 0 leaves it as it
