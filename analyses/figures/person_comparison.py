@@ -142,7 +142,8 @@ def alt_text(frame: pd.DataFrame) -> str:
     metric, first, second = _names(frame)
     counts = frame["better"].value_counts()
     left = int(frame["n_left_out"].iloc[0])
-    missing = f" {left} persons without a value under both are left out." if left else ""
+    were = "person without a value under both is" if left == 1 else "persons without a value under both are"
+    missing = f" {left} {were} left out." if left else ""
     return (
         f"{metric[:1].upper()}{metric[1:]} of {len(frame)} persons under two models: {shortened(second, 60)} is better "
         f"for {int(counts.get('second', 0))}, {shortened(first, 60)} for {int(counts.get('first', 0))}. Median gain "

@@ -172,7 +172,13 @@ def _fit(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         details.append(f"stopped after {config['patience']} epochs without a better validation loss")
     name, _, source = optimiser.partition("; ")
     told = "; ".join(part for part in (source, ", ".join(details)) if part)
-    return f"Parameters were fitted by {name}{f' ({told})' if told else ''}. {status['sentence']}"
+    return f"Parameters were fitted by {name}{f' ({told})' if told else ''}. {_ended(status)}"
+
+
+def _ended(status: Mapping[str, Any]) -> str:
+    """How the fit ended, without the advice to whoever runs it again."""
+    said = str(status["sentence"])
+    return said if status.get("converged") or ";" not in said else said.split(";")[0].rstrip(".") + "."
 
 
 def _spelled(count: int, word: str) -> str:

@@ -359,7 +359,7 @@ def test_persons_are_sorted_by_what_the_second_model_gains(frames) -> None:
     assert list(frame["person"]) == ["A", "C", "B"]
     assert list(frame["better"]) == ["first", "neither", "second"]
     assert list(frame["gain"]) == pytest.approx([-0.2, 0, 0.4])
-    assert "1 persons without a value" in person_comparison.alt_text(frame)
+    assert "1 person without a value" in person_comparison.alt_text(frame)
     assert "A" not in [
         word for trace in person_comparison.screen(frame).data for word in (trace.customdata or [[""]])[0]
     ]
