@@ -177,8 +177,8 @@ def _fit(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 def _ended(status: Mapping[str, Any]) -> str:
     """How the fit ended, without the advice to whoever runs it again."""
-    said = str(status["sentence"])
-    return said if status.get("converged") or ";" not in said else said.split(";")[0].rstrip(".") + "."
+    said, advice, _ = str(status["sentence"]).partition("; raise")
+    return f"{said}." if advice else said
 
 
 def _spelled(count: int, word: str) -> str:

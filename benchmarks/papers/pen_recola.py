@@ -35,7 +35,7 @@ MODELS = ("s-SN", "s-PEN", "s-PEN, NME prior", "t-SN", "t-PEN")
 
 def models(source: GroupedDataset, seed: int, *, with_prior: bool) -> Sequence[Candidate]:
     """The models of Table 1, and s-PEN whose experts share strength."""
-    settings = {"precision": "float32", "lr": 0.003}
+    settings = {"precision": "float32", "lr": 0.003, "batch": 1024}
     # within the source persons, later frames validate: neighbours of training frames would end nothing early
     shared = fit(PenShared(**settings), source, seed=seed)
     experts = fit(Pen(**settings), source, seed=seed)
