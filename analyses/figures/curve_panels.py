@@ -213,6 +213,9 @@ def _screen_title(figure: go.Figure, title: str, place: tuple[list[float], list[
     )  # fmt: skip
 
 
+LETTER_MM = 1.45  # of an axis title
+
+
 @print_settings()
 def print_figure(frame: pd.DataFrame, look: CurveAxes, *, width_mm: float) -> Figure:
     """The same for print: panels in rows of as many as fit at 52 mm each."""
@@ -232,7 +235,8 @@ def print_figure(frame: pd.DataFrame, look: CurveAxes, *, width_mm: float) -> Fi
             axes.set_visible(False)
             continue
         _print_panel(axes, frame, panels[index], look, characters=int(width_mm / columns / 1.75))
-        axes.set_xlabel(print_text(_x_title(look)) if index + columns >= len(panels) else "")
+        lines = broken(_x_title(look), int((width_mm / columns - 12) / LETTER_MM))
+        axes.set_xlabel("\n".join(map(print_text, lines)) if index + columns >= len(panels) else "")
         title = "\n".join(print_text(line) for line in broken(look.y_title, int(each / 1.7)))
         axes.set_ylabel(title if index % columns == 0 else "")
     handles, labels = grid[0, 0].get_legend_handles_labels()
