@@ -8,6 +8,9 @@ from jaxtyping import Float
 from analyses.bootstrap import bootstrap_contrast
 from analyses.resampling import make_units
 
+# With fewer units a studentised bootstrap gives intervals of no width, or of any.
+FEWEST = 5
+
 
 def mean_intervals(
     values: Float[np.ndarray, "persons models"],
@@ -17,7 +20,7 @@ def mean_intervals(
     level: float,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, " models"], Float[np.ndarray, " models"]]:
-    """Bootstrap-t interval of the mean over persons of every column; NaN where fewer than two units have a value.
+    """Bootstrap-t interval of the mean over persons of every column; NaN where fewer than five units have a value.
 
     Models that were judged on the same persons move together, so that these intervals overlap even where the models
     clearly differ: differences are judged by `analyses.comparison.paired_bootstrap`.
@@ -32,7 +35,7 @@ def mean_intervals(
     units = make_units(unit, len(values))
     seen = np.array([np.unique(units.codes[np.isfinite(column)]).size for column in values.T])
     low, high = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
-    for k in np.flatnonzero(seen >= 2):
+    for k in np.flatnonzero(seen >= FEWEST):
         there = np.isfinite(values[:, k])
         kept = make_units(None if units.alone else units.codes[there], int(there.sum()), units.name)
         found = bootstrap_contrast(

@@ -15,7 +15,7 @@ from toolkit.errors import ToolkitWarning
 from toolkit.models import expert_prior as prior
 from toolkit.models import experts as algebra
 from toolkit.models.expert_groups import anonymous
-from toolkit.models.extractors import extractor_parameters, feature_map
+from toolkit.models.extractors import FeatureMap, extractor_parameters, feature_map
 from toolkit.models.pen import Pen, PenConfig
 from toolkit.models.pen_experts import Experts, drawn_layer
 from toolkit.models.pen_network import PenNetwork, TargetScale, own_extractor
@@ -106,16 +106,9 @@ def train_pen(
     parameters |= _head(features.size, outputs, generator, dtype, device)
 
     def rows(part: str) -> Rows:
-        chosen = np.flatnonzero(labels == part)
-        own = scaler.features(data.take(chosen))
-        values = (np.asarray(data.targets)[chosen] - targets.mean) / targets.scale
-        kind = dtype if config.task == "regression" else torch.int64
-        return Rows(
-            features=torch.as_tensor(np.array(own)).to(device=device, dtype=dtype),
-            targets=torch.as_tensor(values if config.task == "regression" else values[:, 0]).to(device, kind),
-            groups=torch.full((len(chosen),), -1, dtype=torch.int64, device=device),
-            map=features,
-        )
+        chosen = data.take(labels == part)
+        like = parameters[algebra.HEAD_WEIGHT]
+        return _rows_of(chosen, config.task, scaler, targets, features, like=like)
 
     trainee = Trainee(
         config=config, task=config.task, parameters=parameters, train=rows("train"),
@@ -194,6 +187,22 @@ def _expert_stages(trainee: Trainee, experts: Experts) -> list[Stage]:
         update=variance_update(trainee, experts.count) if config.prior == "nme" else None,
     )
     return [gate, together]
+
+
+def _rows_of(
+    data: GroupedDataset, task: Task, scaler: Scaler, targets: TargetScale, features: FeatureMap, *, like: Tensor
+) -> Rows:
+    """Standardised rows as tensors like the given one; nobody's expert speaks for them yet."""
+    numbers = task == "regression"
+    values = (np.asarray(data.targets) - targets.mean) / targets.scale
+    return Rows(
+        features=torch.as_tensor(np.array(scaler.features(data))).to(like),
+        targets=torch.as_tensor(values if numbers else values[:, 0]).to(
+            like.device, like.dtype if numbers else torch.int64
+        ),
+        groups=torch.full((data.n_rows,), -1, dtype=torch.int64, device=like.device),
+        map=features,
+    )
 
 
 def variance_update(trainee: Trainee, count: int) -> Callable[[int], None]:
