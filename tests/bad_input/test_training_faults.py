@@ -212,7 +212,7 @@ def test_row_57_the_demonstration(tmp_path, command, monkeypatch):
 
 
 def test_row_57_in_the_last_stage_it_stops_at_once(rows, tmp_path, monkeypatch):
-    monkeypatch.setattr("toolkit.runs.fitting._tables", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr("toolkit.runs.mixed_effects_family.tables", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted, match="E308"):
         fit(CONFIG, rows, seed=1, out=tmp_path / "run")
     assert read_checkpoint(checkpoint_folder(tmp_path / "run")) is not None
@@ -343,7 +343,7 @@ def test_row_59_another_machine_is_said(rows, tmp_path):
 def test_row_59_command_line(study_file, tmp_path, command, monkeypatch):
     words = ("fit", study_file, *WORDS, "--out", tmp_path / "run")
     with monkeypatch.context() as patched:
-        patched.setattr("toolkit.runs.fitting._tables", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        patched.setattr("toolkit.runs.mixed_effects_family.tables", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         assert command(*words)[0] == 143
     code, out, err = command(*words, "--set", "lr=0.5", "--resume", "--json")
     assert code == 2
