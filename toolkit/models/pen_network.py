@@ -14,6 +14,7 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.models.expert_groups import ExpertGroups
 from toolkit.models.experts import (
     EXPERT_WEIGHT,
+    HEAD_WEIGHT,
     class_scores,
     gate_scores,
     head_outputs,
@@ -164,7 +165,7 @@ class PenNetwork:
                 column="extractor",
                 remedy="give it: restore_network(run, extractor=Extractor(...)), or adapt(..., extractor=...)",
             )
-        like = next(iter(self.shared.values()))
+        like = self.shared[HEAD_WEIGHT]  # an extractor may hold whole numbers too
         rows = torch.as_tensor(np.array(self.scaler.features(data))).to(device=like.device, dtype=like.dtype)
         return self.features.all_outputs(self.shared, rows)
 
