@@ -14,7 +14,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
 from toolkit.effects.problem import PersonLoss, Problem, RowGroups, group_rows
 from toolkit.errors import DataError, ToolkitWarning
-from toolkit.models import likelihoods
+from toolkit.models.row_losses import ROW_FUNCTIONS, ChainLoss, RowLoss
 
 Task = Literal["regression", "binary", "multiclass", "sequence"]
 FAR = 100  # standard deviations; among n training rows none can be further than the square root of n
@@ -170,13 +170,10 @@ def _loss(data: GroupedDataset, layout: Layout, scaler: Scaler, task: Task, tens
     if task == "sequence":
         assert layout.sequences is not None
         steps, lines = tensor(layout.steps, torch.int64), tensor(layout.sequence_lines, torch.int64)
-        states = tensor(np.asarray(layout.sequences.states), torch.int64)
-        return lambda outputs, chain: likelihoods.chain_loss(outputs, chain, steps=steps, states=states, lines=lines)
-    mask = tensor(layout.groups.index >= 0, torch.bool)
+        return ChainLoss(steps=steps, states=tensor(np.asarray(layout.sequences.states), torch.int64), lines=lines)
     target = padded(scaler.target(data), layout.groups)
-    if task == "multiclass":
-        codes = tensor(target, torch.int64)
-        return lambda outputs, _: likelihoods.categorical(outputs, codes, mask)
-    values = tensor(target)
-    loss = likelihoods.squared_error if task == "regression" else likelihoods.bernoulli
-    return lambda outputs, _: loss(outputs, values, mask)
+    return RowLoss(
+        function=ROW_FUNCTIONS[task],
+        target=tensor(target, torch.int64) if task == "multiclass" else tensor(target),
+        mask=tensor(layout.groups.index >= 0, torch.bool),
+    )

@@ -1,0 +1,59 @@
+"""Losses as objects: which function, of which targets, so that a batch can take some of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from toolkit.models import likelihoods
+
+# Loss of each line from outputs (lines, rows, output), targets (lines, rows) and mask (lines, rows).
+RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RowLoss:
+    """Loss of each line of rows; a `toolkit.effects.problem.PersonLoss`.
+
+    Attributes:
+        function: of outputs, targets and mask; a row is worth the same in whatever line it stands.
+        target: standardised values or class codes (lines, rows).
+        mask: false where padded (lines, rows).
+    """
+
+    function: RowFunction
+    target: Tensor
+    mask: Bool[Tensor, "lines rows"]
+
+    def __call__(self, outputs: Tensor, chain: Mapping[str, Tensor]) -> Tensor:
+        """Loss of each line (lines,); rows have no chain."""
+        return self.function(outputs, self.target, self.mask)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChainLoss:
+    """Negative log-likelihood of each line's sequences; a `toolkit.effects.problem.PersonLoss`.
+
+    Attributes:
+        steps: place of each step among the flattened rows (batch, time); -1 where padded.
+        states: observed states (batch, time).
+        lines: line of each sequence (batch,).
+    """
+
+    steps: Int[Tensor, "batch time"]
+    states: Int[Tensor, "batch time"]
+    lines: Int[Tensor, " batch"]
+
+    def __call__(self, outputs: Tensor, chain: Mapping[str, Tensor]) -> Tensor:
+        """Loss of each line (lines,)."""
+        return likelihoods.chain_loss(outputs, chain, steps=self.steps, states=self.states, lines=self.lines)
+
+
+ROW_FUNCTIONS: dict[str, RowFunction] = {
+    "regression": likelihoods.squared_error,
+    "binary": likelihoods.bernoulli,
+    "multiclass": likelihoods.categorical,
+}
