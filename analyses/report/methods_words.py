@@ -105,7 +105,7 @@ def software_sentence(manifest: Mapping[str, Any]) -> str:
 def _model(manifest: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> str:
     study = manifest["study"]
     features = len(manifest["data"]["features"])
-    layers = _layers(config.get("hidden"))
+    layers = "a network given by the user" if config.get("module") else _layers(config.get("hidden"))
     inputs = f"{features} predictor{'' if features == 1 else 's'}"
     what = str(manifest.get("target") or "the target")
     label = MODEL_NAMES.get(name, name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from analyses import wording
 from analyses.figures.labels import is_transition, listed, parameter_label
@@ -145,8 +146,7 @@ def model_words(facts: RunFacts) -> list[str]:
     layers = f"{len(hidden)} hidden layer{'s' if len(hidden) > 1 else ''} of {listed(hidden)} units" if hidden else ""
     said = [
         sentences.MODEL_SENTENCES.get(facts.run.model, f"{facts.run.model}."),
-        f"It predicts {facts.outcome} from {len(features)} predictors: {shown}."
-        + (f" The network has {layers}." if layers else " The network is linear."),
+        f"It predicts {facts.outcome} from {len(features)} predictors: {shown}." + _shape(config, layers),
     ]
     if facts.personal:
         update = UPDATES.get(str(config.get("variance_update")), "")
@@ -158,6 +158,14 @@ def model_words(facts: RunFacts) -> list[str]:
     epochs = f"(Best epoch {status.get('best_epoch', '–')} of {status.get('epochs', '–')}.)"
     said.append(f"{sentences.status_words(manifest)} {epochs}")
     return said
+
+
+def _shape(config: Mapping[str, Any], layers: str) -> str:
+    """What the network is."""
+    own = config.get("module")
+    if own:
+        return f" The network is one of your own ({own['class']}, {own['parameters']:,} parameters)."
+    return f" The network has {layers}." if layers else " The network is linear."
 
 
 def prediction(facts: Sequence[RunFacts], options: ReportOptions) -> list[Section]:

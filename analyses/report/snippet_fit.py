@@ -17,6 +17,8 @@ BUNDLED = {
 CLASSES = {"nme-mlp": "NmeMlp", "nme-crf": "NmeCrf", "generic-mlp": "GenericMlp", "generic-crf": "GenericCrf",
            "pen": "Pen", "pen-shared": "PenShared"}  # fmt: skip
 
+WRAPPERS = {"extractor": "Extractor", "module": "Module"}
+
 
 def fit_code(manifest: Mapping[str, Any], *, study: str = "study.toml") -> str:
     """Code that fits the model of a manifest: same data, settings, split, seed and threads.
@@ -35,7 +37,9 @@ def fit_code(manifest: Mapping[str, Any], *, study: str = "study.toml") -> str:
     target = literal(targets[0]) if len(targets) == 1 else literal(list(targets)).replace("(", "[").replace(")", "]")
     data = f"study.sequences({target})" if manifest["task"] == "sequence" else f"study.grouped({target})"
     split = str(manifest["split"]["name"])
-    settings = call(kind, keywords=manifest["config"]).replace("result = ", "config = ", 1)
+    own = {name: WRAPPERS[name] for name in WRAPPERS if manifest["config"].get(name) is not None}
+    given = {**manifest["config"], **{name: Raw(name) for name in own}}
+    settings = call(kind, keywords=given).replace("result = ", "config = ", 1)
     known = split in DESIGNS
     keywords = {
         "seed": manifest["seed"],
@@ -48,10 +52,14 @@ def fit_code(manifest: Mapping[str, Any], *, study: str = "study.toml") -> str:
         "",
         f"from toolkit import {', '.join(names)}",
         *home,
-        f"from toolkit.models import {kind}",
+        f"from toolkit.models import {', '.join([*own.values(), kind])}",
         "",
         f"torch.set_num_threads({int(manifest.get('threads') or 1)})",
         reading,
+        *(
+            f"{name} = {wrapper}(module=...)  # your own, which is not in the run folder"
+            for name, wrapper in own.items()
+        ),
         settings,
         *([] if known or split == "none" else ["split = ...  # the rows were split by a file or by the caller"]),
         call("fit", "config", data, keywords=keywords).replace("result = ", "run = ", 1),

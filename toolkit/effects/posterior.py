@@ -14,7 +14,7 @@ the effects (the last layer, the transition matrix) and positive semi-definite e
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.func import grad, jvp, vmap
 
 from toolkit.effects.problem import Problem
-from toolkit.effects.random_effects import EffectLayout, RandomEffects
+from toolkit.effects.random_effects import EffectLayout, RandomEffects, side_by_side
 
 MAX_HALVINGS = 8
 
@@ -66,13 +66,22 @@ def loss_curvature(
 
     with torch.no_grad():
         directions = torch.eye(layout.size, dtype=eta.dtype, device=eta.device)
-        tangents = vmap(derivative)(directions)
+        tangents = vmap(derivative)(directions) if side_by_side(problem.module) else _stacked(derivative, directions)
         bent = vmap(curved)(*tangents)
         matrix = torch.einsum("dlro,elro->lde", tangents[0], bent[0])
         for name in chain:
             if name in layout.names:
                 matrix = matrix + torch.einsum("dlst,elst->lde", tangents[1][name], bent[1][name])
     return matrix
+
+
+def _stacked(
+    derivative: Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]], directions: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Derivatives along each direction, one after the other, for networks that cannot be evaluated side by side."""
+    found = [derivative(direction) for direction in directions]
+    chain = {name: torch.stack([parts[name] for _, parts in found]) for name in found[0][1]}
+    return torch.stack([rows for rows, _ in found]), chain
 
 
 def posterior_covariance(

@@ -89,11 +89,28 @@ def personal_outputs(
     varying = {name: value for name, value in personal.items() if name in shared}
 
     def one_person(own: dict[str, Tensor], rows: Tensor) -> Tensor:
-        return functional_call(module, {**shared, **own}, (rows,))
+        return network_outputs(module, {**shared, **own}, rows)
 
     if not varying:
-        return functional_call(module, dict(shared), (inputs,))
+        return network_outputs(module, shared, inputs)
+    if not side_by_side(module):
+        lines = range(len(inputs))
+        return torch.stack(
+            [one_person({name: value[line] for name, value in varying.items()}, inputs[line]) for line in lines]
+        )
     return vmap(one_person)(varying, inputs)
+
+
+def network_outputs(module: nn.Module, parameters: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+    """Outputs of a network with parameters from outside; those of a module of one's own go by its names there."""
+    prefix = getattr(module, "prefix", "")
+    named = {prefix + name: value for name, value in parameters.items()} if prefix is not None else {}
+    return functional_call(module, named, (rows,))
+
+
+def side_by_side(module: nn.Module) -> bool:
+    """Whether many persons' networks can be evaluated at once: always, except for some modules of one's own."""
+    return bool(getattr(module, "side_by_side", True))
 
 
 def coordinate_labels(

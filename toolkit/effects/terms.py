@@ -15,6 +15,9 @@ CHAIN_NAMES = (TRANSITIONS, "start", "end")
 def resolve_terms(effects: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """Names of the parameters with a person-specific part.
 
+    ``first`` and ``last`` are the first and the last layer in the order in which the network names its parameters: the
+    order its layers were made in. A layer is what parameters have in common up to the last dot.
+
     Args:
         effects: ``"last"``, ``"first"``, ``"all"``, ``"T"`` (the transition matrix), a sum of them such as
             ``"last+T"``, or parameter names and wildcards (``"layers.0.bias"``, ``"*.bias"``), one or several.
@@ -31,18 +34,17 @@ def resolve_terms(effects: str | Sequence[str], names: Sequence[str]) -> tuple[s
 
 def _matching(part: str, names: Sequence[str]) -> list[str]:
     """Parameters that one word of the specification means."""
-    layers = sorted({int(name.split(".")[1]) for name in names if name.startswith("layers.")})
-    words = {
-        "first": f"layers.{layers[0]}.*" if layers else "",
-        "last": f"layers.{layers[-1]}.*" if layers else "",
-        "all": "*",
-        "T": TRANSITIONS,
-    }
-    found = [name for name in names if fnmatchcase(name, words.get(part, part))]
+    layers = layer_names(names)
+    places = {"first": layers[:1], "last": layers[-1:]}
+    words = {"all": "*", "T": TRANSITIONS}
+    if part in places:
+        found = [name for name in names if "." in name and layer_of(name) in places[part]]
+    else:
+        found = [name for name in names if fnmatchcase(name, words.get(part, part))]
     # start and end scores stay shared: one sequence start a person cannot carry a person effect
     found = [name for name in found if name not in {"start", "end"}]
     if not found:
-        near = difflib.get_close_matches(part, [*words, *names], n=3, cutoff=0.3)
+        near = difflib.get_close_matches(part, [*places, *words, *names], n=3, cutoff=0.3)
         raise ConfigError(
             f"effects: '{part}' matches no parameter of this network",
             code="E302",
@@ -50,3 +52,13 @@ def _matching(part: str, names: Sequence[str]) -> list[str]:
             remedy=f"nearest: {', '.join(near or ['last', 'all'])}; parameters: {', '.join(names)}",
         )
     return found
+
+
+def layer_names(names: Sequence[str]) -> list[str]:
+    """Layers in the order of their parameters; parameters of the network itself belong to none."""
+    return list(dict.fromkeys(layer_of(name) for name in names if "." in name))
+
+
+def layer_of(name: str) -> str:
+    """The layer a parameter belongs to: its name up to the last dot."""
+    return name.rpartition(".")[0]

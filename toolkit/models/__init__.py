@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from toolkit.models.comparators.generic_mlp import GenericMlp as GenericMlp
     from toolkit.models.config import Config as Config
     from toolkit.models.extractors import Extractor as Extractor
+    from toolkit.models.modules import Module as Module
     from toolkit.models.nme import NmeMlp as NmeMlp
     from toolkit.models.nme_crf import NmeCrf as NmeCrf
     from toolkit.models.pen import Pen as Pen
@@ -24,6 +25,7 @@ _HOME = {
     "Pen": "toolkit.models.pen",
     "PenShared": "toolkit.models.pen",
     "Extractor": "toolkit.models.extractors",
+    "Module": "toolkit.models.modules",
 }
 
 

@@ -56,7 +56,7 @@ class VarianceRule:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class State:
-    """The tensors being estimated; changed in place during training."""
+    """The tensors being estimated; changed in place during training. Shared tensors that are ``held`` stay."""
 
     shared: dict[str, Tensor]
     layout: EffectLayout
@@ -64,6 +64,7 @@ class State:
     log_cholesky: Tensor
     sigma2: Tensor
     rule: VarianceRule
+    held: frozenset[str] = frozenset()
     cached: Tensor | None = field(default=None)
 
     @property
@@ -130,7 +131,8 @@ def estimate(
     keeper: Keeper | None = None,
 ) -> Estimate:
     """Fit the model by gradient descent and variance updates; see the module for the method."""
-    parameters = {**state.shared, **({"eta": state.eta} if state.layout.size else {})}
+    trained = {name: value for name, value in state.shared.items() if name not in state.held}
+    parameters = {**trained, **({"eta": state.eta} if state.layout.size else {})}
     for value in parameters.values():
         value.requires_grad_(True)
     outcome = minimise(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from toolkit.errors import ConfigError
+from toolkit.models.modules import fingerprint
 from toolkit.models.networks import Mlp, initial_parameters
 
 ROWS_AT_ONCE = 4096
@@ -37,17 +37,8 @@ class Extractor:
 
     def describe(self) -> dict[str, Any]:
         """What can be written down: the class, the number of parameters, and a hash of all its tensors."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.module.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).tobytes())
-        return {
-            "class": type(self.module).__name__,
-            "parameters": sum(value.numel() for value in self.module.parameters()),
-            "shape": list(self.shape) if self.shape is not None else None,
-            "frozen": self.frozen,
-            "sha256": digest.hexdigest(),
-        }
+        shape = list(self.shape) if self.shape is not None else None
+        return {**fingerprint(self.module), "shape": shape, "frozen": self.frozen}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.problem import Problem
@@ -17,7 +17,6 @@ from toolkit.effects.random_effects import RandomEffects
 from toolkit.errors import DataError
 from toolkit.models.config import Config
 from toolkit.models.likelihoods import sequence_emissions, sequence_transitions
-from toolkit.models.networks import Mlp
 from toolkit.models.nme_crf import CrfConfig, Prediction
 from toolkit.models.prepare import Layout, Scaler, Task, lay_out, padded
 from toolkit.numerics import chain
@@ -55,7 +54,7 @@ class FittedNetwork:
     classes: tuple[str, ...] | None
     grouping: str
     levels: tuple[str, ...]
-    module: Mlp
+    module: nn.Module
     shared: dict[str, Tensor]
     effects: RandomEffects
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from toolkit.errors import ConfigError
-from toolkit.models.config import Config
+from toolkit.models.modules import NetworkConfig
 
 
-class MlpConfig(Config):
-    """Settings of every multilayer perceptron.
+class MlpConfig(NetworkConfig):
+    """Settings of every multilayer perceptron, or of another network in its place (``module``).
 
     Attributes:
         task: ``regression``, ``binary`` or ``multiclass``.
@@ -36,7 +36,8 @@ class NmeMlp(MlpConfig):
     """Multilayer perceptron with person effects.
 
     Attributes:
-        effects: which parameters vary by person: ``last``, ``first``, ``all``, parameter names or wildcards.
+        effects: which parameters vary by person: ``last`` (the last layer), ``first``, ``all``, parameter names or
+            wildcards.
         variance_update: ``em`` (adds each person's posterior covariance; agrees with lme4 for a linear network) or
             ``paper`` (sample covariance of the point estimates, as published; biased low); ``unregularised`` gives the
             effects no prior at all (uNME of Woertwein et al., 2023, Fig. 5): for comparison only, as every person is

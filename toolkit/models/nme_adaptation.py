@@ -20,7 +20,7 @@ from toolkit.effects.random_effects import RandomEffects
 from toolkit.models.estimate import Estimate, person_weight
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.prepare import problem
-from toolkit.models.training import Trained, reported_scale, variance_rule
+from toolkit.models.training import Trained, is_linear, reported_scale, variance_rule
 from toolkit.optimise.minimise import Outcome
 from toolkit.optimise.status import Status
 
@@ -40,7 +40,7 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
     like = next(iter(network.shared.values()))
     eta = torch.zeros((data.n_persons, network.effects.layout.size), dtype=like.dtype, device=like.device)
     effects = RandomEffects(layout=network.effects.layout, eta=eta, covariance=network.effects.covariance)
-    rule = variance_rule(network.config, network.task, network.effects.layout, network.module)
+    rule = variance_rule(network.config, network.task, network.effects.layout, network.module, network.shared)
     known, steps, status = _prior(effects), 0, Status.SETTLED
     if (labels == "train").any():
         train = _problem(network, data, labels)
@@ -58,7 +58,7 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
     )
     own = replace(network, levels=tuple(data.persons), effects=effects)
     scale = reported_scale(
-        network.effects.layout, network.module, network.shared, network.scaler, linear=not network.config.hidden
+        network.effects.layout, network.module, network.shared, network.scaler, linear=is_linear(network.config)
     )
     return Trained(
         network=own, estimate=found, reported_scale=scale, training_rows=max(int((labels == "train").sum()), 1)

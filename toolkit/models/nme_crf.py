@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from toolkit.models.config import Config
+from toolkit.models.modules import NetworkConfig
 
 Prediction = Literal["sequence", "forecast"]
 
 
-class CrfConfig(Config):
+class CrfConfig(NetworkConfig):
     """Settings of every chain model.
 
     Attributes:

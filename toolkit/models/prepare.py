@@ -58,7 +58,8 @@ class Scaler:
             warnings.warn(ToolkitWarning(message, code="W218"), stacklevel=3)
         columns = [place[name] for name in self.names]
         values = (np.asarray(data.features)[:, columns] - self.mean) / self.scale
-        _warn_of_far_values(values, self.names)
+        if self.mean.any() or (self.scale != 1.0).any():  # features as they are have no usual size
+            _warn_of_far_values(values, self.names)
         return values
 
     def target(self, data: GroupedDataset) -> np.ndarray:
@@ -148,7 +149,7 @@ def problem(
     def tensor(values: np.ndarray, kind: torch.dtype = dtype) -> Tensor:
         return torch.as_tensor(np.array(values)).to(device=device, dtype=kind)  # a copy: our arrays are read-only
 
-    inputs = padded(scaler.features(data), layout.groups)
+    inputs = padded(scaler.features(data), layout.groups, repeat=True)
     return Problem(
         module=module,
         inputs=tensor(inputs),
@@ -158,9 +159,14 @@ def problem(
     )
 
 
-def padded(values: np.ndarray, groups: RowGroups) -> np.ndarray:
-    """Values of the rows (rows, ...) as lines (lines, longest, ...), zero where padded."""
+def padded(values: np.ndarray, groups: RowGroups, *, repeat: bool = False) -> np.ndarray:
+    """Values of the rows (rows, ...) as lines (lines, longest, ...), zero where padded, or else the first row again.
+
+    Masks leave padded rows out of every loss; but a network of one's own may not be finite where all is zero.
+    """
     present = groups.index >= 0
+    if repeat:
+        return np.asarray(values)[np.where(present, groups.index, groups.index[:, :1])]
     lines = np.asarray(values)[np.maximum(groups.index, 0)]
     return np.where(present.reshape(*present.shape, *(1,) * (lines.ndim - 2)), lines, 0)
 

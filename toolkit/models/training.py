@@ -8,19 +8,22 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import cut_at_parts
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import EffectLayout, coordinate_labels
-from toolkit.effects.terms import CHAIN_NAMES, TRANSITIONS, resolve_terms
+from toolkit.effects.terms import CHAIN_NAMES, TRANSITIONS, layer_names, layer_of, resolve_terms
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.config import Config
 from toolkit.models.estimate import Estimate, VarianceRule, estimate, start_state
 from toolkit.models.fitted import FittedNetwork
+from toolkit.models.modules import Module
 from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
 from toolkit.models.nme import MlpConfig, NmeMlp
 from toolkit.models.nme_crf import CrfConfig, NmeCrf
+from toolkit.models.own_network import OwnNetwork, check_varying, effects_enter_linearly, own_network, scaled_for
 from toolkit.models.pen import PenConfig
 from toolkit.models.prepare import Scaler, Task, fit_scaler, problem
 from toolkit.optimise.descent import Keeper
@@ -93,16 +96,16 @@ def train(
     task = task_of(config)
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     fitted_rows = np.flatnonzero(labels == "train")
-    scaler = fit_scaler(data, fitted_rows, task=task)
+    scaler = _scaler(config, data, fitted_rows, task)
     outputs = len(data.classes or ()) if task in {"multiclass", "sequence"} else 1
-    module = Mlp(len(scaler.names), config.hidden, outputs)
-    shared = initial_parameters(module, generator=generator, dtype=dtype, device=device)
+    module, shared = start_network(config, len(scaler.names), outputs, generator=generator, dtype=dtype, device=device)
     if isinstance(config, CrfConfig):
         shared |= chain_parameters(outputs, learn_ends=config.learn_ends, dtype=dtype, device=device)
-    if task == "regression" and not config.hidden:
+    if task == "regression" and is_linear(config):
         shared |= _least_squares(scaler.features(data)[fitted_rows], scaler.target(data)[fitted_rows], like=shared)
     layout = effect_layout(config, module, shared, scaler, data.classes)
-    state = start_state(shared, layout, data.n_persons, variance_rule(config, task, layout, module))
+    state = start_state(shared, layout, data.n_persons, variance_rule(config, task, layout, module, shared))
+    state.held = held_names(config, layout, module)
 
     cut = cut_at_parts(data, labels) if task == "sequence" else data
 
@@ -131,8 +134,49 @@ def train(
         shared=found.shared,
         effects=found.effects,
     )
-    scale = reported_scale(layout, module, shared, scaler, linear=not config.hidden)
+    scale = reported_scale(layout, module, shared, scaler, linear=is_linear(config))
     return Trained(network=network, estimate=found, reported_scale=scale, training_rows=len(fitted_rows))
+
+
+def is_linear(config: Config) -> bool:
+    """Whether the network is a linear layer and nothing else."""
+    return not config.hidden and own_module(config) is None
+
+
+def own_module(config: Config) -> Any:
+    """The network of one's own, or its description where it is not at hand; None for a perceptron."""
+    return getattr(config, "module", None)
+
+
+def start_network(
+    config: Config, features: int, outputs: int, *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
+) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    """The network of a configuration and its start values: drawn for a perceptron, its own for a module of one's own.
+
+    Raises:
+        ConfigError: E302 for a module that does not fit the data.
+    """
+    own = own_module(config)
+    if own is None:
+        module = Mlp(features, config.hidden, outputs)
+        return module, initial_parameters(module, generator=generator, dtype=dtype, device=device)
+    network = own_network(own, features, outputs, dtype=dtype, device=device)
+    return network, network.start(dtype=dtype, device=device)
+
+
+def _scaler(config: Config, data: GroupedDataset, rows: np.ndarray, task: Task) -> Scaler:
+    """Standardisation by the training rows."""
+    own = own_module(config)
+    if not isinstance(own, Module):
+        return fit_scaler(data, rows, task=task)
+    with warnings.catch_warnings():  # nothing is left out: the shape of a row is fixed
+        warnings.filterwarnings("ignore", message="W205", category=ToolkitWarning)
+        return scaled_for(own, data, rows, fit_scaler(data, rows, task=task))
+
+
+def held_names(config: Config, layout: EffectLayout, module: nn.Module) -> frozenset[str]:
+    """Shared tensors that training leaves as they are: what is frozen in a module of one's own."""
+    return module.fixed if isinstance(module, OwnNetwork) else frozenset()
 
 
 def _least_squares(
@@ -148,24 +192,43 @@ def _least_squares(
 
 
 def effect_layout(
-    config: Config, module: Mlp, shared: dict[str, torch.Tensor], scaler: Scaler, classes: tuple[str, ...] | None
+    config: Config, module: nn.Module, shared: dict[str, torch.Tensor], scaler: Scaler, classes: tuple[str, ...] | None
 ) -> EffectLayout:
     """Resolve where the configuration puts person effects, and name every coordinate."""
-    names = resolve_terms(config.effects, list(shared)) if isinstance(config, NmeMlp | NmeCrf) else ()
+    names = _varying(config, module, shared)
     labels: list[str] = []
     for name in names:
-        outputs = classes if name == TRANSITIONS or name.startswith(f"layers.{len(module.layers) - 1}.") else None
-        inputs = classes if name == TRANSITIONS else scaler.names if name == "layers.0.weight" else None
+        outputs = classes if name == TRANSITIONS or _of_last_layer(name, module) else None
+        perceptron = isinstance(module, Mlp)
+        inputs = classes if name == TRANSITIONS else scaler.names if name == WEIGHT and perceptron else None
         labels += coordinate_labels(name, tuple(shared[name].shape), outputs, inputs)
     shapes = tuple(tuple(shared[name].shape) for name in names)
     # all correlations together say the same on every scale, and are estimated best on the centred one
     full = isinstance(config, NmeMlp | NmeCrf) and config.covariance == "full"
-    linear = not config.hidden and WEIGHT in names
-    raw = _raw_scale(names, shared, scaler) if linear else None
+    raw = _raw_scale(names, shared, scaler) if is_linear(config) and WEIGHT in names else None
     mixing = None if full else raw
     if mixing is not None:
         _warn_of_far_zero(scaler)
     return EffectLayout(names=names, shapes=shapes, labels=tuple(labels), mixing=mixing)
+
+
+def _varying(config: Config, module: nn.Module, shared: dict[str, torch.Tensor]) -> tuple[str, ...]:
+    """Names of the parameters that vary by person."""
+    effects = getattr(config, "effects", None)
+    if effects is None:
+        return ()
+    if not isinstance(module, OwnNetwork):
+        return resolve_terms(effects, list(shared))
+    chosen = resolve_terms(effects, [*module.names, *(name for name in CHAIN_NAMES if name in shared)])
+    check_varying(chosen, module)
+    return chosen
+
+
+def _of_last_layer(name: str, module: nn.Module) -> bool:
+    """Whether a parameter belongs to the layer whose outputs are the network's."""
+    if isinstance(module, Mlp):
+        return name.startswith(f"layers.{len(module.layers) - 1}.")
+    return isinstance(module, OwnNetwork) and layer_of(name) == layer_names(module.names)[-1]
 
 
 def _warn_of_far_zero(scaler: Scaler) -> None:
@@ -209,29 +272,43 @@ def _raw_scale(names: tuple[str, ...], shared: dict[str, torch.Tensor], scaler: 
     return mixing
 
 
-def variance_rule(config: Config, task: Task, layout: EffectLayout, module: Mlp) -> VarianceRule:
+def variance_rule(
+    config: Config, task: Task, layout: EffectLayout, module: nn.Module, shared: dict[str, torch.Tensor]
+) -> VarianceRule:
     """How this configuration estimates its variances."""
     update: Literal["em", "paper", "unregularised", "none"] = "none"
     diagonal = True
     if isinstance(config, NmeMlp | NmeCrf):
         update, diagonal = config.variance_update, config.covariance == "diagonal"
-    last = f"layers.{len(module.layers) - 1}."
-    exact = all(name.startswith(last) or name in CHAIN_NAMES for name in layout.names)
-    return VarianceRule(update=update, diagonal=diagonal, gaussian=task == "regression", exact=exact)
+    return VarianceRule(
+        update=update,
+        diagonal=diagonal,
+        gaussian=task == "regression",
+        exact=enters_linearly(module, shared, layout),
+    )
+
+
+def enters_linearly(module: nn.Module, shared: dict[str, torch.Tensor], layout: EffectLayout) -> bool:
+    """Whether outputs are linear in the effects: those of a perceptron's last layer are; other networks are tried."""
+    if isinstance(module, Mlp):
+        return all(_of_last_layer(name, module) or name in CHAIN_NAMES for name in layout.names)
+    return isinstance(module, OwnNetwork) and effects_enter_linearly(module, shared, layout)
 
 
 def reported_scale(
-    layout: EffectLayout, module: Mlp, shared: dict[str, torch.Tensor], scaler: Scaler, *, linear: bool
+    layout: EffectLayout, module: nn.Module, shared: dict[str, torch.Tensor], scaler: Scaler, *, linear: bool
 ) -> np.ndarray:
     """Matrix (d, d) that takes effects from the scale they are estimated on to the reported one.
 
-    Effects of the last layer are reported in units of the target; those of a linear network as intercept and slopes of
-    the features as they are. All others stay on the standardised scale.
+    Effects of the last layer are reported in units of the target (in a network of one's own: if all effects enter its
+    outputs linearly); those of a linear network as intercept and slopes of the features as they are. All others stay on
+    the standardised scale.
     """
-    last = f"layers.{len(module.layers) - 1}."
+    in_units = isinstance(module, Mlp) or enters_linearly(module, shared, layout)
     factors: list[np.ndarray] = []
     for name, shape in zip(layout.names, layout.shapes, strict=True):
-        factor = np.full(shape, scaler.target_scale if name.startswith(last) else 1.0)
+        outer = _of_last_layer(name, module) or (isinstance(module, OwnNetwork) and name not in CHAIN_NAMES)
+        factor = np.full(shape, scaler.target_scale if in_units and outer else 1.0)
         factors.append((factor / scaler.scale if linear and name == WEIGHT else factor).ravel())
     units = np.diag(np.concatenate(factors)) if factors else np.zeros((0, 0))
     if linear and WEIGHT in layout.names and layout.mixing is None:

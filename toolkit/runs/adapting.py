@@ -17,6 +17,7 @@ from toolkit.data.splits import Split
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, DataError, ToolkitWarning
 from toolkit.models.extractors import Extractor
+from toolkit.models.modules import Module
 from toolkit.optimise.minimise import Progress
 from toolkit.optimise.threads import threads_for
 from toolkit.runs.families import AnyNetwork, family_of
@@ -56,6 +57,7 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
     split: Split | ArrayLike | None = None,
     settings: AdaptSettings | None = None,
     extractor: Extractor | None = None,
+    module: Module | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     study: Study | None = None,
@@ -76,6 +78,7 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
             a split such as `toolkit.data.adaptation_splits.adaptation_split` makes; None: every row adapts.
         settings: of experts, see `AdaptSettings`.
         extractor: the feature extractor of your own that a run from its folder was fitted with.
+        module: likewise, the network of your own.
         out: folder of the adapted run to write; None keeps it in memory.
         overwrite: replace a finished run in that folder.
         study: where titles and group labels come from.
@@ -92,7 +95,7 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
         RunFolderError: E305 or E306 for the folder, E40x for a damaged run.
     """
     started = now()
-    network, sigma2 = model_of(run, extractor)
+    network, sigma2 = model_of(run, extractor, module)
     target = None if out is None else Path(out)
     if target is not None:
         check_target(target, overwrite=overwrite)
@@ -118,14 +121,16 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
     return found
 
 
-def model_of(run: Run | SavedRun, extractor: Extractor | None = None) -> tuple[AnyNetwork, float]:
+def model_of(
+    run: Run | SavedRun, extractor: Extractor | None = None, module: Module | None = None
+) -> tuple[AnyNetwork, float]:
     """The fitted network of a run and its residual variance."""
     if isinstance(run, Run):
         estimate = getattr(run.trained, "estimate", None)
         return run.trained.network, 1.0 if estimate is None else float(estimate.sigma2)
     tensors = load(run.content("generic.safetensors"))
     value = tensors["sigma2"] if "sigma2" in tensors else torch.ones(())
-    return restore_network(run, extractor=extractor), float(value)
+    return restore_network(run, extractor=extractor, module=module), float(value)
 
 
 def _rows(

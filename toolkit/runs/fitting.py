@@ -161,7 +161,15 @@ def _warn_of_lost_numbers(trained: AnyTrained, labels: np.ndarray) -> None:
 
 
 def _check_fitting(config: Config, data: GroupedDataset) -> None:
-    """Refuse data of a kind the configuration is not for (E302)."""
+    """Refuse a configuration that is not complete, and data of a kind it is not for (E302)."""
+    for setting, words in (("extractor", "an extractor"), ("module", "a network")):
+        if isinstance(getattr(config, setting, None), dict):
+            raise ConfigError(
+                f"the model has {words} of your own, which no run folder holds: it cannot be fitted again without it",
+                code="E302",
+                column=setting,
+                remedy=f"fit it in Python, where the {setting} can be given",
+            )
     task = task_of(config)
     if task == "regression" and data.is_classification:
         raise ConfigError(

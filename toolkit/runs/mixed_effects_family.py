@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from toolkit.data.checks import check_more_rows_than_effects
 from toolkit.data.grouped import GroupedDataset
@@ -19,11 +19,13 @@ from toolkit.models.config import Config
 from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.fitted import FittedNetwork
+from toolkit.models.modules import Module
 from toolkit.models.networks import Mlp
 from toolkit.models.nme_adaptation import adapt_effects
+from toolkit.models.own_network import AbsentNetwork, own_network
 from toolkit.models.prepare import Scaler
 from toolkit.models.tables import persons_table, trace_table, transitions_table
-from toolkit.models.training import Trained, task_of
+from toolkit.models.training import Trained, is_linear, own_module, task_of
 from toolkit.models.training import train as train_network
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress
@@ -38,7 +40,7 @@ def check(config: Config, data: GroupedDataset) -> None:
             column="target",
             remedy="name one, or fit Pen, which takes several",
         )
-    if isinstance(config, NmeMlp) and config.task == "regression" and not config.hidden:
+    if isinstance(config, NmeMlp) and config.task == "regression" and is_linear(config):
         check_more_rows_than_effects(data)
 
 
@@ -146,6 +148,8 @@ def restore(
 ) -> FittedNetwork:
     """The network of a run folder."""
     shared = {name.removeprefix("shared."): value for name, value in generic.items() if name.startswith("shared.")}
+    # parameters before the counters of a module of one's own: what is computed takes its type from the first tensor
+    shared = dict(sorted(shared.items(), key=lambda item: not item[1].is_floating_point()))
     names = tuple(about["effect_names"])
     layout = EffectLayout(
         names=names,
@@ -154,7 +158,6 @@ def restore(
         mixing=generic.get("mixing"),
     )
     scaler = saved_scaler(about, generic)
-    outputs = shared[f"layers.{len(config.hidden)}.bias"].shape[0]
     return FittedNetwork(
         config=config,
         task=task_of(config),
@@ -162,10 +165,21 @@ def restore(
         classes=tuple(about["classes"]) if about["classes"] is not None else None,
         grouping=about["grouping"],
         levels=tuple(about["levels"]),
-        module=Mlp(len(scaler.names), config.hidden, outputs),
+        module=_module(config, len(scaler.names), shared),
         shared=shared,
         effects=RandomEffects(layout=layout, eta=personal["eta"], covariance=generic["covariance"]),
     )
+
+
+def _module(config: Config, features: int, shared: Mapping[str, Tensor]) -> nn.Module:
+    """The structure of the network; of one's own where it was given again."""
+    own = own_module(config)
+    if own is None:
+        return Mlp(features, config.hidden, shared[f"layers.{len(config.hidden)}.bias"].shape[0])
+    if not isinstance(own, Module):
+        return AbsentNetwork()
+    like = next(iter(shared.values()))
+    return own_network(own, features, None, dtype=like.dtype, device=like.device)
 
 
 def saved_scaler(about: Mapping[str, Any], generic: Mapping[str, Tensor]) -> Scaler:

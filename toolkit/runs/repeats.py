@@ -136,8 +136,10 @@ def identified_estimates(run: Run | SavedRun) -> pd.DataFrame:
             remedy="choose a model with person effects, such as nme-mlp",
         )
     names = list(dict.fromkeys(effects["parameter"]))
-    layers = [int(name.split(".")[1]) for name in names if name.startswith("layers.")]
-    linear = not _settings(run).get("hidden")
+    settings = _settings(run)
+    own = settings.get("module") is not None
+    layers = [] if own else [int(name.split(".")[1]) for name in names if name.startswith("layers.")]
+    linear = not settings.get("hidden") and not own
     chosen = [name for name in names if linear or (layers and name.startswith(f"layers.{max(layers)}.bias"))]
     chosen = [name for name in chosen if not name.startswith(("transitions", "start", "end"))]
     wide = effects[effects["parameter"].isin(chosen)].pivot(index="level", columns="parameter", values="estimate")

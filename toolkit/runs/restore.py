@@ -12,29 +12,32 @@ from toolkit.data.pseudonyms import read_key
 from toolkit.errors import ConfigError, RunFolderError
 from toolkit.models.config import Config
 from toolkit.models.extractors import Extractor
+from toolkit.models.modules import Module
 from toolkit.runs.families import AnyNetwork, family_of
 from toolkit.runs.folder import SavedRun
 
 
-def restore_network(run: SavedRun, *, extractor: Extractor | None = None) -> AnyNetwork:
+def restore_network(run: SavedRun, *, extractor: Extractor | None = None, module: Module | None = None) -> AnyNetwork:
     """Rebuild the network; persons go by their labels if the key of the pseudonyms lies beside the folder.
 
     Args:
         run: the run folder.
         extractor: the feature extractor of your own that the run was fitted with, which is not in the folder; its
             parameters are.
+        module: likewise, the network of your own.
 
     Raises:
         RunFolderError: E401 or E402 for missing or damaged files, E404 for a model this version does not know.
-        ConfigError: E302 for an extractor that is not the run's.
+        ConfigError: E302 for an extractor or a module that is not the run's.
     """
     about = run.manifest["network"]
     kind = getattr(models, about["config_class"], None)
     if kind is None:
         raise RunFolderError("this version does not know the run's model", code="E404", remedy="update the toolkit")
     config = kind(**_settings(run.manifest["config"]))
-    if extractor is not None:
-        config = _with_extractor(config, extractor)
+    for setting, given in (("extractor", extractor), ("module", module)):
+        if given is not None:
+            config = _with_own(config, setting, given)
     generic = _tensors(run, "generic.safetensors")
     personal = nobody(generic) if run.without_persons else _tensors(run, "persons.safetensors")
     about = {**about, "levels": run.manifest["levels"]}
@@ -47,24 +50,25 @@ def nobody(generic: dict[str, Tensor]) -> dict[str, Tensor]:
     return {"eta": covariance.new_zeros((1, covariance.shape[0]))}
 
 
-def _with_extractor(config: Config, extractor: Extractor) -> Config:
-    """The configuration with the module put back in.
+def _with_own(config: Config, setting: str, given: Extractor | Module) -> Config:
+    """The configuration with the extractor or module put back in.
 
     Raises:
         ConfigError: E302 if the run had none, or another one.
     """
-    saved = getattr(config, "extractor", None)
+    saved = getattr(config, setting, None)
+    word = "an extractor" if setting == "extractor" else "a module"
     if not isinstance(saved, dict):
-        raise ConfigError("the run was fitted without an extractor of its own", code="E302", column="extractor")
-    about = extractor.describe()
-    if any(about[name] != saved[name] for name in ("class", "parameters", "shape")):
+        raise ConfigError(f"the run was fitted without {word} of its own", code="E302", column=setting)
+    about = given.describe()
+    if any(about.get(name) != saved[name] for name in saved if name not in ("sha256", "frozen")):
         raise ConfigError(
-            "this extractor is not the one the run was fitted with",
+            f"this {setting} is not the one the run was fitted with",
             code="E302",
-            column="extractor",
+            column=setting,
             remedy=f"it needs a {saved['class']} with {saved['parameters']} parameters",
         )
-    return config.model_copy(update={"extractor": extractor})
+    return config.model_copy(update={setting: given})
 
 
 def _by_label(network: AnyNetwork, run: SavedRun) -> AnyNetwork:
