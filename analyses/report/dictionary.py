@@ -63,7 +63,7 @@ def meaning_of(table: str, column: str) -> Meaning:
         if name in COLUMNS:
             return COLUMNS[name]
     for pattern, meaning in COLUMNS.items():
-        if "<" in pattern and re.fullmatch(re.sub(r"<\w+>", ".+", pattern), column):
+        if "<" in pattern and re.fullmatch(re.sub(r"<\w+>", ".+", re.escape(pattern)), column):
             return meaning
     return Meaning(UNKNOWN)
 

@@ -130,6 +130,9 @@ COLUMNS = {
     "penalty": Meaning("Penalty of the person effects: their prior."),
     "sigma2": Meaning("Residual variance on the standardised scale."),
     "variance_mean": Meaning("Mean variance of the person effects."),
+    "variance[<parameter>]": Meaning(
+        "Variance of the person effects on this parameter, on the scale of the estimation."
+    ),
     "validation": Meaning("Loss on the validation rows."),
     "phase": Meaning("training, or variances (rounds that move effects and variances only); of experts the stage."),
     "trace.gate": Meaning("Loss of the gate: how well it tells whose row it sees.", "nats"),

@@ -21,6 +21,8 @@ _UPDATES = {
     "em": "the variances of the person effects were updated by expectation–maximisation from the effects and their "
     "posterior covariances (Laird & Ware, 1982)",
     "paper": "the variances of the person effects were the sample variances of their point estimates, as published",
+    "paper_annealed": "the variances of the person effects were the sample variances of their point estimates, kept "
+    "from falling quickly, as in the authors’ code",
     "unregularised": "the person effects had no prior",
 }
 _SPLITS = {
@@ -69,6 +71,11 @@ def model_sentences(manifest: Mapping[str, Any]) -> list[str]:
         kind = "normally distributed deviations" + (
             " with a full covariance matrix" if config.get("covariance") == "full" else ""
         )
+        if name.startswith("specific"):
+            said.append(
+                f"{_WHERE.get(where, where).capitalize()} was every person’s own and trained by their rows alone."
+            )
+            return [*said, _fit(manifest, config)]
         update = str(config.get("variance_update") or "em")
         deviations = "deviations" if update == "unregularised" else kind
         said.append(

@@ -47,6 +47,7 @@ SPLITS = {
 UPDATES = {
     "em": "estimated by an EM algorithm that adds each person’s posterior covariance",
     "paper": "the sample variances of the point estimates, as published (biased low)",
+    "paper_annealed": "the sample variances of the point estimates, kept from falling quickly (as in released code)",
     "unregularised": "without a prior: every person fitted by their own rows alone",
 }
 
@@ -149,7 +150,7 @@ def model_words(facts: RunFacts) -> list[str]:
         f"It predicts {facts.outcome} from {len(features)} predictors: {shown}." + _shape(config, layers),
     ]
     if facts.personal:
-        update = UPDATES.get(str(config.get("variance_update")), "")
+        update = UPDATES.get(str(config.get("variance_update", "unregularised")), "")
         number = facts.effects["parameter"].nunique()
         said.append(f"Every person has {number} parameters of their own; their variances are {update}.")
     if config.get("prediction") == "forecast":

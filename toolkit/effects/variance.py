@@ -27,6 +27,19 @@ def sample_covariance(eta: Float[Tensor, "persons d"]) -> Float[Tensor, "d d"]:
     return centred.T @ centred / max(eta.shape[0] - 1, 1)
 
 
+def annealed_covariance(
+    before: Float[Tensor, "d d"], eta: Float[Tensor, "persons d"], alpha: float
+) -> Float[Tensor, "d d"]:
+    """Sample covariance whose variances fall by no more than the factor ``alpha`` a step (``paper_annealed``).
+
+    As in the released code of Woertwein et al. (2023), which takes it from saemix but never ends it:
+    ``v_d := max(alpha v_d, var_d)`` for every coordinate; covariances are those of the sample.
+    """
+    sample = sample_covariance(eta)
+    variances = torch.maximum(alpha * torch.diagonal(before), torch.diagonal(sample))
+    return sample - torch.diag(torch.diagonal(sample)) + torch.diag(variances)
+
+
 def expected_covariance(
     eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d d"]
 ) -> Float[Tensor, "d d"]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toolkit.models.comparators.generic_crf import GenericCrf as GenericCrf
     from toolkit.models.comparators.generic_mlp import GenericMlp as GenericMlp
+    from toolkit.models.comparators.specific_mlp import SpecificMlp as SpecificMlp
     from toolkit.models.config import Config as Config
     from toolkit.models.extractors import Extractor as Extractor
     from toolkit.models.modules import Module as Module
@@ -22,6 +23,7 @@ _HOME = {
     "NmeCrf": "toolkit.models.nme_crf",
     "GenericMlp": "toolkit.models.comparators.generic_mlp",
     "GenericCrf": "toolkit.models.comparators.generic_crf",
+    "SpecificMlp": "toolkit.models.comparators.specific_mlp",
     "Pen": "toolkit.models.pen",
     "PenShared": "toolkit.models.pen",
     "Extractor": "toolkit.models.extractors",

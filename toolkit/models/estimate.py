@@ -33,6 +33,7 @@ POLISH_TOLERANCE = 1e-4
 NEGLIGIBLE = 1e-2
 # Prior variance that leaves effects on the standardised scale as they are.
 FLAT = 1e6
+PUBLISHED = ("paper", "paper_annealed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +41,21 @@ class VarianceRule:
     """How variances are estimated.
 
     Attributes:
-        update: ``em``, ``paper``, ``unregularised`` (no prior on the effects: Woertwein et al.'s uNME), or ``none`` (no
+        update: ``em``, ``paper``, ``paper_annealed``, ``unregularised`` (no prior on the effects: Woertwein et al.'s
+            uNME, and Specific- where the shared values of what varies are held), or ``none`` (no
             person effects).
         diagonal: person effects are independent of each other.
         gaussian: the loss is a squared error, so that ``sigma2`` is a residual variance.
         exact: effects enter the outputs linearly (last layer, transitions), so that Newton steps and posteriors are
             exact; elsewhere the posterior is a Laplace approximation around the effects gradient descent found.
+        alpha: of ``paper_annealed``: what is left of a variance after an epoch, at least.
     """
 
-    update: Literal["em", "paper", "unregularised", "none"]
+    update: Literal["em", "paper", "paper_annealed", "unregularised", "none"]
     diagonal: bool = True
     gaussian: bool = False
     exact: bool = True
+    alpha: float = 0.97
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -101,7 +105,7 @@ class Estimate:
 
 def person_weight(rule: VarianceRule, sigma2: float) -> float:
     """Weight of a person's loss against the prior: ``1 / (2 sigma2)`` for squared errors and ``paper``, else 1."""
-    return 0.5 / max(sigma2, VARIANCE_FLOOR) if rule.gaussian or rule.update == "paper" else 1.0
+    return 0.5 / max(sigma2, VARIANCE_FLOOR) if rule.gaussian or rule.update in PUBLISHED else 1.0
 
 
 def start_state(shared: dict[str, Tensor], layout: EffectLayout, persons: int, rule: VarianceRule) -> State:
@@ -116,7 +120,7 @@ def start_state(shared: dict[str, Tensor], layout: EffectLayout, persons: int, r
         log_cholesky=to_log_cholesky(
             identity * (FLAT if rule.update == "unregularised" else 1.0), diagonal=rule.diagonal
         ),
-        sigma2=torch.tensor(0.1 if rule.update == "paper" else 1.0, dtype=like.dtype, device=like.device),
+        sigma2=torch.tensor(0.1 if rule.update in PUBLISHED else 1.0, dtype=like.dtype, device=like.device),
         rule=rule,
     )
 
@@ -210,6 +214,8 @@ def _update(problem: Problem, state: State, epoch: int) -> dict[str, float]:
     """Every few epochs move the effects to their posterior mode and update the variances; for the trace."""
     if state.rule.update in ("em", "paper") and epoch % POSTERIOR_EVERY == 0:
         _round(problem, state)
+    if state.rule.update == "paper_annealed":  # every epoch, from the effects as gradient descent has them
+        _paper_update(problem, state)
     return _variance_row(state)
 
 
@@ -234,15 +240,29 @@ def _round(problem: Problem, state: State) -> None:
 
 def _describe_unregularised(problem: Problem, state: State) -> None:
     """Effects about their mean and the residual variance, for the tables; predictions stay as they are."""
-    _recentre(state)
+    if state.held.issuperset(state.layout.names):
+        _mean_of_trained(problem, state)
+    else:
+        _recentre(state)
     if state.rule.gaussian:
         state.sigma2.copy_((_loss_sum(problem, state) / problem.rows).clamp(min=VARIANCE_FLOOR))
 
 
 def _variance_row(state: State) -> dict[str, float]:
-    """``sigma2`` and the mean variance for the trace."""
+    """``sigma2``, the mean variance and every variance (on the scale of the estimation) for the trace."""
     mean = float(torch.diagonal(state.covariance).mean()) if state.layout.size else 0.0
-    return {"sigma2": float(state.sigma2), "variance_mean": mean}
+    variances = torch.diagonal(state.covariance).tolist()
+    each = {f"variance[{label}]": value for label, value in zip(state.layout.labels, variances, strict=True)}
+    return {"sigma2": float(state.sigma2), "variance_mean": mean, **each}
+
+
+def _mean_of_trained(problem: Problem, state: State) -> None:
+    """Where persons have parameters of their own only: the mean over those with rows, which stands for all others."""
+    known = problem.persons[problem.persons >= 0]
+    mean = state.eta.detach()[known].mean(dim=0)
+    moved = torch.zeros_like(state.eta)
+    moved[known] = state.eta.detach()[known] - mean
+    _shift(state, mean, moved)
 
 
 def _loss_sum(problem: Problem, state: State) -> Tensor:
@@ -254,7 +274,14 @@ def _loss_sum(problem: Problem, state: State) -> Tensor:
 def _paper_update(problem: Problem, state: State) -> None:
     """``sigma2``: mean training loss; ``Sigma``: sample covariance of the person parameters."""
     state.sigma2.copy_((_loss_sum(problem, state) / problem.rows).clamp(min=VARIANCE_FLOOR))
-    _set_covariance(state, variance.sample_covariance(state.eta.detach()))
+    eta = state.eta.detach()
+    annealed = state.rule.update == "paper_annealed"
+    _set_covariance(
+        state,
+        variance.annealed_covariance(state.covariance, eta, state.rule.alpha)
+        if annealed
+        else variance.sample_covariance(eta),
+    )
 
 
 def _em_update(problem: Problem, state: State, at: Posterior) -> None:

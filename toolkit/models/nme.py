@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from toolkit.errors import ConfigError
 from toolkit.models.modules import NetworkConfig
 
@@ -41,10 +43,24 @@ class NmeMlp(MlpConfig):
         variance_update: ``em`` (adds each person's posterior covariance; agrees with lme4 for a linear network) or
             ``paper`` (sample covariance of the point estimates, as published; biased low); ``unregularised`` gives the
             effects no prior at all (uNME of Woertwein et al., 2023, Fig. 5): for comparison only, as every person is
-            fitted by their own rows alone.
+            fitted by their own rows alone. ``paper_annealed`` is ``paper`` as the released code has it: after every
+            epoch a variance is the larger of ``annealing_alpha`` times itself and the sample variance.
+        annealing_alpha: between 0.9 and 1 as published; for ``paper_annealed`` only (0.97 if not given).
         covariance: person effects independent (``diagonal``) or with all correlations (``full``).
     """
 
     effects: str | tuple[str, ...] = "last"
-    variance_update: Literal["em", "paper", "unregularised"] = "em"
+    variance_update: Literal["em", "paper", "paper_annealed", "unregularised"] = "em"
     covariance: Literal["diagonal", "full"] = "diagonal"
+    annealing_alpha: float = Field(default=0.97, gt=0, lt=1)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Annealing belongs to one update."""
+        super().model_post_init(context)
+        if self.variance_update != "paper_annealed" and self.annealing_alpha != 0.97:
+            raise ConfigError(
+                "annealing_alpha applies to variance_update='paper_annealed' only",
+                code="E302",
+                column="annealing_alpha",
+                remedy="leave it out, or choose that update",
+            )

@@ -105,9 +105,14 @@ def previous_states(data: GroupedDataset) -> np.ndarray:
 
 
 def trace_table(trained: Trained) -> pd.DataFrame:
-    """Training by epoch; rounds after the last epoch (phase ``variances``) move effects and variances only."""
+    """Training by epoch, with one column ``variance[parameter]`` per variance on the scale of the estimation.
+
+    Rounds after the last epoch (phase ``variances``) move effects and variances only.
+    """
     columns = ["epoch", "objective", "loss", "penalty", "sigma2", "variance_mean", "validation"]
-    frame = pd.DataFrame(list(trained.estimate.outcome.trace), columns=columns).astype("float64")
+    rows = list(trained.estimate.outcome.trace)
+    columns += [name for name in (rows[0] if rows else ()) if name.startswith("variance[")]
+    frame = pd.DataFrame(rows, columns=columns).astype("float64")
     frame["phase"] = pd.array(np.where(frame["objective"].notna(), "training", "variances"), dtype="string")
     return frame
 

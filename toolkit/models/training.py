@@ -175,8 +175,13 @@ def _scaler(config: Config, data: GroupedDataset, rows: np.ndarray, task: Task) 
 
 
 def held_names(config: Config, layout: EffectLayout, module: nn.Module) -> frozenset[str]:
-    """Shared tensors that training leaves as they are: what is frozen in a module of one's own."""
-    return module.fixed if isinstance(module, OwnNetwork) else frozenset()
+    """Shared tensors that training leaves as they are: what is frozen in a module of one's own.
+
+    In a Specific- model also the shared values of what varies: every person's parameters are their own.
+    """
+    fixed = module.fixed if isinstance(module, OwnNetwork) else frozenset()
+    own = layout.size and not isinstance(config, NmeMlp | NmeCrf)
+    return fixed | frozenset(layout.names) if own else fixed
 
 
 def _least_squares(
@@ -276,15 +281,18 @@ def variance_rule(
     config: Config, task: Task, layout: EffectLayout, module: nn.Module, shared: dict[str, torch.Tensor]
 ) -> VarianceRule:
     """How this configuration estimates its variances."""
-    update: Literal["em", "paper", "unregularised", "none"] = "none"
+    update: Literal["em", "paper", "paper_annealed", "unregularised", "none"] = "none"
     diagonal = True
     if isinstance(config, NmeMlp | NmeCrf):
         update, diagonal = config.variance_update, config.covariance == "diagonal"
+    elif layout.size:  # Specific-: no prior
+        update = "unregularised"
     return VarianceRule(
         update=update,
         diagonal=diagonal,
         gaussian=task == "regression",
         exact=enters_linearly(module, shared, layout),
+        alpha=getattr(config, "annealing_alpha", 0.97),
     )
 
 

@@ -24,6 +24,7 @@ MODEL_NAMES = {
     "NmeCrf": "nme-crf",
     "GenericMlp": "generic-mlp",
     "GenericCrf": "generic-crf",
+    "SpecificMlp": "specific-mlp",
     "Pen": "pen",
     "PenShared": "pen-shared",
 }
