@@ -15,7 +15,7 @@ BUNDLED = {
     "valence-arousal": "valence-arousal",
 }
 CLASSES = {"nme-mlp": "NmeMlp", "nme-crf": "NmeCrf", "generic-mlp": "GenericMlp", "generic-crf": "GenericCrf",
-           "specific-mlp": "SpecificMlp", "pen": "Pen", "pen-shared": "PenShared"}  # fmt: skip
+           "specific-mlp": "SpecificMlp", "mlp-lme": "MlpLme", "pen": "Pen", "pen-shared": "PenShared"}  # fmt: skip
 
 WRAPPERS = {"extractor": "Extractor", "module": "Module"}
 

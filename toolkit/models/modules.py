@@ -85,3 +85,13 @@ class NetworkConfig(Config):
     def _described_module(self, value: Any) -> Any:
         """What a manifest can hold of a module: its description."""
         return value.describe() if isinstance(value, Module) else value
+
+
+def is_linear(config: Config) -> bool:
+    """Whether the network is a linear layer and nothing else."""
+    return not config.hidden and own_module(config) is None
+
+
+def own_module(config: Config) -> Any:
+    """The network of one's own, or its description where it is not at hand; None for a perceptron."""
+    return getattr(config, "module", None)

@@ -19,8 +19,9 @@ from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import RandomEffects
 from toolkit.models.estimate import Estimate, person_weight
 from toolkit.models.fitted import FittedNetwork
+from toolkit.models.modules import is_linear
 from toolkit.models.prepare import problem
-from toolkit.models.training import Trained, is_linear, reported_scale, variance_rule
+from toolkit.models.training import Trained, reported_scale, variance_rule
 from toolkit.optimise.minimise import Outcome
 from toolkit.optimise.status import Status
 

@@ -16,16 +16,18 @@ from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import EffectLayout, coordinate_labels
 from toolkit.effects.terms import CHAIN_NAMES, TRANSITIONS, layer_names, layer_of, resolve_terms
 from toolkit.errors import ConfigError, ToolkitWarning
+from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config
 from toolkit.models.estimate import Estimate, VarianceRule, estimate, start_state
 from toolkit.models.fitted import FittedNetwork
-from toolkit.models.modules import Module
+from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
 from toolkit.models.nme import MlpConfig, NmeMlp
 from toolkit.models.nme_crf import CrfConfig, NmeCrf
 from toolkit.models.own_network import OwnNetwork, check_varying, effects_enter_linearly, own_network, scaled_for
 from toolkit.models.pen import PenConfig
 from toolkit.models.prepare import Scaler, Task, fit_scaler, problem
+from toolkit.models.retraining import estimate_with_retraining, fresh_start
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Outcome, Progress, Settings
 
@@ -115,14 +117,15 @@ def train(
         return problem(chosen, np.asarray(data.person)[rows], scaler, module, task=task, dtype=dtype, device=device)
 
     settings = Settings(lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay)
-    found = estimate(
-        part("train"),
-        part("validation") if (labels == "validation").any() else None,
-        state,
-        settings,
-        progress=progress,
-        keeper=keeper,
-    )
+    rows = part("train"), part("validation") if (labels == "validation").any() else None
+    if isinstance(config, MlpLme):
+        restart = fresh_start(config, module, shared, generator)
+        found = estimate_with_retraining(
+            *rows, state, settings, rounds=config.rounds, restart=restart, generator=generator, progress=progress,
+            keeper=keeper,
+        )  # fmt: skip
+    else:
+        found = estimate(*rows, state, settings, progress=progress, keeper=keeper)
     network = FittedNetwork(
         config=config,
         task=task,
@@ -136,16 +139,6 @@ def train(
     )
     scale = reported_scale(layout, module, shared, scaler, linear=is_linear(config))
     return Trained(network=network, estimate=found, reported_scale=scale, training_rows=len(fitted_rows))
-
-
-def is_linear(config: Config) -> bool:
-    """Whether the network is a linear layer and nothing else."""
-    return not config.hidden and own_module(config) is None
-
-
-def own_module(config: Config) -> Any:
-    """The network of one's own, or its description where it is not at hand; None for a perceptron."""
-    return getattr(config, "module", None)
 
 
 def start_network(
@@ -180,7 +173,7 @@ def held_names(config: Config, layout: EffectLayout, module: nn.Module) -> froze
     In a Specific- model also the shared values of what varies: every person's parameters are their own.
     """
     fixed = module.fixed if isinstance(module, OwnNetwork) else frozenset()
-    own = layout.size and not isinstance(config, NmeMlp | NmeCrf)
+    own = layout.size and not isinstance(config, NmeMlp | NmeCrf | MlpLme)
     return fixed | frozenset(layout.names) if own else fixed
 
 
@@ -209,7 +202,7 @@ def effect_layout(
         labels += coordinate_labels(name, tuple(shared[name].shape), outputs, inputs)
     shapes = tuple(tuple(shared[name].shape) for name in names)
     # all correlations together say the same on every scale, and are estimated best on the centred one
-    full = isinstance(config, NmeMlp | NmeCrf) and config.covariance == "full"
+    full = getattr(config, "covariance", "diagonal") == "full"
     raw = _raw_scale(names, shared, scaler) if is_linear(config) and WEIGHT in names else None
     mixing = None if full else raw
     if mixing is not None:
@@ -222,6 +215,8 @@ def _varying(config: Config, module: nn.Module, shared: dict[str, torch.Tensor])
     effects = getattr(config, "effects", None)
     if effects is None:
         return ()
+    if isinstance(config, MlpLme) and effects == "bias":
+        effects = f"layers.{len(config.hidden)}.bias"
     if not isinstance(module, OwnNetwork):
         return resolve_terms(effects, list(shared))
     chosen = resolve_terms(effects, [*module.names, *(name for name in CHAIN_NAMES if name in shared)])
@@ -285,6 +280,8 @@ def variance_rule(
     diagonal = True
     if isinstance(config, NmeMlp | NmeCrf):
         update, diagonal = config.variance_update, config.covariance == "diagonal"
+    elif isinstance(config, MlpLme):
+        update, diagonal = "em", config.covariance == "diagonal"
     elif layout.size:  # Specific-: no prior
         update = "unregularised"
     return VarianceRule(

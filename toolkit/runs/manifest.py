@@ -25,6 +25,7 @@ MODEL_NAMES = {
     "GenericMlp": "generic-mlp",
     "GenericCrf": "generic-crf",
     "SpecificMlp": "specific-mlp",
+    "MlpLme": "mlp-lme",
     "Pen": "pen",
     "PenShared": "pen-shared",
 }

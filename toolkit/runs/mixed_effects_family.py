@@ -19,13 +19,13 @@ from toolkit.models.config import Config
 from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.fitted import FittedNetwork
-from toolkit.models.modules import Module
+from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.networks import Mlp
 from toolkit.models.nme_adaptation import adapt_effects
 from toolkit.models.own_network import AbsentNetwork, own_network
 from toolkit.models.prepare import Scaler
 from toolkit.models.tables import persons_table, trace_table, transitions_table
-from toolkit.models.training import Trained, is_linear, own_module, task_of
+from toolkit.models.training import Trained, task_of
 from toolkit.models.training import train as train_network
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress
