@@ -21,6 +21,7 @@ from analyses.simulation import (
     transition_counts,
     welch_of_clusters,
 )
+from analyses.variance_shares import person_components
 from toolkit.errors import ConfigError, DataError
 from toolkit.results import read_only
 
@@ -248,7 +249,7 @@ def model_of_run(
     """
     if base not in ("expected", "generic"):
         raise ConfigError("this base is not known", code="E302", column="base", remedy='use "expected" or "generic"')
-    table, components = run.transitions(), run.variance_components()
+    table, components = run.transitions(), person_components(run.variance_components())
     states = tuple(run.states or ())
     varying = components[components["parameter"].str.startswith("transitions[")].set_index("parameter")["variance"]
     if varying.empty:

@@ -22,7 +22,7 @@ from analyses.resampling import (
 from analyses.variance_notes import partition_notes
 from analyses.variance_quantities import QUANTITIES as QUANTITIES
 from analyses.variance_quantities import jackknife_ends, percentile_ends, person_sums, quantities
-from analyses.variance_shares import Block, shares_sentence
+from analyses.variance_shares import Block, person_components, shares_sentence
 from analyses.variance_shares import variance_blocks as variance_blocks
 from toolkit.errors import ConfigError, DataError
 from toolkit.results import read_only
@@ -243,7 +243,7 @@ def variance_of_run(
     """
     import pandas as pd
 
-    blocks = variance_blocks(run.variance_components())
+    blocks = variance_blocks(person_components(run.variance_components()))
     if not blocks:
         raise DataError(
             "this run has no person effects, so there is no variance between persons to divide",

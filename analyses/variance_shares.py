@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 Block = tuple[str, str, float, int, int]
 
 
+def person_components(components: pd.DataFrame) -> pd.DataFrame:
+    """The components of the persons and the residual, of a run that may have further grouping factors."""
+    terms = [term for term in components["term"] if term != "residual"]
+    return components[components["term"].isin([*terms[:1], "residual"])].reset_index(drop=True)
+
+
 def variance_blocks(components: pd.DataFrame) -> tuple[Block, ...]:
     """Share of the person variance by layer and block (weight, bias, transitions), from a run's variance components.
 

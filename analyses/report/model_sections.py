@@ -16,6 +16,7 @@ from analyses.report.document import Section
 from analyses.report.figure_block import report_figure
 from analyses.report.tables import ReportTable, bounded_cell
 from analyses.stability_marks import MARK, stability_sentence, unstable_parameters
+from analyses.variance_shares import person_components
 
 if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
@@ -139,7 +140,7 @@ def person_sections(runs: Mapping[str, SavedRun], missing: list[str]) -> list[Se
     if run is None:
         missing.append("who differs (no NME-CRF run)")
         return []
-    components = run.variance_components()
+    components = person_components(run.variance_components())
     moves = components[[is_transition(name) for name in components["parameter"].astype(str)]]
     if moves.empty:
         missing.append("who differs (the model has no personal transitions)")

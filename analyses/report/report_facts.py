@@ -11,6 +11,7 @@ import pandas as pd
 
 from analyses.report import sentences
 from analyses.report.guard import SMALLEST_SHOWN, checked_smallest, small_groups, total_gives_away
+from analyses.variance_shares import person_components
 from toolkit.errors import ConfigError, DataError
 from toolkit.runs.kept import KeptAnalysis, kept_analyses
 
@@ -73,7 +74,7 @@ class RunFacts:
     @cached_property
     def components(self) -> pd.DataFrame:
         """Variance components."""
-        return self.run.variance_components()
+        return person_components(self.run.variance_components())
 
     @cached_property
     def metrics(self) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from toolkit import SequenceBatch, fit
 from toolkit.effects.random_effects import RandomEffects
 from toolkit.models import NmeCrf, NmeMlp
 from toolkit.models.effect_tables import reported_covariance
-from toolkit.models.nme_adaptation import _problem
+from toolkit.models.joint_adaptation import speaking_rows
 from toolkit.runs.adapting import adapt
 
 LINEAR = {
@@ -149,7 +149,7 @@ def test_effects_of_classes_are_at_their_mode(of_classes, name):
     network = adapted.trained.network
     rows = new.data if isinstance(new, SequenceBatch) else new
     rows = rows.as_classes(network.classes)
-    problem = _problem(network, rows, np.full(rows.n_rows, "train"))
+    problem = speaking_rows(network, rows, np.full(rows.n_rows, "train"), np.asarray(rows.person))
     eta = network.effects.eta.detach().clone().requires_grad_(True)
     value = objective(problem, network, eta)
     value.backward()

@@ -85,3 +85,33 @@ def check_more_rows_than_effects(data: GroupedDataset) -> None:
             column=data.groupings[0].name,
             remedy="Use fewer features, or effects in the intercept only; more rows than effects are needed",
         )
+
+
+def check_further_factors(data: GroupedDataset) -> None:
+    """Refuse a further grouping factor that cannot have effects of its own.
+
+    Raises:
+        DataError: E138 a factor with one level, or one whose levels are the same rows as another's.
+    """
+    for place, factor in enumerate(data.groupings[1:], start=1):
+        if len(np.unique(np.asarray(factor.codes))) < 2:
+            raise DataError(
+                f"grouping factor '{factor.name}' has a single level",
+                code="E138",
+                column=factor.name,
+                remedy="Leave it out: what is common to all rows is shared already",
+            )
+        for other in data.groupings[:place]:
+            if _same_rows(np.asarray(factor.codes), np.asarray(other.codes)):
+                raise DataError(
+                    f"the levels of '{factor.name}' are the same rows as those of '{other.name}'",
+                    code="E138",
+                    column=factor.name,
+                    remedy="Leave one of them out: nothing could tell their effects apart",
+                )
+
+
+def _same_rows(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two factors divide the rows alike."""
+    pairs = len(np.unique(np.column_stack([one, other]), axis=0))
+    return pairs == len(np.unique(one)) == len(np.unique(other))

@@ -21,6 +21,7 @@ from toolkit.errors import DataError, ToolkitWarning
 
 Key = dict[str, dict[str, str]]
 PREFIX = {"person": ("P", 3), "cluster": ("C", 2)}  # letter and least number of digits
+OTHERS = ("G", 2)  # levels of further grouping factors, a role each
 COLUMNS = ["role", "label", "pseudonym"]
 
 
@@ -44,7 +45,7 @@ def unpredictable() -> np.random.Generator:
 
 def extended(known: Mapping[str, str], labels: Iterable[str], role: str, *, rng: np.random.Generator) -> dict[str, str]:
     """The known pseudonyms and new ones for new labels, numbered on in random order: "P001", "P002", ..."""
-    letter, digits = PREFIX[role]
+    letter, digits = PREFIX.get(role, OTHERS)
     new = [label for label in labels if label not in known]
     start = max((int(name[len(letter) :]) for name in known.values()), default=0) + 1
     width = max(digits, len(str(start + len(new) - 1)))
@@ -105,7 +106,7 @@ def read_key(path: Path) -> Key:
 
 def _is_sound(role: str, names: Mapping[str, str]) -> bool:
     """Whether every pseudonym is a letter and a number of its own."""
-    letter, _ = PREFIX[role]
+    letter, _ = PREFIX.get(role, OTHERS)
     return len(set(names.values())) == len(names) and all(
         name.startswith(letter) and name[len(letter) :].isdecimal() for name in names.values()
     )

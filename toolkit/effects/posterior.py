@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.func import grad, jvp, vmap
 
 from toolkit.effects.problem import Problem
-from toolkit.effects.random_effects import EffectLayout, RandomEffects, side_by_side
+from toolkit.effects.random_effects import Layout, RandomEffects, side_by_side
 
 MAX_HALVINGS = 8
 
@@ -47,7 +47,7 @@ class Posterior:
 
 
 def loss_curvature(
-    problem: Problem, shared: Mapping[str, Tensor], layout: EffectLayout, eta: Float[Tensor, "lines d"]
+    problem: Problem, shared: Mapping[str, Tensor], layout: Layout, eta: Float[Tensor, "lines d"]
 ) -> Float[Tensor, "lines d d"]:
     """Generalised Gauss-Newton matrix of each line's loss with respect to its effects."""
     held = {name: value.detach() for name, value in shared.items()}

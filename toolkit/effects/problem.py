@@ -1,4 +1,4 @@
-"""A training set as the estimator sees it: rows grouped by person, and a loss per person."""
+"""A training set as the estimator sees it: rows in lines, one a person (or combination of levels), and their losses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from toolkit.effects.random_effects import EffectLayout, personal_outputs, personal_parameters
+from toolkit.effects.random_effects import Layout, personal_outputs, personal_parameters
 from toolkit.effects.terms import CHAIN_NAMES
 
 # Loss of each person from the outputs (persons, rows, output) and the parameters of the chain (transitions, start,
@@ -24,27 +24,39 @@ class RowGroups:
 
     Attributes:
         persons: person code of each line (lines,).
+        further: codes of the levels of further grouping factors (lines, factors - 1).
         index: row number (lines, longest), -1 where padded.
         line: line of each row (rows,), and place: its position in that line (rows,).
     """
 
     persons: np.ndarray
+    further: np.ndarray
     index: np.ndarray
     line: np.ndarray
     place: np.ndarray
 
 
 def group_rows(codes: np.ndarray) -> RowGroups:
-    """Sort rows by person, keeping their order within a person."""
-    persons, line = np.unique(codes, return_inverse=True)
+    """Sort rows by person, keeping their order within a person.
+
+    Args:
+        codes: person of each row (rows,), or the levels of several grouping factors (rows, factors), the person first:
+            one line then holds the rows that agree in all of them.
+    """
+    if codes.ndim == 1:
+        levels, line = np.unique(codes, return_inverse=True)
+        levels = levels[:, None]
+    else:
+        levels, line = np.unique(codes, axis=0, return_inverse=True)
+        line = line.reshape(-1)
     order = np.argsort(line, kind="stable")
-    counts = np.bincount(line, minlength=len(persons))
+    counts = np.bincount(line, minlength=len(levels))
     first = np.repeat(np.cumsum(counts) - counts, counts)
     place = np.empty(len(codes), dtype=np.int64)
     place[order] = np.arange(len(codes)) - first
-    index = np.full((len(persons), int(counts.max(initial=1))), -1, dtype=np.int64)
+    index = np.full((len(levels), int(counts.max(initial=1))), -1, dtype=np.int64)
     index[line, place] = np.arange(len(codes))
-    return RowGroups(persons=persons, index=index, line=line.astype(np.int64), place=place)
+    return RowGroups(persons=levels[:, 0], further=levels[:, 1:], index=index, line=line.astype(np.int64), place=place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,6 +69,8 @@ class Problem:
         persons: code of each line's person (lines,) into the person effects; -1 has none.
         loss: negative log-likelihood (or squared error) of each line.
         rows: number of real rows.
+        further: codes of each line's levels of further grouping factors (lines, factors - 1); -1 has no effects.
+        held: effects of each line that are known already and stay (lines, d); None where there are none.
     """
 
     module: nn.Module
@@ -64,14 +78,27 @@ class Problem:
     persons: Int[Tensor, " lines"]
     loss: PersonLoss
     rows: int
+    further: Int[Tensor, "lines factors"] | None = None
+    held: Float[Tensor, "lines d"] | None = None
 
-    def lines_of(self, eta: Float[Tensor, "persons d"]) -> Float[Tensor, "lines d"]:
-        """Person effects of each line; zero for a person without any."""
-        known = self.persons >= 0
-        return torch.where(known[:, None], eta[self.persons.clamp(min=0)], 0.0)
+    def codes(self, factor: int) -> Int[Tensor, " lines"]:
+        """Level of each line in one grouping factor; 0 is the person."""
+        if factor == 0:
+            return self.persons
+        assert self.further is not None
+        return self.further[:, factor - 1]
+
+    def lines_of(self, *etas: Tensor) -> Float[Tensor, "lines d"]:
+        """Effects of each line, those of several grouping factors side by side; zero for a level without any."""
+        parts = []
+        for factor, eta in enumerate(etas):
+            codes = self.codes(factor)
+            parts.append(torch.where((codes >= 0)[:, None], eta[codes.clamp(min=0)], 0.0))
+        lines = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return lines if self.held is None else lines + self.held
 
     def outputs(
-        self, shared: Mapping[str, Tensor], layout: EffectLayout, eta: Float[Tensor, "lines d"]
+        self, shared: Mapping[str, Tensor], layout: Layout, eta: Float[Tensor, "lines d"]
     ) -> tuple[Float[Tensor, "lines rows output"], dict[str, Tensor]]:
         """Network outputs of each line and the parameters of its chain, shared or per line."""
         personal = personal_parameters(shared, layout, eta)
@@ -81,7 +108,7 @@ class Problem:
         return rows, chain
 
     def losses(
-        self, shared: Mapping[str, Tensor], layout: EffectLayout, eta: Float[Tensor, "lines d"]
+        self, shared: Mapping[str, Tensor], layout: Layout, eta: Float[Tensor, "lines d"]
     ) -> Float[Tensor, " lines"]:
         """Loss of each line at the given shared parameters and effects."""
         return self.loss(*self.outputs(shared, layout, eta))

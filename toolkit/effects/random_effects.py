@@ -9,11 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """Where the effects of a line belong: those of one grouping factor (`EffectLayout`) or several (`JointLayout`)."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameters that vary, in the network's order."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of effects of a line."""
+        ...
+
+    def unflatten(self, eta: Float[Tensor, "lines d"]) -> dict[str, Tensor]:
+        """Deviations of each varying parameter, (lines, *shape)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +71,35 @@ class EffectLayout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JointLayout:
+    """Effects of several grouping factors, side by side; where two vary the same parameter their effects add up.
+
+    Attributes:
+        parts: layout of each factor.
+    """
+
+    parts: tuple[EffectLayout, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameters that vary by any factor."""
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.names))
+
+    @property
+    def size(self) -> int:
+        """Effects of a line: one level of each factor."""
+        return sum(part.size for part in self.parts)
+
+    def unflatten(self, eta: Float[Tensor, "lines d"]) -> dict[str, Tensor]:
+        """Deviations of each varying parameter, (lines, *shape), summed over the factors."""
+        found: dict[str, Tensor] = {}
+        for part, own in zip(self.parts, torch.split(eta, [part.size for part in self.parts], dim=1), strict=True):
+            for name, value in part.unflatten(own).items():
+                found[name] = found[name] + value if name in found else value
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RandomEffects:
     """Person effects and their distribution.
 
@@ -65,8 +114,23 @@ class RandomEffects:
     covariance: Float[Tensor, "d d"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FactorEffects:
+    """Effects of a further grouping factor, beside the person.
+
+    Attributes:
+        grouping: name of the factor.
+        levels: its levels, in the order of ``effects.eta``.
+        effects: their effects.
+    """
+
+    grouping: str
+    levels: tuple[str, ...]
+    effects: RandomEffects
+
+
 def personal_parameters(
-    shared: Mapping[str, Tensor], layout: EffectLayout, eta: Float[Tensor, "persons d"]
+    shared: Mapping[str, Tensor], layout: Layout, eta: Float[Tensor, "persons d"]
 ) -> dict[str, Tensor]:
     """``theta_bar + eta_i`` of every varying parameter, (persons, *shape)."""
     return {name: shared[name] + part for name, part in layout.unflatten(eta).items()}

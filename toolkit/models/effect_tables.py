@@ -1,13 +1,16 @@
-"""Person effects and variance components as tables, on the scale they are reported on."""
+"""Effects and variance components as tables, on the scale they are reported on."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from toolkit.effects.posterior import Posterior
+from toolkit.effects.random_effects import RandomEffects
 from toolkit.models.tables import as_array
 from toolkit.models.training import Trained
 from toolkit.numerics.covariance import VARIANCE_FLOOR
@@ -22,32 +25,71 @@ COMPONENTS = {"term": "string", "parameter": "string", "at_boundary": "bool"} | 
 ORDER = ["term", "parameter", "variance", "sd", "share", "correlation", "at_boundary"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Factor:
+    """One grouping factor of a fitted network, as the tables need it."""
+
+    grouping: str
+    levels: tuple[str, ...]
+    effects: RandomEffects
+    posterior: Posterior
+    scale: np.ndarray
+
+
+def _factors(trained: Trained) -> list[_Factor]:
+    """The grouping factors whose effects have a posterior, the person first."""
+    network, found = trained.network, trained.estimate
+    if not network.effects.layout.size or found.posterior is None:
+        return []
+    person = _Factor(
+        grouping=network.grouping,
+        levels=network.levels,
+        effects=network.effects,
+        posterior=found.posterior,
+        scale=trained.reported_scale,
+    )
+    further = [
+        _Factor(
+            grouping=factor.grouping, levels=factor.levels, effects=factor.effects, posterior=posterior, scale=scale
+        )
+        for factor, (_, posterior), scale in zip(network.further, found.further, trained.further_scales, strict=True)
+    ]
+    return [person, *further]
+
+
 def effects_table(trained: Trained, level: float = LEVEL) -> pd.DataFrame:
     """Person effects: estimate, posterior SD, interval, and reliability ``1 - Var(eta_i | data) / Var(eta)``.
 
-    Effects of the last layer are in units of the target (a linear network's slopes per unit of their feature); all
-    others on the standardised scale. SDs are given the shared parameters and variances, as lme4's conditional ones.
+    With several grouping factors the effects of every factor (``term``), one after the other. Effects of the last
+    layer are in units of the target (a linear network's slopes per unit of their feature); all others on the
+    standardised scale. SDs are given the shared parameters and variances, as lme4's conditional ones.
     """
-    network, found = trained.network, trained.estimate
-    labels, persons = network.effects.layout.labels, network.levels
-    if not labels or found.posterior is None:
+    parts = [_effects_of(factor, level) for factor in _factors(trained)]
+    if not parts:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in EFFECTS.items()})
-    scale = trained.reported_scale
-    eta = as_array(network.effects.eta) @ scale.T
-    posterior = scale @ as_array(found.posterior.covariance) @ scale.T
+    return pd.concat(parts, ignore_index=True)
+
+
+def _effects_of(factor: _Factor, level: float) -> pd.DataFrame:
+    """Effects of one grouping factor."""
+    labels, scale = factor.effects.layout.labels, factor.scale
+    eta = as_array(factor.effects.eta) @ scale.T
+    posterior = scale @ as_array(factor.posterior.covariance) @ scale.T
     variance = np.maximum(np.diagonal(posterior, axis1=1, axis2=2), 0.0)
     reach = norm.ppf(0.5 + level / 2) * np.sqrt(variance)
     return pd.DataFrame(
         {
-            "term": network.grouping,
-            "level": np.repeat(np.array(persons, dtype=object), len(labels)),
-            "parameter": list(labels) * len(persons),
+            "term": factor.grouping,
+            "level": np.repeat(np.array(factor.levels, dtype=object), len(labels)),
+            "parameter": list(labels) * len(factor.levels),
             "estimate": eta.ravel(),
             "sd": np.sqrt(variance).ravel(),
             "low": (eta - reach).ravel(),
             "high": (eta + reach).ravel(),
             # Without a prior an estimate can be less certain than the persons differ.
-            "reliability": np.maximum(1.0 - variance / np.diagonal(reported_covariance(trained)), 0.0).ravel(),
+            "reliability": np.maximum(
+                1.0 - variance / np.diagonal(_on_reported_scale(factor.effects, scale)), 0.0
+            ).ravel(),
         }
     ).astype(EFFECTS)
 
@@ -62,29 +104,15 @@ def variance_table(trained: Trained) -> pd.DataFrame:
     ``correlation`` is the correlation with the first parameter of the term, where correlations are estimated.
     """
     found, gaussian = trained.estimate, trained.network.task == "regression"
-    labels = trained.network.effects.layout.labels
-    rows: list[dict[str, Any]] = []
+    factors = _factors(trained)
+    acting = [_information(factor, trained) for factor in factors]
     residual = found.sigma2 if gaussian else 0.0
-    total = residual
-    if labels and found.posterior is not None:
-        covariance = as_array(trained.network.effects.covariance)
-        variance = np.diagonal(reported_covariance(trained))
-        acting = _information(trained)
-        total += float((covariance * acting).sum())
-        correlation = correlations(trained)[0]
-        floored = np.diagonal(covariance) <= 2.0 * VARIANCE_FLOOR
-        estimated = bool(np.any(covariance - np.diag(np.diagonal(covariance))))
-        for place, label in enumerate(labels):
-            rows.append(
-                {
-                    "term": trained.network.grouping,
-                    "parameter": label,
-                    "variance": variance[place],
-                    "share": covariance[place, place] * acting[place, place] / total if total > 0 else np.nan,
-                    "correlation": correlation[place] if estimated and place else np.nan,
-                    "at_boundary": floored[place],
-                }
-            )
+    total = residual + sum(
+        float((as_array(factor.effects.covariance) * own).sum()) for factor, own in zip(factors, acting, strict=True)
+    )
+    rows: list[dict[str, Any]] = []
+    for factor, own in zip(factors, acting, strict=True):
+        rows += _components_of(factor, own, total)
     if gaussian:
         unit = trained.network.scaler.target_scale**2
         rows.append(
@@ -101,10 +129,34 @@ def variance_table(trained: Trained) -> pd.DataFrame:
     return frame.assign(sd=np.sqrt(frame["variance"].astype("float64")))[ORDER].astype(COMPONENTS)
 
 
+def _components_of(factor: _Factor, acting: np.ndarray, total: float) -> list[dict[str, Any]]:
+    """Rows of one grouping factor."""
+    covariance = as_array(factor.effects.covariance)
+    reported = _on_reported_scale(factor.effects, factor.scale)
+    deviation = np.sqrt(np.diagonal(reported))
+    estimated = bool(np.any(covariance - np.diag(np.diagonal(covariance))))
+    floored = np.diagonal(covariance) <= 2.0 * VARIANCE_FLOOR
+    return [
+        {
+            "term": factor.grouping,
+            "parameter": label,
+            "variance": reported[place, place],
+            "share": covariance[place, place] * acting[place, place] / total if total > 0 else np.nan,
+            "correlation": reported[0, place] / (deviation[0] * deviation[place]) if estimated and place else np.nan,
+            "at_boundary": floored[place],
+        }
+        for place, label in enumerate(factor.effects.layout.labels)
+    ]
+
+
 def reported_covariance(trained: Trained) -> np.ndarray:
     """Covariance of the person effects on the reported scale (d, d)."""
-    scale = trained.reported_scale
-    return scale @ as_array(trained.network.effects.covariance) @ scale.T
+    return _on_reported_scale(trained.network.effects, trained.reported_scale)
+
+
+def _on_reported_scale(effects: RandomEffects, scale: np.ndarray) -> np.ndarray:
+    """Covariance of a factor's effects on the reported scale (d, d)."""
+    return scale @ as_array(effects.covariance) @ scale.T
 
 
 def correlations(trained: Trained) -> np.ndarray:
@@ -114,8 +166,7 @@ def correlations(trained: Trained) -> np.ndarray:
     return covariance / np.outer(deviation, deviation)
 
 
-def _information(trained: Trained) -> np.ndarray:
+def _information(factor: _Factor, trained: Trained) -> np.ndarray:
     """Mean curvature per training row (d, d), on the scale of the estimation; of half the loss for squared errors."""
-    assert trained.estimate.posterior is not None
-    curvature = as_array(trained.estimate.posterior.curvature).sum(axis=0) / trained.training_rows
+    curvature = as_array(factor.posterior.curvature).sum(axis=0) / trained.training_rows
     return curvature * (0.5 if trained.network.task == "regression" else 1.0)

@@ -21,7 +21,9 @@ from torch import Tensor
 from toolkit.effects import variance
 from toolkit.effects.posterior import Posterior, newton_step, posterior
 from toolkit.effects.problem import Problem
-from toolkit.effects.random_effects import EffectLayout, RandomEffects
+from toolkit.effects.random_effects import EffectLayout, Layout, RandomEffects
+from toolkit.models import joint_rounds
+from toolkit.models.joint_rounds import FactorState
 from toolkit.numerics.covariance import VARIANCE_FLOOR, from_log_cholesky, to_log_cholesky, with_floor
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Outcome, Progress, Settings, minimise
@@ -60,7 +62,11 @@ class VarianceRule:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class State:
-    """The tensors being estimated; changed in place during training. Shared tensors that are ``held`` stay."""
+    """The tensors being estimated; changed in place during training. Shared tensors that are ``held`` stay.
+
+    ``layout``, ``eta`` and ``log_cholesky`` are those of the first grouping factor, the person; ``further`` holds those
+    of the others.
+    """
 
     shared: dict[str, Tensor]
     layout: EffectLayout
@@ -69,7 +75,25 @@ class State:
     sigma2: Tensor
     rule: VarianceRule
     held: frozenset[str] = frozenset()
+    further: tuple[FactorState, ...] = ()
     cached: Tensor | None = field(default=None)
+
+    @property
+    def factors(self) -> list[FactorState]:
+        """Every grouping factor, the person first; the tensors are the same."""
+        person = FactorState(
+            name="person", layout=self.layout, eta=self.eta, log_cholesky=self.log_cholesky, diagonal=self.rule.diagonal
+        )
+        return [person, *self.further]
+
+    @property
+    def line_layout(self) -> Layout:
+        """Where the effects of a line belong."""
+        return joint_rounds.joint_layout(self.factors) if self.further else self.layout
+
+    def lines_of(self, problem: Problem) -> Float[Tensor, "lines d"]:
+        """Effects of each line of a problem."""
+        return problem.lines_of(self.eta, *(factor.eta for factor in self.further))
 
     @property
     def covariance(self) -> Float[Tensor, "d d"]:
@@ -91,7 +115,8 @@ class State:
 class Estimate:
     """A finished estimation: state, posterior of the effects (None without effects), and how training went.
 
-    ``exact`` tells whether effects and variances are at their joint fixed point, see `VarianceRule`.
+    ``exact`` tells whether effects and variances are at their joint fixed point, see `VarianceRule`; ``further`` holds
+    effects and posteriors of further grouping factors.
     """
 
     shared: dict[str, Tensor]
@@ -101,6 +126,7 @@ class Estimate:
     outcome: Outcome
     polish_steps: int
     exact: bool
+    further: tuple[tuple[RandomEffects, Posterior], ...] = ()
 
 
 def person_weight(rule: VarianceRule, sigma2: float) -> float:
@@ -108,7 +134,13 @@ def person_weight(rule: VarianceRule, sigma2: float) -> float:
     return 0.5 / max(sigma2, VARIANCE_FLOOR) if rule.gaussian or rule.update in PUBLISHED else 1.0
 
 
-def start_state(shared: dict[str, Tensor], layout: EffectLayout, persons: int, rule: VarianceRule) -> State:
+def start_state(
+    shared: dict[str, Tensor],
+    layout: EffectLayout,
+    persons: int,
+    rule: VarianceRule,
+    further: tuple[FactorState, ...] = (),
+) -> State:
     """Effects zero, variances 1, ``sigma2`` 0.1 as published or 1 (all on the standardised scale)."""
     like = next(iter(shared.values()))
     eta = torch.zeros((persons, layout.size), dtype=like.dtype, device=like.device)
@@ -122,6 +154,7 @@ def start_state(shared: dict[str, Tensor], layout: EffectLayout, persons: int, r
         ),
         sigma2=torch.tensor(0.1 if rule.update in PUBLISHED else 1.0, dtype=like.dtype, device=like.device),
         rule=rule,
+        further=further,
     )
 
 
@@ -137,14 +170,17 @@ def estimate(
     """Fit the model by gradient descent and variance updates; see the module for the method."""
     trained = {name: value for name, value in state.shared.items() if name not in state.held}
     parameters = {**trained, **({"eta": state.eta} if state.layout.size else {})}
+    parameters |= {f"eta.{factor.name}": factor.eta for factor in state.further}
+    variances = {"log_cholesky": state.log_cholesky, "sigma2": state.sigma2}
+    variances |= {f"log_cholesky.{factor.name}": factor.log_cholesky for factor in state.further}
     for value in parameters.values():
         value.requires_grad_(True)
     outcome = minimise(
         lambda: _terms(train, state),
         parameters,
-        {"log_cholesky": state.log_cholesky, "sigma2": state.sigma2},
+        variances,
         settings,
-        undecayed=frozenset({"eta"}),
+        undecayed=frozenset(name for name in parameters if name.split(".")[0] == "eta"),
         update=lambda epoch: _update(train, state, epoch),
         validate=_validation(validation, state),
         progress=progress,
@@ -157,10 +193,12 @@ def estimate(
     # As published, effects stay where early stopping left them; without validation rows the updates are carried to
     # their fixed point.
     finish = state.rule.exact and (state.rule.update == "em" or (state.rule.update == "paper" and validation is None))
-    if trace and state.layout.size and finish:
+    if trace and (state.layout.size or state.further) and finish:
         steps = _polish(train, state, trace)
-    found = None
-    if state.layout.size:
+    found, others = None, ()
+    if state.further:
+        found, others = _several_at_the_end(train, state, finish=finish)
+    elif state.layout.size:
         if finish and state.rule.update == "em":
             state.eta.copy_(newton_step(train, state.shared, state.effects, state.weight)[0])
         if state.rule.update == "unregularised":
@@ -176,14 +214,31 @@ def estimate(
         outcome=replace(outcome, trace=tuple(trace)),
         polish_steps=steps,
         exact=state.rule.exact,
+        further=others,
     )
+
+
+def _several_at_the_end(
+    problem: Problem, state: State, *, finish: bool
+) -> tuple[Posterior, tuple[tuple[RandomEffects, Posterior], ...]]:
+    """Posterior of the person effects, and effects and posteriors of the further factors."""
+    factors = state.factors
+    if finish and state.rule.update == "em":
+        joint_rounds.newton_step_of_all(problem, state.shared, factors, state.weight)
+    curvature = joint_rounds.line_curvature(problem, state.shared, factors)
+    at = joint_rounds.posterior_of_all(problem, curvature, factors, state.weight)
+    found = joint_rounds.posteriors(problem, curvature, factors, at)
+    further = tuple((factor.effects, own) for factor, own in zip(state.further, found[1:], strict=True))
+    return found[0], further
 
 
 def _terms(problem: Problem, state: State) -> dict[str, Tensor]:
     """Objective per row, ``(w loss + penalty) / rows``, with its parts."""
-    loss = problem.losses(state.shared, state.layout, problem.lines_of(state.eta)).sum()
+    loss = problem.losses(state.shared, state.line_layout, state.lines_of(problem)).sum()
     precision = _precision(state)
     penalty = 0.5 * ((state.eta @ precision) * state.eta).sum()
+    for factor in state.further:
+        penalty = penalty + factor.penalty()
     return {
         "objective": (state.weight * loss + penalty) / problem.rows,
         "loss": loss / problem.rows,
@@ -205,7 +260,8 @@ def _validation(problem: Problem | None, state: State) -> Callable[[], float] | 
 
     def mean_loss() -> float:
         with torch.no_grad():
-            return float(problem.losses(state.shared, state.layout, problem.lines_of(state.eta)).sum()) / problem.rows
+            losses = problem.losses(state.shared, state.line_layout, state.lines_of(problem))
+            return float(losses.sum()) / problem.rows
 
     return mean_loss
 
@@ -226,6 +282,9 @@ def _round(problem: Problem, state: State) -> None:
     and a sample covariance taken then collapses before the data have spoken. Where effects do not enter linearly, a
     Newton step need not lead to the mode: they stay as gradient descent has them.
     """
+    if state.further:
+        _round_of_several(problem, state)
+        return
     if state.rule.exact:
         eta, at = newton_step(problem, state.shared, state.effects, state.weight)
         state.eta.data.copy_(eta)
@@ -236,6 +295,29 @@ def _round(problem: Problem, state: State) -> None:
         _paper_update(problem, state)
     else:
         _em_update(problem, state, at)
+
+
+def _round_of_several(problem: Problem, state: State) -> None:
+    """The same with several grouping factors, whose effects move together."""
+    factors = state.factors
+    if state.rule.exact:
+        at, curvature = joint_rounds.newton_step_of_all(problem, state.shared, factors, state.weight)
+    else:
+        curvature = joint_rounds.line_curvature(problem, state.shared, factors)
+        at = joint_rounds.posterior_of_all(problem, curvature, factors, state.weight)
+    if state.rule.update == "paper":
+        joint_rounds.recentre(state.shared, factors)
+        state.sigma2.copy_((_loss_sum(problem, state) / problem.rows).clamp(min=VARIANCE_FLOOR))
+        joint_rounds.paper_step(state.shared, factors)
+    else:
+        spread = at.of_lines() if state.rule.gaussian else None
+        joint_rounds.em_step(state.shared, factors, at, exact=state.rule.exact)
+        if spread is not None:
+            squared = _loss_sum(problem, state)
+            # the curvature of a squared error is 2 g g'
+            sigma2 = variance.expected_residual_variance(squared, 0.5 * curvature, spread, problem.rows)
+            state.sigma2.copy_(sigma2.clamp(min=VARIANCE_FLOOR))
+    state.cached = None
 
 
 def _describe_unregularised(problem: Problem, state: State) -> None:
@@ -250,9 +332,13 @@ def _describe_unregularised(problem: Problem, state: State) -> None:
 
 def _variance_row(state: State) -> dict[str, float]:
     """``sigma2``, the mean variance and every variance (on the scale of the estimation) for the trace."""
-    mean = float(torch.diagonal(state.covariance).mean()) if state.layout.size else 0.0
-    variances = torch.diagonal(state.covariance).tolist()
-    each = {f"variance[{label}]": value for label, value in zip(state.layout.labels, variances, strict=True)}
+    factors = [factor for factor in state.factors if factor.layout.size]
+    variances = [torch.diagonal(factor.covariance) for factor in factors]
+    mean = float(torch.cat(variances).mean()) if variances else 0.0
+    each: dict[str, float] = {}
+    for place, (factor, own) in enumerate(zip(factors, variances, strict=True)):
+        term = f"{factor.name}: " if place else ""  # the first are the persons'
+        each |= {f"variance[{term}{label}]": v for label, v in zip(factor.layout.labels, own.tolist(), strict=True)}
     return {"sigma2": float(state.sigma2), "variance_mean": mean, **each}
 
 
@@ -268,7 +354,7 @@ def _mean_of_trained(problem: Problem, state: State) -> None:
 def _loss_sum(problem: Problem, state: State) -> Tensor:
     """Training loss at the current state."""
     with torch.no_grad():
-        return problem.losses(state.shared, state.layout, problem.lines_of(state.eta)).sum()
+        return problem.losses(state.shared, state.line_layout, state.lines_of(problem)).sum()
 
 
 def _paper_update(problem: Problem, state: State) -> None:
@@ -338,5 +424,5 @@ def _polish(problem: Problem, state: State, trace: list[dict[str, float]]) -> in
 
 def _variances(state: State) -> Tensor:
     """All variances, the residual one last (where the outcome has one)."""
-    effects = torch.diagonal(state.covariance)
+    effects = torch.cat([torch.diagonal(factor.covariance) for factor in state.factors])
     return torch.cat([effects, state.sigma2[None]]) if state.rule.gaussian else effects

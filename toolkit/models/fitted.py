@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.groupings import Grouping
 from toolkit.effects.problem import Problem
-from toolkit.effects.random_effects import RandomEffects
+from toolkit.effects.random_effects import FactorEffects, JointLayout, RandomEffects
+from toolkit.effects.random_effects import Layout as EffectsLayout
 from toolkit.errors import DataError
 from toolkit.models.config import Config
 from toolkit.models.likelihoods import sequence_emissions, sequence_transitions
@@ -21,7 +23,8 @@ from toolkit.models.nme_crf import CrfConfig, Prediction
 from toolkit.models.prepare import Layout, Scaler, Task, lay_out, padded
 from toolkit.numerics import chain
 
-Level = Literal["person", "population"]
+# "person", "population", or the name of a further grouping factor
+Level = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +49,7 @@ class FittedNetwork:
         module: the network's structure.
         shared: shared parameters by name.
         effects: person effects (of size zero for a generic model).
+        further: effects of further grouping factors.
     """
 
     config: Config
@@ -57,12 +61,49 @@ class FittedNetwork:
     module: nn.Module
     shared: dict[str, Tensor]
     effects: RandomEffects
+    further: tuple[FactorEffects, ...] = ()
+
+    @property
+    def groupings(self) -> tuple[str, ...]:
+        """Names of the grouping factors, the person first."""
+        return (self.grouping, *(factor.grouping for factor in self.further))
+
+    @property
+    def line_layout(self) -> EffectsLayout:
+        """Where the effects of a line belong."""
+        if not self.further:
+            return self.effects.layout
+        return JointLayout(parts=(self.effects.layout, *(factor.effects.layout for factor in self.further)))
+
+    @property
+    def etas(self) -> tuple[Tensor, ...]:
+        """Effects of every grouping factor."""
+        return (self.effects.eta, *(factor.effects.eta for factor in self.further))
 
     def codes(self, data: GroupedDataset) -> np.ndarray:
         """Code of each row's person among the fitted ones; -1 for a person who was not in training."""
-        place = {level: code for code, level in enumerate(self.levels)}
-        known = np.array([place.get(level, -1) for level in data.persons], dtype=np.int64)
-        return known[np.asarray(data.person)]
+        return _known(data.groupings[0], self.levels)
+
+    def all_codes(self, data: GroupedDataset) -> np.ndarray:
+        """Codes of each row's levels (rows, factors) where there are several grouping factors, else of its person.
+
+        Raises:
+            DataError: E405 where the data lack a grouping factor.
+        """
+        if not self.further:
+            return self.codes(data)
+        columns = [self.codes(data)]
+        for factor in self.further:
+            own = [grouping for grouping in data.groupings[1:] if grouping.name == factor.grouping]
+            if not own:
+                raise DataError(
+                    f"the data have no grouping factor '{factor.grouping}'",
+                    code="E405",
+                    column=factor.grouping,
+                    remedy=f"name the columns {', '.join(self.groupings)} as groups",
+                )
+            columns.append(_known(own[0], factor.levels))
+        return np.column_stack(columns)
 
     def predict(
         self,
@@ -77,7 +118,9 @@ class FittedNetwork:
         Args:
             data: rows to predict; features are matched by name, persons by label.
             level: ``person`` adds each person's effects (an unknown person has none and gets the population's
-                prediction), ``population`` leaves them out.
+                prediction), ``population`` leaves them out. With several grouping factors ``person`` adds the effects
+                of all of them, and the name of another one, such as ``family``, those of that factor and the ones named
+                after it: the prediction for a person nobody has seen, of a family that is known.
             strict: refuse unknown persons instead.
             prediction: chains only: ``sequence`` or ``forecast`` (see `CrfConfig`); the configuration's if not given.
                 A forecast uses the states observed in earlier rows of the data.
@@ -135,8 +178,7 @@ class FittedNetwork:
 
     def pair_marginals(self, data: GroupedDataset) -> tuple[np.ndarray, np.ndarray]:
         """Expected transitions of each sequence given its predictors (batch, state, state), and person codes."""
-        codes = self.codes(data)
-        arguments, layout = self._chain(data, codes)
+        arguments, layout = self._chain(data, self.all_codes(data))
         pairs = chain.marginals(**arguments.scores)[1].sum(dim=1)
         assert layout.sequences is not None
         return pairs.cpu().numpy().astype(np.float64), np.asarray(layout.sequences.person)
@@ -153,14 +195,16 @@ class FittedNetwork:
         like = next(iter(self.shared.values()))
         inputs = padded(self.scaler.features(data), layout.groups)
         lines = torch.as_tensor(layout.groups.persons, device=like.device)
+        further = torch.as_tensor(layout.groups.further, device=like.device) if self.further else None
         part = Problem(
             module=self.module,
             inputs=torch.as_tensor(inputs).to(device=like.device, dtype=like.dtype),
             persons=lines,
+            further=further,
             loss=lambda outputs, _: outputs.sum(dim=(1, 2)),
             rows=data.n_rows,
         )
-        return part.outputs(self.shared, self.effects.layout, part.lines_of(self.effects.eta))
+        return part.outputs(self.shared, self.line_layout, part.lines_of(*self.etas))
 
     @torch.no_grad()
     def _chain(self, data: GroupedDataset, codes: np.ndarray) -> tuple[ChainScores, Layout]:
@@ -194,9 +238,15 @@ class FittedNetwork:
         return result
 
     def _checked_codes(self, data: GroupedDataset, level: Level, strict: bool) -> np.ndarray:
-        """Person codes at a level; see `predict` for the errors."""
-        if level not in ("person", "population"):
-            raise DataError("level is neither 'person' nor 'population'", code="E302", column="level")
+        """Person codes, or codes in every grouping factor, at a level; see `predict` for the errors."""
+        names = self.groupings
+        if level not in ("person", "population", *names[1:]):
+            raise DataError(
+                "level is neither 'person' nor 'population'"
+                + (f", nor one of {', '.join(names[1:])}" if self.further else ""),
+                code="E302",
+                column="level",
+            )
         codes = self.codes(data)
         if strict and level == "person" and (codes < 0).any():
             unknown = np.unique(np.asarray(data.person)[codes < 0]).size
@@ -207,7 +257,19 @@ class FittedNetwork:
                 rows=(np.asarray(data.row_numbers)[codes < 0] + 2).tolist(),  # as a spreadsheet counts
                 remedy='predict with level="population" or without strict',
             )
-        return codes if level == "person" else np.full(data.n_rows, -1, dtype=np.int64)
+        if not self.further:
+            return codes if level == "person" else np.full(data.n_rows, -1, dtype=np.int64)
+        first = 0 if level == "person" else len(names) if level == "population" else names.index(level)
+        found = self.all_codes(data) if first < len(names) else np.full((data.n_rows, len(names)), -1, dtype=np.int64)
+        found[:, :first] = -1
+        return found
+
+
+def _known(grouping: Grouping, levels: tuple[str, ...]) -> np.ndarray:
+    """Code of each row's level among those of training; -1 for one that was not there."""
+    place = {level: code for code, level in enumerate(levels)}
+    known = np.array([place.get(level, -1) for level in grouping.levels], dtype=np.int64)
+    return known[np.asarray(grouping.codes)]
 
 
 def _posterior(chains: ChainScores) -> Tensor:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from toolkit.errors import ConfigError
 from toolkit.models.modules import NetworkConfig
+
+# Which parameters vary, and how their effects correlate: for every grouping factor alike, or for each by its name.
+Effects = str | tuple[str, ...] | Mapping[str, str | tuple[str, ...]]
+Covariance = Literal["diagonal", "full"] | Mapping[str, Literal["diagonal", "full"]]
 
 
 class MlpConfig(NetworkConfig):
@@ -39,19 +44,21 @@ class NmeMlp(MlpConfig):
 
     Attributes:
         effects: which parameters vary by person: ``last`` (the last layer), ``first``, ``all``, parameter names or
-            wildcards.
+            wildcards. With several grouping factors they vary by each of them, or by each its own: ``{"person": "last",
+            "family": "layers.1.bias"}``.
         variance_update: ``em`` (adds each person's posterior covariance; agrees with lme4 for a linear network) or
             ``paper`` (sample covariance of the point estimates, as published; biased low); ``unregularised`` gives the
             effects no prior at all (uNME of Woertwein et al., 2023, Fig. 5): for comparison only, as every person is
             fitted by their own rows alone. ``paper_annealed`` is ``paper`` as the released code has it: after every
             epoch a variance is the larger of ``annealing_alpha`` times itself and the sample variance.
         annealing_alpha: between 0.9 and 1 as published; for ``paper_annealed`` only (0.97 if not given).
-        covariance: person effects independent (``diagonal``) or with all correlations (``full``).
+        covariance: person effects independent (``diagonal``) or with all correlations (``full``); of each grouping
+            factor alike, or of each its own: ``{"person": "full", "family": "diagonal"}``.
     """
 
-    effects: str | tuple[str, ...] = "last"
+    effects: Effects = "last"
     variance_update: Literal["em", "paper", "paper_annealed", "unregularised"] = "em"
-    covariance: Literal["diagonal", "full"] = "diagonal"
+    covariance: Covariance = "diagonal"
     annealing_alpha: float = Field(default=0.97, gt=0, lt=1)
 
     def model_post_init(self, context: Any, /) -> None:

@@ -13,20 +13,16 @@ import numpy as np
 import torch
 
 from toolkit.data.grouped import GroupedDataset
-from toolkit.data.sequences import cut_at_parts
 from toolkit.effects.posterior import Posterior, newton_step, posterior
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import RandomEffects
 from toolkit.models.estimate import Estimate, person_weight
 from toolkit.models.fitted import FittedNetwork
+from toolkit.models.joint_adaptation import STEPS, TOLERANCE, adapt_several, speaking_rows
 from toolkit.models.modules import is_linear
-from toolkit.models.prepare import problem
 from toolkit.models.training import Trained, reported_scale, variance_rule
 from toolkit.optimise.minimise import Outcome
 from toolkit.optimise.status import Status
-
-STEPS = 100
-TOLERANCE = 1e-8
 
 
 def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, labels: np.ndarray) -> Trained:
@@ -38,13 +34,15 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         data: rows of the new persons, with class codes of the network where the outcome is a class.
         labels: ``train`` rows speak for the persons. Who has none keeps effects of zero and the prior's SDs.
     """
+    if network.further:
+        return adapt_several(network, sigma2, data, labels)
     like = next(iter(network.shared.values()))
     eta = torch.zeros((data.n_persons, network.effects.layout.size), dtype=like.dtype, device=like.device)
     effects = RandomEffects(layout=network.effects.layout, eta=eta, covariance=network.effects.covariance)
     rule = variance_rule(network.config, network.task, network.effects.layout, network.module, network.shared)
     known, steps, status = _prior(effects), 0, Status.SETTLED
     if (labels == "train").any():
-        train = _problem(network, data, labels)
+        train = speaking_rows(network, data, labels, np.asarray(data.person))
         weight = person_weight(rule, sigma2)
         effects, steps, status = _mode(train, network, effects, weight)
         known = posterior(train, network.shared, effects, weight)
@@ -64,17 +62,6 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
     return Trained(
         network=own, estimate=found, reported_scale=scale, training_rows=max(int((labels == "train").sum()), 1)
     )
-
-
-def _problem(network: FittedNetwork, data: GroupedDataset, labels: np.ndarray) -> Problem:
-    """Inputs and losses of the rows that speak for the persons."""
-    like = next(iter(network.shared.values()))
-    rows = np.flatnonzero(labels == "train")
-    cut = cut_at_parts(data, labels) if network.task == "sequence" else data
-    return problem(
-        cut.take(rows), np.asarray(data.person)[rows], network.scaler, network.module, task=network.task,
-        dtype=like.dtype, device=like.device,
-    )  # fmt: skip
 
 
 def _mode(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from toolkit.models.modules import NetworkConfig
+from toolkit.models.nme import Covariance, Effects
 
 Prediction = Literal["sequence", "forecast"]
 
@@ -32,11 +33,11 @@ class NmeCrf(CrfConfig):
 
     Attributes:
         effects: which parameters vary by person: ``last``, ``T`` (the transition matrix), ``last+T``, ``all``,
-            ``first+T``, parameter names or wildcards.
+            ``first+T``, parameter names or wildcards; with several grouping factors see `NmeMlp`.
         variance_update: ``em``, ``paper`` or ``unregularised``; see `NmeMlp`.
-        covariance: ``diagonal`` or ``full``.
+        covariance: ``diagonal`` or ``full``; see `NmeMlp`.
     """
 
-    effects: str | tuple[str, ...] = "last+T"
+    effects: Effects = "last+T"
     variance_update: Literal["em", "paper", "unregularised"] = "em"
-    covariance: Literal["diagonal", "full"] = "diagonal"
+    covariance: Covariance = "diagonal"

@@ -127,15 +127,38 @@ class Layout:
         return self.groups.line[np.asarray(self.sequences.rows)[:, 0]]
 
 
-def lay_out(data: GroupedDataset, persons: np.ndarray, *, task: Task) -> Layout:
-    """Group the rows by person code (-1: no effects of its own) and cut the sequences."""
+def lay_out(data: GroupedDataset, codes: np.ndarray, *, task: Task) -> Layout:
+    """Group the rows by person, or by the levels of several factors (-1: no effects), and cut the sequences.
+
+    Raises:
+        DataError: E137 where a level of a further factor changes inside a sequence.
+    """
     sequences = SequenceBatch.from_grouped(data) if task == "sequence" else None
-    return Layout(groups=group_rows(persons), sequences=sequences)
+    found = Layout(groups=group_rows(codes), sequences=sequences)
+    if sequences is not None and codes.ndim == 2:
+        _check_one_line_a_sequence(data, found)
+    return found
+
+
+def _check_one_line_a_sequence(data: GroupedDataset, layout: Layout) -> None:
+    """Transitions belong to a whole sequence, so that its levels have to be the same throughout (E137)."""
+    assert layout.sequences is not None
+    rows = np.asarray(layout.sequences.rows)
+    lines = layout.groups.line[np.maximum(rows, 0)]
+    changing = (rows >= 0) & (lines != layout.sequence_lines[:, None])
+    if changing.any():
+        raise DataError(
+            "a grouping factor changes inside a sequence",
+            code="E137",
+            column="groups",
+            rows=(np.asarray(data.row_numbers)[rows[changing]] + 2).tolist(),  # as a spreadsheet counts
+            remedy="cut the sequences where it changes, or leave that factor out",
+        )
 
 
 def problem(
     data: GroupedDataset,
-    persons: np.ndarray,
+    codes: np.ndarray,
     scaler: Scaler,
     module: nn.Module,
     *,
@@ -143,8 +166,8 @@ def problem(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Problem:
-    """Inputs and loss of a data set; ``persons`` holds each row's code into the person effects."""
-    layout = lay_out(data, persons, task=task)
+    """Inputs and loss of a data set; ``codes`` holds each row's person (rows,), or its levels (rows, factors)."""
+    layout = lay_out(data, codes, task=task)
 
     def tensor(values: np.ndarray, kind: torch.dtype = dtype) -> Tensor:
         return torch.as_tensor(np.array(values)).to(device=device, dtype=kind)  # a copy: our arrays are read-only
@@ -156,6 +179,7 @@ def problem(
         persons=tensor(layout.groups.persons, torch.int64),
         loss=_loss(data, layout, scaler, task, tensor),
         rows=data.n_rows,
+        further=tensor(layout.groups.further, torch.int64) if layout.groups.further.shape[1] else None,
     )
 
 

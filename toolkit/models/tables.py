@@ -10,6 +10,7 @@ from scipy.special import softmax
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch, time_order
 from toolkit.effects.terms import TRANSITIONS
+from toolkit.models.fitted import FittedNetwork
 from toolkit.models.training import Trained
 
 MINIMUM_ROWS = 10
@@ -54,8 +55,8 @@ def transitions_table(trained: Trained, data: GroupedDataset) -> pd.DataFrame:
     states, persons = network.classes, network.levels
     size = len(states)
     shared = as_array(network.shared[TRANSITIONS])
-    effects = network.effects.layout.unflatten(network.effects.eta).get(TRANSITIONS)
-    scores = shared + as_array(effects) if effects is not None else np.broadcast_to(shared, (len(persons), size, size))
+    effects = _transition_effects(network, data)
+    scores = shared + effects if effects is not None else np.broadcast_to(shared, (len(persons), size, size))
     pairs, codes = network.pair_marginals(data)
     mass = np.zeros((len(persons), size, size))
     np.add.at(mass, codes, pairs)
@@ -76,6 +77,27 @@ def transitions_table(trained: Trained, data: GroupedDataset) -> pd.DataFrame:
             "observed": observed_counts(data, size).ravel(),
         }
     )
+
+
+def _transition_effects(network: FittedNetwork, data: GroupedDataset) -> np.ndarray | None:
+    """Effects of every person on the transitions (persons, state, state), with those of the levels the person is in.
+
+    A person in several levels of a factor gets the mean of their effects, weighted by rows.
+    """
+    effects = network.effects.layout.unflatten(network.effects.eta).get(TRANSITIONS)
+    total = None if effects is None else as_array(effects)
+    codes = network.all_codes(data) if network.further else None
+    for place, factor in enumerate(network.further, start=1):
+        own = factor.effects.layout.unflatten(factor.effects.eta).get(TRANSITIONS)
+        if own is None or codes is None:
+            continue
+        known = (codes[:, 0] >= 0) & (codes[:, place] >= 0)
+        rows = np.zeros((len(network.levels), len(factor.levels)))
+        np.add.at(rows, (codes[known, 0], codes[known, place]), 1.0)
+        rows /= np.maximum(rows.sum(axis=1, keepdims=True), 1.0)
+        mean = np.einsum("pl,lst->pst", rows, as_array(own))
+        total = mean if total is None else total + mean
+    return total
 
 
 def observed_counts(data: GroupedDataset, states: int) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,13 +14,14 @@ from torch import nn
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import cut_at_parts
 from toolkit.effects.problem import Problem
-from toolkit.effects.random_effects import EffectLayout, coordinate_labels
+from toolkit.effects.random_effects import EffectLayout, FactorEffects, coordinate_labels
 from toolkit.effects.terms import CHAIN_NAMES, TRANSITIONS, layer_names, layer_of, resolve_terms
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config
-from toolkit.models.estimate import Estimate, VarianceRule, estimate, start_state
+from toolkit.models.estimate import Estimate, State, VarianceRule, estimate, start_state
 from toolkit.models.fitted import FittedNetwork
+from toolkit.models.joint_rounds import start_factor
 from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
 from toolkit.models.nme import MlpConfig, NmeMlp
@@ -43,12 +45,14 @@ class Trained:
         estimate: how it was estimated.
         reported_scale: matrix (d, d) that takes effects from the estimation's scale to the reported one.
         training_rows: number of rows it was fitted to.
+        further_scales: the same matrix of each further grouping factor.
     """
 
     network: FittedNetwork
     estimate: Estimate
     reported_scale: np.ndarray
     training_rows: int
+    further_scales: tuple[np.ndarray, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -105,16 +109,18 @@ def train(
         shared |= chain_parameters(outputs, learn_ends=config.learn_ends, dtype=dtype, device=device)
     if task == "regression" and is_linear(config):
         shared |= _least_squares(scaler.features(data)[fitted_rows], scaler.target(data)[fitted_rows], like=shared)
-    layout = effect_layout(config, module, shared, scaler, data.classes)
-    state = start_state(shared, layout, data.n_persons, variance_rule(config, task, layout, module, shared))
-    state.held = held_names(config, layout, module)
+    names = [grouping.name for grouping in data.groupings]
+    layouts = [effect_layout(of_factor(config, name, names), module, shared, scaler, data.classes) for name in names]
+    state = _start(config, task, data, module, shared, layouts)
+    state.held = held_names(config, layouts[0], module)
+    codes = row_codes(data) if state.further else np.asarray(data.person)
 
     cut = cut_at_parts(data, labels) if task == "sequence" else data
 
     def part(name: str) -> Problem:
         rows = np.flatnonzero(labels == name)
         chosen = cut.take(rows)
-        return problem(chosen, np.asarray(data.person)[rows], scaler, module, task=task, dtype=dtype, device=device)
+        return problem(chosen, codes[rows], scaler, module, task=task, dtype=dtype, device=device)
 
     settings = Settings(lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay)
     rows = part("train"), part("validation") if (labels == "validation").any() else None
@@ -136,9 +142,79 @@ def train(
         module=module,
         shared=found.shared,
         effects=found.effects,
+        further=tuple(
+            FactorEffects(grouping=grouping.name, levels=grouping.levels, effects=effects)
+            for grouping, (effects, _) in zip(data.groupings[1:], found.further, strict=False)
+        ),
     )
-    scale = reported_scale(layout, module, shared, scaler, linear=is_linear(config))
-    return Trained(network=network, estimate=found, reported_scale=scale, training_rows=len(fitted_rows))
+    scales = [reported_scale(layout, module, shared, scaler, linear=is_linear(config)) for layout in layouts]
+    return Trained(
+        network=network,
+        estimate=found,
+        reported_scale=scales[0],
+        training_rows=len(fitted_rows),
+        further_scales=tuple(scales[1:]) if state.further else (),
+    )
+
+
+def row_codes(data: GroupedDataset) -> np.ndarray:
+    """Level of each row in every grouping factor (rows, factors)."""
+    return np.column_stack([np.asarray(grouping.codes) for grouping in data.groupings])
+
+
+def _start(
+    config: Config,
+    task: Task,
+    data: GroupedDataset,
+    module: nn.Module,
+    shared: dict[str, torch.Tensor],
+    layouts: Sequence[EffectLayout],
+) -> State:
+    """Effects of zero for every grouping factor."""
+    names = [grouping.name for grouping in data.groupings]
+    rules = [
+        variance_rule(of_factor(config, name, names), task, layout, module, shared)
+        for name, layout in zip(names, layouts, strict=True)
+    ]
+    rule = replace(rules[0], exact=all(own.exact for own in rules))
+    if len(names) > 1 and (rule.update in ("unregularised", "paper_annealed") or isinstance(config, MlpLme)):
+        raise ConfigError(
+            "this model and this update of the variances take one grouping factor",
+            code="E302",
+            column="groups",
+            remedy='use variance_update="em" or "paper" of an NME, or name one column',
+        )
+    like = next(iter(shared.values()))
+    further = tuple(
+        start_factor(grouping.name, layout, len(grouping.levels), like, diagonal=own.diagonal, start=1.0)
+        for grouping, layout, own in zip(data.groupings[1:], layouts[1:], rules[1:], strict=True)
+    )
+    return start_state(shared, layouts[0], data.n_persons, rule, further if rule.update != "none" else ())
+
+
+def of_factor(config: Config, name: str, names: Sequence[str]) -> Config:
+    """The configuration with what it says of one grouping factor.
+
+    Raises:
+        ConfigError: E302 if it names a factor the data do not have, or leaves one out.
+    """
+    if not isinstance(config, NmeMlp | NmeCrf):
+        return config
+    chosen: dict[str, Any] = {}
+    for setting in ("effects", "covariance"):
+        value = getattr(config, setting)
+        if not isinstance(value, Mapping):
+            continue
+        for odd in [*(key for key in value if key not in names), *(key for key in names if key not in value)]:
+            unknown = odd in value
+            raise ConfigError(
+                f"{setting}: '{odd}' is no grouping factor of the data" if unknown else f"{setting}: none for '{odd}'",
+                code="E302",
+                column=setting,
+                remedy=f"grouping factors: {', '.join(names)}" if unknown else "name them, or leave that factor out",
+            )
+        chosen[setting] = value[name]
+    return config.model_copy(update=chosen) if chosen else config
 
 
 def start_network(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.errors import ConfigError
 from toolkit.models.expert_groups import ExpertGroups
 from toolkit.models.extractors import feature_map
 from toolkit.models.pen import PenConfig
@@ -34,7 +35,11 @@ from toolkit.runs.mixed_effects_family import saved_scaler
 
 
 def check(config: PenConfig, data: GroupedDataset) -> None:
-    """Nothing beyond what every model needs: several targets are welcome."""
+    """Refuse several grouping factors; several targets are welcome."""
+    if len(data.groupings) > 1:
+        raise ConfigError(
+            "this model takes one grouping factor, the person", code="E302", column="groups", remedy="name one column"
+        )
 
 
 def train(

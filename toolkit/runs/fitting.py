@@ -181,10 +181,6 @@ def _check_fitting(config: Config, data: GroupedDataset) -> None:
     if task == "binary" and len(data.classes or ()) != 2:
         raise ConfigError("task 'binary' needs a target with two classes", code="E302", column="task")
     family_of(config).check(config, data)
-    if len(data.groupings) > 1:
-        raise ConfigError(
-            "this model takes one grouping factor, the person", code="E302", column="groups", remedy="name one column"
-        )
 
 
 def _split(data: GroupedDataset, split: SplitChoice, seed: int) -> Split:

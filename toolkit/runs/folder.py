@@ -18,7 +18,7 @@ import pandas as pd
 from toolkit.errors import RunFolderError
 from toolkit.results import Result
 from toolkit.runs.atomic import enough_room, write_atomically
-from toolkit.runs.reading import of_target, read_checked, refuse_code
+from toolkit.runs.reading import of_target, of_term, read_checked, refuse_code
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,9 +77,15 @@ class SavedRun:
         """Persons: pseudonym, group, cluster, rows per part, baseline level, whether they enter the metrics."""
         return self._table("persons")
 
-    def random_effects(self) -> pd.DataFrame:
-        """Person effects: estimate, posterior SD, interval, reliability."""
-        return self._table("random_effects")
+    def random_effects(self, term: str | None = None) -> pd.DataFrame:
+        """Effects of the persons, or of another grouping factor (``term``).
+
+        Columns: term, level, parameter, estimate, sd, low, high, reliability.
+
+        Raises:
+            DataError: E302 for a grouping factor the run does not have.
+        """
+        return of_term(self._table("random_effects"), term)
 
     def variance_components(self) -> pd.DataFrame:
         """Variance components with their shares."""
@@ -148,18 +154,14 @@ class SavedRun:
         """Training by epoch."""
         return self._table("trace")
 
-    def predict(
-        self, data: GroupedDataset, level: Literal["person", "population"] = "person", *, strict: bool = False
-    ) -> np.ndarray:
+    def predict(self, data: GroupedDataset, level: str = "person", *, strict: bool = False) -> np.ndarray:
         """Predictions for new rows; see `toolkit.models.fitted.FittedNetwork.predict`."""
         from toolkit.runs.restore import restore_network
 
         self._check_level(level)
         return restore_network(self).predict(data, level, strict=strict)
 
-    def predict_frame(
-        self, data: GroupedDataset, level: Literal["person", "population"] = "person", *, strict: bool = False
-    ) -> pd.DataFrame:
+    def predict_frame(self, data: GroupedDataset, level: str = "person", *, strict: bool = False) -> pd.DataFrame:
         """Predictions for new rows as a table with the column ``person_known``."""
         from toolkit.runs.restore import restore_network
 

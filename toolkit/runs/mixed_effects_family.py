@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from toolkit.data.checks import check_more_rows_than_effects
+from toolkit.data.checks import check_further_factors, check_more_rows_than_effects
 from toolkit.data.grouped import GroupedDataset
-from toolkit.effects.random_effects import EffectLayout, RandomEffects
+from toolkit.effects.random_effects import EffectLayout, FactorEffects, RandomEffects
 from toolkit.errors import ConfigError
-from toolkit.models import NmeMlp
+from toolkit.models import NmeCrf, NmeMlp
 from toolkit.models.config import Config
 from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
@@ -40,8 +40,11 @@ def check(config: Config, data: GroupedDataset) -> None:
             column="target",
             remedy="name one, or fit Pen, which takes several",
         )
-    if isinstance(config, NmeMlp) and config.task == "regression" and is_linear(config):
+    linear = isinstance(config, NmeMlp) and config.task == "regression" and is_linear(config)
+    if linear and len(data.groupings) == 1:
         check_more_rows_than_effects(data)
+    if isinstance(config, NmeMlp | NmeCrf):
+        check_further_factors(data)
 
 
 def train(
@@ -116,6 +119,10 @@ def generic_tensors(trained: Trained) -> dict[str, Tensor]:
     tensors["sigma2"] = torch.tensor(trained.estimate.sigma2, dtype=torch.float64)
     if network.effects.layout.mixing is not None:
         tensors["mixing"] = network.effects.layout.mixing
+    for place, factor in enumerate(network.further):
+        tensors[f"further.{place}.covariance"] = factor.effects.covariance
+        if factor.effects.layout.mixing is not None:
+            tensors[f"further.{place}.mixing"] = factor.effects.layout.mixing
     return tensors
 
 
@@ -124,13 +131,28 @@ def personal_tensors(trained: Trained) -> dict[str, Tensor]:
     tensors = {"eta": trained.network.effects.eta}
     if trained.estimate.posterior is not None:
         tensors["posterior_covariance"] = trained.estimate.posterior.covariance
+    for place, (factor, (_, posterior)) in enumerate(
+        zip(trained.network.further, trained.estimate.further, strict=True)
+    ):
+        tensors[f"further.{place}.eta"] = factor.effects.eta
+        tensors[f"further.{place}.posterior_covariance"] = posterior.covariance
     return tensors
 
 
 def describe(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, Any]:
     """What is needed beside the tensors to predict again."""
     layout = trained.network.effects.layout
-    return {"effect_names": list(layout.names), "effect_labels": list(layout.labels)}
+    about: dict[str, Any] = {"effect_names": list(layout.names), "effect_labels": list(layout.labels)}
+    if trained.network.further:
+        about["further"] = [
+            {
+                "grouping": factor.grouping,
+                "effect_names": list(factor.effects.layout.names),
+                "effect_labels": list(factor.effects.layout.labels),
+            }
+            for factor in trained.network.further
+        ]
+    return about
 
 
 def labels(trained: Trained) -> Sequence[str]:
@@ -150,13 +172,7 @@ def restore(
     shared = {name.removeprefix("shared."): value for name, value in generic.items() if name.startswith("shared.")}
     # parameters before the counters of a module of one's own: what is computed takes its type from the first tensor
     shared = dict(sorted(shared.items(), key=lambda item: not item[1].is_floating_point()))
-    names = tuple(about["effect_names"])
-    layout = EffectLayout(
-        names=names,
-        shapes=tuple(tuple(shared[name].shape) for name in names),
-        labels=tuple(about["effect_labels"]),
-        mixing=generic.get("mixing"),
-    )
+    layout = _saved_layout(about, shared, generic.get("mixing"))
     scaler = saved_scaler(about, generic)
     return FittedNetwork(
         config=config,
@@ -168,6 +184,7 @@ def restore(
         module=_module(config, len(scaler.names), shared),
         shared=shared,
         effects=RandomEffects(layout=layout, eta=personal["eta"], covariance=generic["covariance"]),
+        further=_saved_factors(about, shared, generic, personal),
     )
 
 
@@ -180,6 +197,31 @@ def _module(config: Config, features: int, shared: Mapping[str, Tensor]) -> nn.M
         return AbsentNetwork()
     like = next(iter(shared.values()))
     return own_network(own, features, None, dtype=like.dtype, device=like.device)
+
+
+def _saved_layout(about: Mapping[str, Any], shared: Mapping[str, Tensor], mixing: Tensor | None) -> EffectLayout:
+    """Where the effects of one grouping factor belong."""
+    names = tuple(about["effect_names"])
+    shapes = tuple(tuple(shared[name].shape) for name in names)
+    return EffectLayout(names=names, shapes=shapes, labels=tuple(about["effect_labels"]), mixing=mixing)
+
+
+def _saved_factors(
+    about: Mapping[str, Any],
+    shared: Mapping[str, Tensor],
+    generic: Mapping[str, Tensor],
+    personal: Mapping[str, Tensor],
+) -> tuple[FactorEffects, ...]:
+    """Effects of further grouping factors; of nobody in a copy without persons."""
+    found = []
+    for place, factor in enumerate(about.get("further", ())):
+        covariance = generic[f"further.{place}.covariance"]
+        eta = personal.get(f"further.{place}.eta", covariance.new_zeros((1, covariance.shape[0])))
+        layout = _saved_layout(factor, shared, generic.get(f"further.{place}.mixing"))
+        levels = tuple(about.get("further_levels", {}).get(factor["grouping"], ()))
+        effects = RandomEffects(layout=layout, eta=eta, covariance=covariance)
+        found.append(FactorEffects(grouping=factor["grouping"], levels=levels, effects=effects))
+    return tuple(found)
 
 
 def saved_scaler(about: Mapping[str, Any], generic: Mapping[str, Tensor]) -> Scaler:

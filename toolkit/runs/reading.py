@@ -88,3 +88,19 @@ def of_target(table: pd.DataFrame, target: str | None, known: Sequence[str]) -> 
     if "target" not in table:
         return table.copy()
     return table[table["target"] == (target or known[0])].drop(columns="target").reset_index(drop=True)
+
+
+def of_term(table: pd.DataFrame, term: str | None) -> pd.DataFrame:
+    """The effects of one grouping factor, of the first (the persons) by default.
+
+    Raises:
+        DataError: E302 for a grouping factor the run does not have.
+    """
+    known = list(dict.fromkeys(table["term"]))
+    if term is not None and term not in known:
+        raise DataError(
+            f"the run has no effects of '{term}'", code="E302", column="term", remedy=f"known: {', '.join(known)}"
+        )
+    if len(known) <= 1:
+        return table.copy()
+    return table[table["term"] == (term or known[0])].reset_index(drop=True)

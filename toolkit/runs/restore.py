@@ -12,9 +12,11 @@ from toolkit.data.pseudonyms import read_key
 from toolkit.errors import ConfigError, RunFolderError
 from toolkit.models.config import Config
 from toolkit.models.extractors import Extractor
+from toolkit.models.fitted import FittedNetwork
 from toolkit.models.modules import Module
 from toolkit.runs.families import AnyNetwork, family_of
 from toolkit.runs.folder import SavedRun
+from toolkit.runs.writing import FACTOR
 
 
 def restore_network(run: SavedRun, *, extractor: Extractor | None = None, module: Module | None = None) -> AnyNetwork:
@@ -40,7 +42,7 @@ def restore_network(run: SavedRun, *, extractor: Extractor | None = None, module
             config = _with_own(config, setting, given)
     generic = _tensors(run, "generic.safetensors")
     personal = nobody(generic) if run.without_persons else _tensors(run, "persons.safetensors")
-    about = {**about, "levels": run.manifest["levels"]}
+    about = {**about, "levels": run.manifest["levels"], "further_levels": run.manifest.get("further_levels", {})}
     return _by_label(family_of(config).restore(config, about, generic, personal), run)
 
 
@@ -73,9 +75,27 @@ def _with_own(config: Config, setting: str, given: Extractor | Module) -> Config
 
 def _by_label(network: AnyNetwork, run: SavedRun) -> AnyNetwork:
     """Persons under their own labels where the key is at hand; the pseudonyms stay valid otherwise."""
-    path = run.path.with_name(f"{run.path.name}.key.csv")
-    label = {name: own for own, name in read_key(path).get("person", {}).items()}
-    return replace(network, levels=tuple(label.get(level, level) for level in network.levels))
+    key = read_key(run.path.with_name(f"{run.path.name}.key.csv"))
+    found = replace(network, levels=_labels(key.get("person", {}), network.levels))
+    if not isinstance(found, FittedNetwork) or not found.further:
+        return found
+    cluster = run.manifest["study"].get("cluster_name")
+    further = tuple(
+        replace(factor, levels=_labels(key.get(_role(factor.grouping, cluster), {}), factor.levels))
+        for factor in found.further
+    )
+    return replace(found, further=further)
+
+
+def _role(grouping: str, cluster: str | None) -> str:
+    """Role of a further grouping factor's levels in the key."""
+    return "cluster" if grouping == cluster else f"{FACTOR}{grouping}"
+
+
+def _labels(names: dict[str, str], levels: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels behind pseudonyms; a pseudonym without one stays."""
+    label = {name: own for own, name in names.items()}
+    return tuple(label.get(level, level) for level in levels)
 
 
 def _settings(config: dict) -> dict:

@@ -18,7 +18,7 @@ from toolkit.models.nme_crf import Prediction
 from toolkit.models.training import Trained
 from toolkit.optimise.status import Status
 from toolkit.runs.families import AnyTrained
-from toolkit.runs.reading import of_target
+from toolkit.runs.reading import of_target, of_term
 
 Data = GroupedDataset | SequenceBatch
 # persons of a run go by the ids of the data, not by pseudonyms
@@ -33,8 +33,8 @@ class FittedModel(Protocol):
         """Predictions in the order of the rows."""
         ...
 
-    def random_effects(self) -> pd.DataFrame:
-        """Person effects with SD, interval and reliability."""
+    def random_effects(self, term: str | None = None) -> pd.DataFrame:
+        """Effects of the persons, or of another grouping factor, with SD, interval and reliability."""
         ...
 
     def variance_components(self) -> pd.DataFrame:
@@ -89,9 +89,15 @@ class Run:
         """Persons with group, cluster, rows per part, baseline level."""
         return self.tables["persons"].copy()
 
-    def random_effects(self) -> pd.DataFrame:
-        """Person effects: term, level, parameter, estimate, sd, low, high, reliability."""
-        return self.tables["random_effects"].copy()
+    def random_effects(self, term: str | None = None) -> pd.DataFrame:
+        """Effects of the persons, or of another grouping factor (``term``).
+
+        Columns: term, level, parameter, estimate, sd, low, high, reliability.
+
+        Raises:
+            DataError: E302 for a grouping factor the run does not have.
+        """
+        return of_term(self.tables["random_effects"], term)
 
     def variance_components(self) -> pd.DataFrame:
         """Variance components: term, parameter, variance, sd, share, correlation, at_boundary."""

@@ -36,6 +36,10 @@ NAMED_COLUMNS = {
 }
 
 
+# in the key, the role of the levels of a further grouping factor begins with this
+FACTOR = "grouping "
+
+
 def check_target(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that cannot be written, before hours are spent on training.
 
@@ -134,9 +138,17 @@ def _fill(folder: Path, run: Run, names: dict[str, dict[str, str]], title: str) 
         **run.manifest,
         "network": _network(run, names["person"]),
         "levels": persons,
+        **_further_levels(run, names),
         "files": files,
     }
     write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+
+
+def _further_levels(run: Run, names: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Levels of further grouping factors, in the order of their effects."""
+    further = getattr(run.trained.network, "further", ())
+    found = {factor.grouping: [names[f"{FACTOR}{factor.grouping}"][n] for n in factor.levels] for factor in further}
+    return {"further_levels": found} if found else {}
 
 
 def _pseudonyms(data: GroupedDataset, run: Run, folder: Path) -> dict[str, dict[str, str]]:
@@ -147,7 +159,13 @@ def _pseudonyms(data: GroupedDataset, run: Run, folder: Path) -> dict[str, dict[
     family, trained = family_of(run.trained.network.config), run.trained
     persons = list(dict.fromkeys([*data.persons, *family.labels(trained)]))
     clusters = [label for label in dict.fromkeys(data.person_cluster) if label is not None]
-    names = _made_pseudonyms(data, persons, clusters, folder)
+    further = {
+        factor.grouping: list(dict.fromkeys([*factor.levels, *own.levels]))
+        for factor in getattr(trained.network, "further", ())
+        for own in data.groupings[1:]
+        if own.name == factor.grouping
+    }
+    names = _made_pseudonyms(data, persons, clusters, further, folder)
     if data.pseudonymous and run.manifest.get("adapted_from", {}).get("labels") == OWN_LABELS:
         others = [label for label in persons if label not in data.persons]
         names["person"] |= _pseudonyms_beside(data.persons, others, folder)
@@ -155,19 +173,30 @@ def _pseudonyms(data: GroupedDataset, run: Run, folder: Path) -> dict[str, dict[
 
 
 def _made_pseudonyms(
-    data: GroupedDataset, persons: list[str], clusters: list[str], folder: Path
+    data: GroupedDataset, persons: list[str], clusters: list[str], further: dict[str, list[str]], folder: Path
 ) -> dict[str, dict[str, str]]:
-    """The labels themselves where they are pseudonyms already, else those of the key."""
+    """The labels themselves where they are pseudonyms already, else those of the key.
+
+    A further grouping factor that is the cluster column has the clusters' pseudonyms.
+    """
+    roles = {"person": persons, "cluster": clusters}
+    roles |= {f"{FACTOR}{name}": levels for name, levels in further.items() if name != data.cluster_name}
+    if data.cluster_name in further:
+        roles["cluster"] = list(dict.fromkeys([*clusters, *further[data.cluster_name]]))
     if data.pseudonymous:
-        return {"person": {name: name for name in persons}, "cluster": {name: name for name in clusters}}
+        return _with_cluster_factor({role: {n: n for n in levels} for role, levels in roles.items()}, data, further)
     path = folder.with_name(f"{folder.name}.key.csv")
     key, rng = read_key(path), unpredictable()
-    names = {
-        "person": extended(key.get("person", {}), persons, "person", rng=rng),
-        "cluster": extended(key.get("cluster", {}), clusters, "cluster", rng=rng),
-    }
+    names = {role: extended(key.get(role, {}), levels, role, rng=rng) for role, levels in roles.items()}
     write_key(path, names)
-    return names
+    return _with_cluster_factor(names, data, further)
+
+
+def _with_cluster_factor(
+    names: dict[str, dict[str, str]], data: GroupedDataset, further: dict[str, list[str]]
+) -> dict[str, dict[str, str]]:
+    """The clusters' names under the factor's role too, where the two are one column."""
+    return {**names, f"{FACTOR}{data.cluster_name}": names["cluster"]} if data.cluster_name in further else names
 
 
 def _pseudonyms_beside(taken: Sequence[str], labels: Sequence[str], folder: Path) -> dict[str, str]:
@@ -184,6 +213,11 @@ def _pseudonyms_beside(taken: Sequence[str], labels: Sequence[str], folder: Path
 def _renamed(name: str, table: pd.DataFrame, names: dict[str, dict[str, str]]) -> pd.DataFrame:
     """A table with pseudonyms in place of labels."""
     new = {column: table[column].map(names[kind]) for column, kind in NAMED_COLUMNS.get(name, {}).items()}
+    if name == "random_effects":
+        for term in table["term"].unique():
+            if f"{FACTOR}{term}" in names:
+                own = table["term"] == term
+                new["level"] = new["level"].where(~own, table["level"].map(names[f"{FACTOR}{term}"]))
     if name == "experts":
         new["persons"] = table["expert"].map(names["members"])
     return table.assign(**{column: values.astype("string") for column, values in new.items()})

@@ -32,6 +32,7 @@ from analyses.report.catalogue.run_parts import (
     persons_to_show,
 )
 from analyses.variance import variance_of_run
+from analyses.variance_shares import person_components
 from toolkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _ridges(run: SavedRun, options: FigureOptions) -> Built:
 
 def _that_vary(run: SavedRun, effects: pd.DataFrame) -> tuple[list[str], int]:
     """Parameters in which persons differ, most of them first by kind; and how many are left."""
-    components = run.variance_components()
+    components = person_components(run.variance_components())
     known = components[components["parameter"].isin(effects["parameter"].unique())]
     if known.empty:  # no prior, no variances: every parameter may vary
         known = pd.DataFrame({"parameter": effects["parameter"].unique(), "variance": 1.0, "at_boundary": False})

@@ -12,6 +12,7 @@ import pandas as pd
 from analyses.figures.labels import is_transition
 from analyses.matrices import observed_transitions, transition_matrices
 from analyses.report.guard import suppressed_counts
+from analyses.variance_shares import person_components
 from toolkit.errors import ConfigError, DataError, RunFolderError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def chosen_parameter(run: SavedRun, effects: pd.DataFrame, asked: str | None) ->
     moves = [name for name in names if is_transition(name)]
     biases = [name for name in names if ".bias" in name]
     candidates = moves or biases or names
-    variance = run.variance_components().set_index("parameter")["variance"].reindex(candidates)
+    variance = person_components(run.variance_components()).set_index("parameter")["variance"].reindex(candidates)
     return candidates[int(np.nan_to_num(variance.to_numpy(dtype=float), nan=-1.0).argmax())]
 
 

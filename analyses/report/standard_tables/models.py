@@ -26,7 +26,7 @@ from analyses.report.tables import (
     three_cell,
     two_cell,
 )
-from analyses.variance_shares import variance_blocks
+from analyses.variance_shares import person_components, variance_blocks
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def components_table(run: SavedRun, *, smallest: int) -> ReportTable:
         run: a finished run of a personalised model.
         smallest: the smallest number of persons that is shown.
     """
-    components = run.variance_components()
+    components = person_components(run.variance_components())
     persons = components[components["term"] != "residual"].reset_index(drop=True)
     if persons.empty:
         raise DataError("this model has no person effects", code="E406", remedy="choose a run of a personalised model")
