@@ -11,151 +11,26 @@ Laplace approximation there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from toolkit.effects import variance
 from toolkit.effects.posterior import Posterior, newton_step, posterior
 from toolkit.effects.problem import Problem
-from toolkit.effects.random_effects import EffectLayout, Layout, RandomEffects
+from toolkit.effects.random_effects import RandomEffects
 from toolkit.models import joint_rounds
-from toolkit.models.joint_rounds import FactorState
-from toolkit.numerics.covariance import VARIANCE_FLOOR, from_log_cholesky, to_log_cholesky, with_floor
+from toolkit.models.fit_state import Estimate, State
+from toolkit.numerics.covariance import VARIANCE_FLOOR, to_log_cholesky, with_floor
 from toolkit.optimise.descent import Keeper
-from toolkit.optimise.minimise import Outcome, Progress, Settings, minimise
+from toolkit.optimise.minimise import Progress, Settings, minimise
 
 POSTERIOR_EVERY = 10
 POLISH_STEPS = 100
 POLISH_TOLERANCE = 1e-4
 # A variance this small beside the largest one may still move when the others have come to rest.
 NEGLIGIBLE = 1e-2
-# Prior variance that leaves effects on the standardised scale as they are.
-FLAT = 1e6
-PUBLISHED = ("paper", "paper_annealed")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VarianceRule:
-    """How variances are estimated.
-
-    Attributes:
-        update: ``em``, ``paper``, ``paper_annealed``, ``unregularised`` (no prior on the effects: Woertwein et al.'s
-            uNME, and Specific- where the shared values of what varies are held), or ``none`` (no
-            person effects).
-        diagonal: person effects are independent of each other.
-        gaussian: the loss is a squared error, so that ``sigma2`` is a residual variance.
-        exact: effects enter the outputs linearly (last layer, transitions), so that Newton steps and posteriors are
-            exact; elsewhere the posterior is a Laplace approximation around the effects gradient descent found.
-        alpha: of ``paper_annealed``: what is left of a variance after an epoch, at least.
-    """
-
-    update: Literal["em", "paper", "paper_annealed", "unregularised", "none"]
-    diagonal: bool = True
-    gaussian: bool = False
-    exact: bool = True
-    alpha: float = 0.97
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class State:
-    """The tensors being estimated; changed in place during training. Shared tensors that are ``held`` stay.
-
-    ``layout``, ``eta`` and ``log_cholesky`` are those of the first grouping factor, the person; ``further`` holds those
-    of the others.
-    """
-
-    shared: dict[str, Tensor]
-    layout: EffectLayout
-    eta: Tensor
-    log_cholesky: Tensor
-    sigma2: Tensor
-    rule: VarianceRule
-    held: frozenset[str] = frozenset()
-    further: tuple[FactorState, ...] = ()
-    cached: Tensor | None = field(default=None)
-
-    @property
-    def factors(self) -> list[FactorState]:
-        """Every grouping factor, the person first; the tensors are the same."""
-        person = FactorState(
-            name="person", layout=self.layout, eta=self.eta, log_cholesky=self.log_cholesky, diagonal=self.rule.diagonal
-        )
-        return [person, *self.further]
-
-    @property
-    def line_layout(self) -> Layout:
-        """Where the effects of a line belong."""
-        return joint_rounds.joint_layout(self.factors) if self.further else self.layout
-
-    def lines_of(self, problem: Problem) -> Float[Tensor, "lines d"]:
-        """Effects of each line of a problem."""
-        return problem.lines_of(self.eta, *(factor.eta for factor in self.further))
-
-    @property
-    def covariance(self) -> Float[Tensor, "d d"]:
-        """Covariance of the person effects."""
-        return from_log_cholesky(self.log_cholesky, self.layout.size, diagonal=self.rule.diagonal)
-
-    @property
-    def effects(self) -> RandomEffects:
-        """Person effects, detached."""
-        return RandomEffects(layout=self.layout, eta=self.eta.detach(), covariance=self.covariance)
-
-    @property
-    def weight(self) -> float:
-        """Weight of the loss against the prior: ``1 / (2 sigma2)`` for squared errors and ``paper``, else 1."""
-        return person_weight(self.rule, float(self.sigma2)) if self.layout.size else 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Estimate:
-    """A finished estimation: state, posterior of the effects (None without effects), and how training went.
-
-    ``exact`` tells whether effects and variances are at their joint fixed point, see `VarianceRule`; ``further`` holds
-    effects and posteriors of further grouping factors.
-    """
-
-    shared: dict[str, Tensor]
-    effects: RandomEffects
-    posterior: Posterior | None
-    sigma2: float
-    outcome: Outcome
-    polish_steps: int
-    exact: bool
-    further: tuple[tuple[RandomEffects, Posterior], ...] = ()
-
-
-def person_weight(rule: VarianceRule, sigma2: float) -> float:
-    """Weight of a person's loss against the prior: ``1 / (2 sigma2)`` for squared errors and ``paper``, else 1."""
-    return 0.5 / max(sigma2, VARIANCE_FLOOR) if rule.gaussian or rule.update in PUBLISHED else 1.0
-
-
-def start_state(
-    shared: dict[str, Tensor],
-    layout: EffectLayout,
-    persons: int,
-    rule: VarianceRule,
-    further: tuple[FactorState, ...] = (),
-) -> State:
-    """Effects zero, variances 1, ``sigma2`` 0.1 as published or 1 (all on the standardised scale)."""
-    like = next(iter(shared.values()))
-    eta = torch.zeros((persons, layout.size), dtype=like.dtype, device=like.device)
-    identity = torch.eye(layout.size, dtype=like.dtype, device=like.device)
-    return State(
-        shared=shared,
-        layout=layout,
-        eta=eta,
-        log_cholesky=to_log_cholesky(
-            identity * (FLAT if rule.update == "unregularised" else 1.0), diagonal=rule.diagonal
-        ),
-        sigma2=torch.tensor(0.1 if rule.update in PUBLISHED else 1.0, dtype=like.dtype, device=like.device),
-        rule=rule,
-        further=further,
-    )
 
 
 def estimate(

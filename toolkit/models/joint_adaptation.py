@@ -18,7 +18,7 @@ from toolkit.effects.posterior import Posterior
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import FactorEffects, RandomEffects
 from toolkit.models import joint_rounds
-from toolkit.models.estimate import Estimate, person_weight
+from toolkit.models.fit_state import Estimate, person_weight
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_rounds import FactorState
 from toolkit.models.modules import is_linear

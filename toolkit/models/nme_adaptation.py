@@ -16,7 +16,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.posterior import Posterior, newton_step, posterior
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import RandomEffects
-from toolkit.models.estimate import Estimate, person_weight
+from toolkit.models.fit_state import Estimate, person_weight
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_adaptation import STEPS, TOLERANCE, adapt_several, speaking_rows
 from toolkit.models.modules import is_linear

@@ -13,7 +13,7 @@ from toolkit.effects.posterior import newton_step, posterior
 from toolkit.effects.problem import Problem
 from toolkit.models import estimate as steps
 from toolkit.models.comparators.mlp_lme import MlpLme
-from toolkit.models.estimate import Estimate, State
+from toolkit.models.fit_state import Estimate, State
 from toolkit.models.networks import Mlp, initial_parameters
 from toolkit.numerics.covariance import VARIANCE_FLOOR
 from toolkit.optimise.descent import Keeper

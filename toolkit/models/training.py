@@ -19,7 +19,8 @@ from toolkit.effects.terms import CHAIN_NAMES, TRANSITIONS, layer_names, layer_o
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config
-from toolkit.models.estimate import Estimate, State, VarianceRule, estimate, start_state
+from toolkit.models.estimate import estimate
+from toolkit.models.fit_state import Estimate, State, VarianceRule, start_state
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_rounds import start_factor
 from toolkit.models.modules import Module, is_linear, own_module
