@@ -142,6 +142,6 @@ def test_the_trace_and_the_progress_hold_every_epoch():
         validate=lambda: float(torch.square(x.detach() - 3).sum()), progress=lambda *what: told.append(what),
     )  # fmt: skip
     assert [row["epoch"] for row in outcome.trace] == list(range(1, 8))
-    assert set(outcome.trace[0]) == {"epoch", "objective", "loss", "sigma2", "validation"}
+    assert set(outcome.trace[0]) == {"epoch", "objective", "loss", "sigma2", "validation", "lr"}
     assert [(epoch, total) for epoch, total, _ in told] == [(epoch, 7) for epoch in range(1, 8)]
     assert [loss for *_, loss in told] == [row["validation"] for row in outcome.trace]

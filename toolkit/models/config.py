@@ -16,10 +16,16 @@ class Config(BaseModel):
     Attributes:
         hidden: widths of the hidden layers; ``()`` is a linear network.
         lr: learning rate of Adam.
-        epochs: most epochs to run; one epoch is one step on the whole training set.
+        epochs: most epochs to run; one epoch sees every training row once.
         patience: epochs without a better validation loss before stopping; without validation rows, the length of the
             window over which the training objective has to stand still.
         weight_decay: L2 penalty on the shared parameters (Adam's).
+        batch: rows of a mini-batch; None takes one step per epoch on the whole training set. Sequences are never cut.
+        batch_by: how batches are drawn: ``persons`` (pieces of ``sqrt(batch)`` rows of one person each; the faster way)
+            or ``rows`` (rows, or whole sequences, at random). With ``batch`` only, where None means ``persons``.
+        clip: largest norm of the gradient of a step; a longer one is shortened.
+        schedule: of the learning rate: ``plateau`` (a quarter when the monitored loss no longer falls, as published),
+            ``constant``, or ``cosine`` (falling over all epochs).
         precision: floating point type of all tensors.
     """
 
@@ -30,6 +36,10 @@ class Config(BaseModel):
     epochs: int = Field(default=2_000, ge=1)
     patience: int = Field(default=50, ge=1)
     weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    batch: int | None = Field(default=None, ge=1)
+    batch_by: Literal["persons", "rows"] | None = None
+    clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    schedule: Literal["plateau", "constant", "cosine"] = "plateau"
     precision: Literal["float64", "float32"] = "float64"
 
     def __init__(self, **settings: Any) -> None:
@@ -47,6 +57,13 @@ class Config(BaseModel):
         """Check what a type cannot say."""
         if any(width < 1 for width in self.hidden):
             raise ConfigError("hidden: a layer needs at least one unit", code="E302", column="hidden")
+        if self.batch_by is not None and self.batch is None:
+            raise ConfigError(
+                "batch_by says how mini-batches are drawn, and there are none",
+                code="E302",
+                column="batch_by",
+                remedy="give their size (batch=256), or leave batch_by out",
+            )
 
 
 def _in_plain_words(error: ValidationError, kind: type[BaseModel]) -> ConfigError:

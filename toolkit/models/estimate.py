@@ -20,11 +20,13 @@ from toolkit.effects import variance
 from toolkit.effects.posterior import Posterior, newton_step, posterior
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import RandomEffects
+from toolkit.effects.sweeping import MiniBatches
 from toolkit.models import joint_rounds
 from toolkit.models.fit_state import Estimate, State
 from toolkit.numerics.covariance import VARIANCE_FLOOR, to_log_cholesky, with_floor
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress, Settings, minimise
+from toolkit.optimise.sweeps import Sweep
 
 POSTERIOR_EVERY = 10
 POLISH_STEPS = 100
@@ -39,21 +41,28 @@ def estimate(
     state: State,
     settings: Settings,
     *,
+    sweep: Sweep | None = None,
     progress: Progress | None = None,
     keeper: Keeper | None = None,
 ) -> Estimate:
-    """Fit the model by gradient descent and variance updates; see the module for the method."""
+    """Fit the model by gradient descent and variance updates; see the module for the method.
+
+    A ``sweep`` takes the steps of an epoch in mini-batches; variances are updated over all training rows as ever.
+    """
     trained = {name: value for name, value in state.shared.items() if name not in state.held}
     parameters = {**trained, **({"eta": state.eta} if state.layout.size else {})}
     parameters |= {f"eta.{factor.name}": factor.eta for factor in state.further}
-    variances = {"log_cholesky": state.log_cholesky, "sigma2": state.sigma2}
-    variances |= {f"log_cholesky.{factor.name}": factor.log_cholesky for factor in state.further}
+    buffers = {"log_cholesky": state.log_cholesky, "sigma2": state.sigma2}
+    buffers |= {f"log_cholesky.{factor.name}": factor.log_cholesky for factor in state.further}
+    if isinstance(sweep, MiniBatches):
+        parameters, held = sweep.leaves()
+        buffers |= held
     for value in parameters.values():
         value.requires_grad_(True)
     outcome = minimise(
-        lambda: _terms(train, state),
+        sweep or (lambda: _terms(train, state)),
         parameters,
-        variances,
+        buffers,
         settings,
         undecayed=frozenset(name for name in parameters if name.split(".")[0] == "eta"),
         update=lambda epoch: _update(train, state, epoch),

@@ -89,6 +89,12 @@ class State:
         """Person effects, detached."""
         return RandomEffects(layout=self.layout, eta=self.eta.detach(), covariance=self.covariance)
 
+    def precision(self) -> Tensor:
+        """Inverse covariance of the effects: its diagonal where they are independent, else the matrix."""
+        if self.rule.diagonal:
+            return torch.exp(-2.0 * self.log_cholesky)
+        return torch.cholesky_inverse(torch.linalg.cholesky(self.covariance))
+
     @property
     def weight(self) -> float:
         """Weight of the loss against the prior: ``1 / (2 sigma2)`` for squared errors and ``paper``, else 1."""

@@ -35,7 +35,7 @@ class PenConfig(Config):
     hidden: tuple[int, ...] = ()
     extractor: Any = None
     optimiser: Literal["adam", "adadelta"] = "adam"
-    batch: int = Field(default=256, ge=1)
+    batch: int = Field(default=256, ge=1)  # pyright: ignore[reportIncompatibleVariableOverride] - frozen, never None
     shared_epochs: int = Field(default=200, ge=1)
     head_epochs: int = Field(default=200, ge=1)
     epochs: int = Field(default=200, ge=1)
@@ -44,6 +44,11 @@ class PenConfig(Config):
     def model_post_init(self, context: Any, /) -> None:
         """An extractor of one's own takes the place of hidden layers."""
         super().model_post_init(context)
+        for name, plain in {"batch_by": None, "clip": None, "schedule": "plateau"}.items():
+            if getattr(self, name) != plain:
+                raise ConfigError(
+                    f"{name} does not apply to networks of experts", code="E302", column=name, remedy="leave it out"
+                )
         if self.extractor is not None and self.hidden:
             raise ConfigError(
                 "an extractor and hidden layers do not go together",

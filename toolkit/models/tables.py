@@ -131,7 +131,7 @@ def trace_table(trained: Trained) -> pd.DataFrame:
 
     Rounds after the last epoch (phase ``variances``) move effects and variances only.
     """
-    columns = ["epoch", "objective", "loss", "penalty", "sigma2", "variance_mean", "validation"]
+    columns = ["epoch", "objective", "loss", "penalty", "sigma2", "variance_mean", "validation", "lr"]
     rows = list(trained.estimate.outcome.trace)
     columns += [name for name in (rows[0] if rows else ()) if name.startswith("variance[")]
     frame = pd.DataFrame(rows, columns=columns).astype("float64")

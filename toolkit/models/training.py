@@ -23,6 +23,7 @@ from toolkit.models.estimate import estimate
 from toolkit.models.fit_state import Estimate, State, VarianceRule, start_state
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_rounds import start_factor
+from toolkit.models.minibatches import flat_rows, mini_batches
 from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
 from toolkit.models.nme import MlpConfig, NmeMlp
@@ -123,8 +124,15 @@ def train(
         chosen = cut.take(rows)
         return problem(chosen, codes[rows], scaler, module, task=task, dtype=dtype, device=device)
 
-    settings = Settings(lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay)
+    settings = Settings(
+        lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay,
+        schedule=config.schedule, clip=config.clip,
+    )  # fmt: skip
     rows = part("train"), part("validation") if (labels == "validation").any() else None
+    sweep = None
+    if config.batch is not None:
+        flat = flat_rows(cut.take(fitted_rows), data.n_persons, scaler, task=task, like=state.eta)
+        sweep = mini_batches(config, flat, module, state, generator)
     if isinstance(config, MlpLme):
         restart = fresh_start(config, module, shared, generator)
         found = estimate_with_retraining(
@@ -132,7 +140,7 @@ def train(
             keeper=keeper,
         )  # fmt: skip
     else:
-        found = estimate(*rows, state, settings, progress=progress, keeper=keeper)
+        found = estimate(*rows, state, settings, sweep=sweep, progress=progress, keeper=keeper)
     network = FittedNetwork(
         config=config,
         task=task,

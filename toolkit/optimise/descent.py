@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from toolkit.optimise.schedules import Schedule
+
 COUNTERS = ("best_loss", "best_epoch", "mark", "marked_epoch", "stage", "stage_start")
 # what the schedule changes while it runs; the rest of it are settings
 SCHEDULED = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
@@ -26,18 +28,20 @@ class Descent:
         best_loss, best_epoch: its monitored loss and its epoch.
         mark, marked_epoch: the last monitored loss that counted as progress, and when.
         trace: one dictionary per finished epoch.
+        moments: further tensors that the next epoch depends on, such as those of row-lazy Adam.
         stage, stage_start: of a training in stages: the number of this one, and the epochs before it.
     """
 
     state: dict[str, Tensor]
     optimiser: torch.optim.Adam | torch.optim.Adadelta
-    schedule: torch.optim.lr_scheduler.ReduceLROnPlateau
+    schedule: Schedule
     best: dict[str, Tensor]
     best_loss: float = math.inf
     best_epoch: int = 0
     mark: float = math.inf
     marked_epoch: int = 0
     trace: list[dict[str, float]] = field(default_factory=list)
+    moments: Mapping[str, Tensor] = field(default_factory=dict)
     stage: int = 0
     stage_start: int = 0
 
@@ -60,6 +64,7 @@ class Descent:
         found |= {f"best.{name}": value for name, value in self.best.items()}
         for place, moments in self.optimiser.state_dict()["state"].items():
             found |= {f"adam.{place}.{name}": value for name, value in moments.items()}
+        found |= {f"moments.{name}": value for name, value in self.moments.items()}
         found["trace"] = torch.tensor([list(row.values()) for row in self.trace], dtype=torch.float64)
         return {name: value.detach().cpu().contiguous() for name, value in found.items()}
 
@@ -68,7 +73,7 @@ class Descent:
         schedule = self.schedule.state_dict()
         return {
             "counters": {name: getattr(self, name) for name in COUNTERS},
-            "schedule": {name: schedule[name] for name in SCHEDULED},
+            "schedule": {name: schedule[name] for name in SCHEDULED if name in schedule},
             "learning_rates": [group["lr"] for group in self.optimiser.param_groups],
             "columns": list(self.trace[0]) if self.trace else [],
         }
@@ -83,6 +88,7 @@ class Descent:
             setattr(self, name, value)
         self.trace = [dict(zip(numbers["columns"], row, strict=True)) for row in tensors["trace"].tolist()]
         self.schedule.load_state_dict(dict(numbers["schedule"]))
+        _write(dict(self.moments), _named(tensors, "moments."))
         self._take_up_adam(_named(tensors, "adam."), numbers["learning_rates"])
 
     def _take_up_adam(self, moments: Mapping[str, Tensor], rates: list[float]) -> None:

@@ -1,4 +1,4 @@
-"""The one training loop: Adam on the full training set, early stopping, the best state restored."""
+"""The one training loop: Adam on the training set or its batches, early stopping, the best state restored."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from toolkit.optimise.descent import Descent, Keeper, copied
+from toolkit.optimise.schedules import SHRINK, ScheduleName, schedule_of
 from toolkit.optimise.status import Status
+from toolkit.optimise.sweeps import FullBatch, NotFinite, Sweep
 
 # Without validation rows: the monitored numbers may move by no more than this (relative) over `patience` epochs.
 SETTLED_LOSS = 1e-4
 SETTLED_VARIANCE = 5e-3
-SHRINK = 0.25
 # A validation loss has to fall by this share to count as progress; any lower one is still the state that is kept.
 PROGRESS = 1e-4
 
@@ -30,6 +31,8 @@ class Settings:
     epochs: int
     patience: int
     weight_decay: float = 0.0
+    schedule: ScheduleName = "plateau"
+    clip: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,22 +44,24 @@ class Outcome:
         best_epoch: the epoch whose state was kept; 0 is the state before the first.
         epochs: number of epochs finished.
         status: how it ended.
+        failed: what was not a finite number, if training broke off.
     """
 
     trace: tuple[dict[str, float], ...]
     best_epoch: int
     epochs: int
     status: Status
+    failed: str = "loss"
 
     def sentence(self, *, validated: bool) -> str:
         """The outcome in words; ``validated`` says whether there was a validation loss to watch."""
         # without validation the objective is that of the state the epoch before has led to
         failed = self.epochs + 1 if validated else self.best_epoch + 1
-        return self.status.sentence(validated=validated, failed=failed, kept=self.best_epoch)
+        return self.status.sentence(validated=validated, failed=failed, kept=self.best_epoch, what=self.failed)
 
 
 def minimise(
-    objective: Callable[[], dict[str, Tensor]],
+    objective: Callable[[], dict[str, Tensor]] | Sweep,
     parameters: dict[str, Tensor],
     buffers: dict[str, Tensor],
     settings: Settings,
@@ -70,7 +75,8 @@ def minimise(
     """Minimise an objective over named parameters, in place.
 
     Args:
-        objective: returns the terms to report; ``objective`` is the one that is minimised.
+        objective: returns the terms to report, of which ``objective`` is minimised in one step per epoch; or a sweep,
+            which makes the steps of an epoch itself.
         parameters: leaves to optimise; updated in place and left at the state that is kept.
         buffers: other tensors that belong to the state (variances); ``update`` replaces their contents in place.
         settings: learning rate, epochs, patience, weight decay.
@@ -81,14 +87,21 @@ def minimise(
         keeper: keeps the state of the loop between epochs, and puts it back when an interrupted one goes on.
     """
     validated = validate is not None
+    sweep = (
+        objective
+        if isinstance(objective, Sweep)
+        else FullBatch(objective=objective, parameters=parameters, clip=settings.clip)
+    )
     descent = _start(parameters, buffers, settings, undecayed, validated=validated)
+    descent.moments = sweep.moments
     if keeper is not None:
         keeper.begin(descent)
-    status = Status.OUT_OF_EPOCHS
+    status, failed = Status.OUT_OF_EPOCHS, "loss"
     for epoch in range(descent.epoch + 1, settings.epochs + 1):
-        row = _epoch(descent, objective, parameters, epoch, update=update, validate=validate)
-        if row is None:
-            status = Status.NOT_FINITE
+        try:
+            row = _epoch(descent, sweep, epoch, update=update, validate=validate)
+        except NotFinite as problem:
+            status, failed = Status.NOT_FINITE, str(problem)
             break
         monitored = row["validation"] if validated else row["loss"]
         _judge(descent, monitored, epoch, validated=validated)
@@ -106,7 +119,9 @@ def minimise(
         descent.restore_best()
     else:
         descent.best_epoch = descent.epoch
-    return Outcome(trace=tuple(descent.trace), best_epoch=descent.best_epoch, epochs=descent.epoch, status=status)
+    return Outcome(
+        trace=tuple(descent.trace), best_epoch=descent.best_epoch, epochs=descent.epoch, status=status, failed=failed
+    )
 
 
 def _start(
@@ -119,37 +134,38 @@ def _start(
 ) -> Descent:
     """The loop before its first epoch."""
     optimiser = _adam(parameters, settings, undecayed)
-    schedule = _schedule(optimiser, settings, validated=validated)
+    # with a vanishing learning rate any training objective would seem settled
+    lowest = 0.0 if validated else settings.lr * SHRINK**2
+    schedule = schedule_of(
+        settings.schedule, optimiser, epochs=settings.epochs, patience=settings.patience, lowest=lowest
+    )
     state = {**parameters, **buffers}
     return Descent(state=state, optimiser=optimiser, schedule=schedule, best=copied(state))
 
 
 def _epoch(
     descent: Descent,
-    objective: Callable[[], dict[str, Tensor]],
-    parameters: dict[str, Tensor],
+    sweep: Sweep,
     epoch: int,
     *,
     update: Callable[[int], dict[str, float]] | None,
     validate: Callable[[], float] | None,
-) -> dict[str, float] | None:
-    """One step of the optimiser and what follows it; its row of the trace, or None where a number is not finite."""
-    descent.optimiser.zero_grad(set_to_none=True)
-    terms = objective()
-    terms["objective"].backward()
-    if not _finite(terms["objective"], parameters):
-        return None
-    if validate is None:  # the loss here is a number; after the step it may not be
-        descent.keep(epoch - 1)
-    descent.optimiser.step()
-    row = {"epoch": float(epoch), **{name: float(value.detach()) for name, value in terms.items()}}
+) -> dict[str, float]:
+    """The steps of one epoch and what follows them; its row of the trace.
+
+    Raises:
+        NotFinite: names the number that is not finite.
+    """
+    rate = float(descent.optimiser.param_groups[0]["lr"])
+    row = {"epoch": float(epoch), **sweep(descent, lambda: descent.keep(epoch - 1) if validate is None else None)}
     try:
         row |= update(epoch) if update is not None else {}
     except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage] - a matrix that is no covariance
-        return None
+        raise NotFinite("variances") from None
     row["validation"] = validate() if validate is not None else math.nan
     if validate is not None and not math.isfinite(row["validation"]):
-        return None
+        raise NotFinite("validation loss")
+    row["lr"] = rate
     descent.trace.append(row)
     return row
 
@@ -173,19 +189,6 @@ def _adam(parameters: dict[str, Tensor], settings: Settings, undecayed: frozense
     return torch.optim.Adam([group for group in groups if group["params"]], lr=settings.lr)
 
 
-def _schedule(
-    optimiser: torch.optim.Adam, settings: Settings, *, validated: bool
-) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
-    """Smaller steps when progress stops; with a vanishing learning rate any training objective would seem settled."""
-    return torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimiser,
-        factor=SHRINK,
-        patience=max(settings.patience // 4, 10),
-        threshold=1e-4,
-        min_lr=0.0 if validated else settings.lr * SHRINK**2,
-    )
-
-
 def _stopping(
     trace: list[dict[str, float]], marked_epoch: int, settings: Settings, *, validated: bool
 ) -> Status | None:
@@ -203,9 +206,3 @@ def _stopping(
 def _spread(values: list[float]) -> float:
     """Range relative to the largest size."""
     return (max(values) - min(values)) / max(max(abs(value) for value in values), 1e-12)
-
-
-def _finite(objective: Tensor, parameters: dict[str, Tensor]) -> bool:
-    """True when the objective and every gradient are finite."""
-    gradients = [value.grad for value in parameters.values() if value.grad is not None]
-    return bool(torch.isfinite(objective)) and all(bool(torch.isfinite(gradient).all()) for gradient in gradients)

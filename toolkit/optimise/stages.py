@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from toolkit.optimise.descent import Descent, Keeper, copied
-from toolkit.optimise.minimise import PROGRESS, SHRINK, Outcome, Progress
+from toolkit.optimise.minimise import PROGRESS, Outcome, Progress
+from toolkit.optimise.schedules import SHRINK
 from toolkit.optimise.status import Status
 
 # Without validation rows the mean loss of an epoch may move by no more than this (relative) over `patience` epochs.

@@ -15,7 +15,7 @@ class Status(Enum):
         "training curve."
     )
     NOT_FINITE = (
-        "E301: in epoch {failed} the loss stopped being a finite number; the fit was rolled back to epoch {kept}. "
+        "E301: in epoch {failed} the {what} stopped being a finite number; the fit was rolled back to epoch {kept}. "
         "Lower the learning rate, or check the scale of the data."
     )
 
@@ -24,13 +24,14 @@ class Status(Enum):
         """True when the stopping rule was met."""
         return self in {Status.VALIDATED, Status.SETTLED}
 
-    def sentence(self, *, validated: bool, failed: int = 1, kept: int = 0) -> str:
+    def sentence(self, *, validated: bool, failed: int = 1, kept: int = 0, what: str = "loss") -> str:
         """The outcome in words.
 
         Args:
             validated: whether there was a validation loss to watch.
             failed: the epoch in which a number was not finite.
             kept: the epoch whose state was kept.
+            what: the term that was not finite.
         """
         monitor = "validation loss" if validated else "training objective"
-        return self.value.format(monitor=monitor, failed=failed, kept=kept)
+        return self.value.format(monitor=monitor, failed=failed, kept=kept, what=what)
