@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
 @runtime_checkable
 class Result(Protocol):
     """A finished computation. Records are frozen dataclasses whose arrays are read-only float64."""
@@ -32,8 +35,15 @@ class Result(Protocol):
         ...
 
 
-def read_only(values: ArrayLike, dtype: type = np.float64) -> np.ndarray[Any, np.dtype[Any]]:
-    """A read-only copy of ``values``; freezing a dataclass does not freeze the arrays in it."""
-    array = cast(np.ndarray[Any, np.dtype[Any]], np.array(values, dtype=dtype))
+def read_only(values: ArrayLike, dtype: type = np.float64) -> Array:
+    """A read-only copy of ``values``; freezing a dataclass does not freeze the arrays in it.
+
+    An array that is read-only already, of that type and nobody's view, is shared: large data are not copied each time a
+    record is made from another one.
+    """
+    frozen = cast("Array | None", values) if type(values) is np.ndarray else None
+    if frozen is not None and frozen.base is None and frozen.dtype == dtype and not frozen.flags.writeable:
+        return frozen
+    array = cast(Array, np.array(values, dtype=dtype))
     array.setflags(write=False)
     return array

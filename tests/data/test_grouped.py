@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolkit.data.grouped import GroupedDataset
+from toolkit.data.grouped import GroupedDataset, Grouping
 from toolkit.errors import DataError, ToolkitWarning
 
 
@@ -212,3 +212,20 @@ def test_the_hash_sees_every_value_label_and_name_and_nothing_else() -> None:
     hashes |= {digest(frame, features=["flag"]), digest(frame, target="word"), digest(frame, time=None)}
     assert base not in hashes
     assert len(hashes) == len(changed) + 3
+
+
+def test_rows_are_copied_once_and_never_shared_with_who_made_the_record():
+    data = GroupedDataset(
+        features=(own := np.arange(6.0).reshape(3, 2)),
+        feature_names=("a", "b"),
+        target=np.zeros(3),
+        target_name="y",
+        groupings=(Grouping(name="person", codes=np.arange(3), levels=("p", "q", "r")),),
+        row_numbers=np.arange(3),
+    )
+    own[0, 0] = 99.0
+    assert data.features[0, 0] == 0.0
+    taken = data.take([2, 0])
+    assert taken.of_present_persons().features is taken.features  # the same rows under other codes
+    assert not taken.features.flags.writeable
+    assert not np.shares_memory(taken.features, data.features)

@@ -212,7 +212,7 @@ class GroupedDataset:
         """The rows at ``index`` (positions, or a boolean per row); levels stay, so codes mean the same everywhere."""
         chosen = np.asarray(index)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
-        cut = {name: values[chosen] for name in _ARRAYS if (values := getattr(self, name)) is not None}
+        cut = {name: _rows_of(values, chosen) for name in _ARRAYS if (values := getattr(self, name)) is not None}
         groupings = tuple(replace(factor, codes=factor.codes[chosen]) for factor in self.groupings)
         return replace(self, **cut, groupings=groupings)
 
@@ -282,3 +282,10 @@ _ARRAYS: dict[str, type] = {
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _rows_of(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Rows as an array of their own that nobody writes into, so that the record takes it as it is."""
+    rows = np.take(values, chosen, axis=0)
+    rows.setflags(write=False)
+    return rows

@@ -13,7 +13,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.errors import ConfigError
 from toolkit.models.pen_tables import pen_metrics
 from toolkit.models.tables import persons_table
-from toolkit.runs.adapting import AdaptSettings, adapt, check_new, model_of, trained_persons
+from toolkit.runs.adapting import AdaptSettings, adapt_model, check_new, model_of, trained_persons
 from toolkit.runs.families import AnyNetwork, family_of
 from toolkit.runs.folder import SavedRun
 from toolkit.runs.run import Data, Run, rows_of
@@ -80,9 +80,8 @@ def adaptation_scores(
     found = []
     for done, (share, candidate) in enumerate(jobs):
         split = adaptation_split(rows, share, design=design, rng=np.random.default_rng(seed))
-        used = split.labels != "unused"
         network = _adapted(candidate, rows, split.labels, seed)
-        scored = _scores(network, rows.take(used), split.labels[used])
+        scored = _scores(network, rows, split.labels)
         found.append(scored.assign(model=candidate.name, share=share))
         if progress is not None:
             progress(done + 1, len(jobs))
@@ -95,17 +94,19 @@ def _adapted(candidate: Candidate, rows: GroupedDataset, labels: np.ndarray, see
     if not candidate.adapts:
         check_new(trained_persons(candidate.run), rows)
         return model_of(candidate.run)[0]
-    return adapt(
-        candidate.run, rows, seed=seed, split=labels, settings=candidate.settings, progress=None, tables=False
+    return adapt_model(
+        candidate.run, rows, seed=seed, split=labels, settings=candidate.settings, predict_only=True
     ).trained.network
 
 
 def _scores(network: AnyNetwork, rows: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
     """Metrics of each person on the held-out rows."""
+    read = (
+        labels != "unused" if network.task == "sequence" else labels == "test"
+    )  # a chain forecasts from the states before
+    rows, labels = rows.take(read), labels[read]
     if network.classes is not None:
         rows = rows.as_classes(network.classes)
-    if network.task != "sequence":  # a chain forecasts from the states before
-        rows, labels = rows.take(labels == "test"), labels[labels == "test"]
     predictions = family_of(network.config).predictions(network, rows, labels)
     numeric = network.classes is None
     persons = persons_table(rows, labels).assign(in_metrics=True)

@@ -20,7 +20,7 @@ from toolkit.models.extractors import Extractor
 from toolkit.models.modules import Module
 from toolkit.optimise.minimise import Progress
 from toolkit.optimise.threads import threads_for
-from toolkit.runs.families import AnyNetwork, family_of
+from toolkit.runs.families import AnyNetwork, AnyTrained, family_of
 from toolkit.runs.folder import SavedRun
 from toolkit.runs.manifest import describe_run, now
 from toolkit.runs.restore import restore_network
@@ -95,30 +95,74 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
         RunFolderError: E305 or E306 for the folder, E40x for a damaged run.
     """
     started = now()
-    network, sigma2 = model_of(run, extractor, module)
     target = None if out is None else Path(out)
     if target is not None:
         check_target(target, overwrite=overwrite)
+    kept = tables or target is not None
+    found = adapt_model(
+        run, data, seed=seed, split=split, settings=settings, extractor=extractor, module=module,
+        predict_only=not kept, progress=progress,
+    )  # fmt: skip
+    manifest = describe_run(
+        found.trained, found.rows, found.labels, split=found.split, seed=seed, started=started,
+        warnings=[*found.rows.notes, *found.warnings], study=study,
+    )  # fmt: skip
+    manifest["adapted_from"] = _origin(run)
+    made = family_of(found.trained.network.config).tables(found.trained, found.rows, found.labels) if kept else {}
+    adapted = Run(trained=found.trained, tables=made, manifest=manifest, split=found.labels)
+    if target is not None:
+        write_run(adapted, found.rows, target, overwrite=overwrite)
+    return adapted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Adapted:
+    """A model that has met new persons, before anything is described or kept.
+
+    Attributes:
+        trained: the model.
+        rows: the rows in use, in the model's classes.
+        labels: part of each.
+        split: name of the split.
+        warnings: what was said on the way.
+    """
+
+    trained: AnyTrained
+    rows: GroupedDataset
+    labels: np.ndarray
+    split: str
+    warnings: tuple[str, ...]
+
+
+def adapt_model(
+    run: Run | SavedRun,
+    data: Data,
+    *,
+    seed: int,
+    split: Split | ArrayLike | None = None,
+    settings: AdaptSettings | None = None,
+    extractor: Extractor | None = None,
+    module: Module | None = None,
+    predict_only: bool = False,
+    progress: Progress | None = None,
+) -> Adapted:
+    """What `adapt` does, with its arguments and errors, but without tables, manifest and folder.
+
+    With ``predict_only``, what tables need and predictions do not is left out.
+    """
+    network, sigma2 = model_of(run, extractor, module)
     rows, labels, name = _rows(network, rows_of(data), split)
     check_new(trained_persons(run), rows)
     with warnings.catch_warnings(record=True) as caught, threads_for(rows.n_rows, max(rows.n_features, 1)):
         warnings.simplefilter("always", ToolkitWarning)
         trained = family_of(network.config).adapt(
             network, sigma2, rows, labels, generator=torch.Generator().manual_seed(seed), settings=settings,
-            predict_only=not tables and target is None, progress=progress,
+            predict_only=predict_only, progress=progress,
         )  # fmt: skip
     for entry in caught:
         warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
-    notes = [str(entry.message) for entry in caught if isinstance(entry.message, ToolkitWarning)]
-    manifest = describe_run(
-        trained, rows, labels, split=name, seed=seed, started=started, warnings=[*rows.notes, *notes], study=study
-    )
-    manifest["adapted_from"] = _origin(run)
-    made = family_of(network.config).tables(trained, rows, labels) if tables or target is not None else {}
-    found = Run(trained=trained, tables=made, manifest=manifest, split=labels)
-    if target is not None:
-        write_run(found, rows, target, overwrite=overwrite)
-    return found
+    notes = tuple(str(entry.message) for entry in caught if isinstance(entry.message, ToolkitWarning))
+    return Adapted(trained=trained, rows=rows, labels=labels, split=name, warnings=notes)
 
 
 def model_of(
