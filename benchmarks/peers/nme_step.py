@@ -19,7 +19,8 @@ from torch import nn
 from benchmarks.peers.timing import compare, interleave, report
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.groupings import Grouping
-from toolkit.effects.batches import Batch
+from toolkit.effects.batches import drawn_batches
+from toolkit.effects.flat_rows import Batch
 from toolkit.effects.sweeping import MiniBatches
 from toolkit.models import NmeMlp
 from toolkit.models.fit_state import start_state
@@ -27,7 +28,6 @@ from toolkit.models.minibatches import flat_rows, mini_batches
 from toolkit.models.networks import Mlp, initial_parameters
 from toolkit.models.prepare import fit_scaler
 from toolkit.models.training import effect_layout, variance_rule
-from toolkit.optimise.minimise import Settings, _start
 
 BATCH, FEATURES, ROWS, STEPS = 256, 10, 80, 10
 CPU = torch.device("cpu")
@@ -77,14 +77,12 @@ def personal_step(hidden: tuple[int, ...], case: tuple[str, int, str], precision
     state = start_state(shared, layout, persons, variance_rule(config, "regression", layout, module, shared))
     rows = flat_rows(data, persons, scaler, task="regression", like=state.eta)
     sweep = mini_batches(config, rows, module, state, generator)
-    leaves, _ = sweep.leaves()
-    descent = _start(leaves, {}, Settings(lr=1e-3, epochs=1, patience=1), frozenset({"eta"}), validated=True)
     batches, diagonal = stream(sweep), torch.ones(layout.size, dtype=getattr(torch, precision))
 
     def step() -> None:
         batch = next(batches)
         sweep.gradients(batch, 0.5, diagonal)
-        sweep._step(batch, descent, 1e-3)
+        sweep.step(batch, 1e-3)
 
     return several(step)
 
@@ -92,7 +90,7 @@ def personal_step(hidden: tuple[int, ...], case: tuple[str, int, str], precision
 def stream(sweep: MiniBatches) -> Iterator[Batch]:
     """Batches of one epoch after the other."""
     while True:
-        yield from sweep.rows.epoch(sweep.size, sweep.by, sweep.generator)
+        yield from drawn_batches(sweep.rows, sweep.size, sweep.by, sweep.generator)
 
 
 def several(once: Callable[[], None]) -> Callable[[], None]:

@@ -8,6 +8,7 @@ import torch
 
 from tests.effects.problems import random_frame
 from toolkit.data.grouped import GroupedDataset
+from toolkit.effects.batches import drawn_batches
 from toolkit.effects.personal_module import PersonalModule
 from toolkit.models import NmeCrf, NmeMlp
 from toolkit.models.fit_state import start_state
@@ -15,7 +16,7 @@ from toolkit.models.minibatches import flat_rows, mini_batches
 from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
 from toolkit.models.prepare import fit_scaler, problem
 from toolkit.models.training import effect_layout, task_of, variance_rule
-from toolkit.optimise.row_adam import RowAdam
+from toolkit.optimise.row_adam import Adam, RowAdam
 
 CPU = torch.device("cpu")
 CASES = [
@@ -64,11 +65,11 @@ def full_gradient(state, padded) -> tuple[float, torch.Tensor, torch.Tensor]:
 
 def swept_gradient(state, sweep) -> tuple[float, torch.Tensor, torch.Tensor, int]:
     """The mean over the batches of an epoch."""
-    shared, eta, loss, count = 0.0, torch.zeros_like(state.eta), 0.0, 0
-    for batch in sweep.rows.epoch(sweep.size, sweep.by, sweep.generator):
+    shared, eta, loss, count = torch.zeros(()), torch.zeros_like(state.eta), 0.0, 0
+    for batch in drawn_batches(sweep.rows, sweep.size, sweep.by, sweep.generator):
         loss += float(sweep.gradients(batch, state.weight, state.precision()))
-        shared = shared + sweep.objective.shared.vector.grad
-        eta.index_add_(0, batch.persons, sweep._gradient)
+        shared = shared + sweep.of_shared
+        eta.index_add_(0, batch.persons, sweep.of_effects)
         count += 1
     return loss, shared / count, eta / count, count
 
@@ -105,7 +106,7 @@ def test_any_module_by_autograd_gives_the_same_gradients(compiled):
 @pytest.mark.parametrize("by", ["persons", "rows"])
 def test_every_row_comes_once_an_epoch(by):
     _, sweep, _ = prepared("regression", "last", (), by, 8)
-    batches = list(sweep.rows.epoch(8, by, sweep.generator))
+    batches = list(drawn_batches(sweep.rows, 8, by, sweep.generator))
     assert sorted(torch.cat([batch.rows for batch in batches]).tolist()) == list(range(sweep.rows.rows))
     for batch in batches:
         persons = sweep.rows.persons[batch.rows.numpy()]
@@ -136,3 +137,16 @@ def test_lazy_steps_leave_other_rows_alone(width):
     moved = (values != 1.0).any(dim=1)
     assert moved.tolist() == [False, True, False, False, True, False]
     assert torch.count_nonzero(adam.moments["rows"].any(dim=1)) == 2
+
+
+def test_our_adam_is_torchs():
+    drawn = torch.Generator().manual_seed(1)
+    start = torch.randn(9, generator=drawn, dtype=torch.float64)
+    ours, theirs = start.clone(), start.clone().requires_grad_(True)
+    adam, known = Adam(ours, decay=0.1), torch.optim.Adam([theirs], lr=0.01, weight_decay=0.1)
+    for _ in range(5):
+        gradient = torch.randn(9, generator=drawn, dtype=torch.float64)
+        adam.step(gradient, 0.01)
+        theirs.grad = gradient.clone()
+        known.step()
+    torch.testing.assert_close(ours, theirs.detach(), rtol=1e-12, atol=1e-14)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from toolkit.effects.batches import Batch
+from toolkit.effects.flat_rows import Batch
 from toolkit.effects.random_effects import EffectLayout, personal_outputs, personal_parameters
 
 
@@ -33,6 +33,7 @@ class PersonalModule:
     _leaves: dict[str, Tensor] = field(default_factory=dict)
     _outputs: Tensor | None = None
 
+    @torch.enable_grad()
     def forward(
         self, shared: Mapping[str, Tensor], delta: Float[Tensor, "persons d"], inputs: Tensor, batch: Batch
     ) -> Float[Tensor, "rows output"]:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toolkit.effects.batches import Batch
+from toolkit.effects.flat_rows import Batch
 from toolkit.effects.random_effects import EffectLayout
 
 

@@ -55,10 +55,9 @@ def estimate(
     buffers = {"log_cholesky": state.log_cholesky, "sigma2": state.sigma2}
     buffers |= {f"log_cholesky.{factor.name}": factor.log_cholesky for factor in state.further}
     if isinstance(sweep, MiniBatches):
-        parameters, held = sweep.leaves()
-        buffers |= held
+        parameters = sweep.state
     for value in parameters.values():
-        value.requires_grad_(True)
+        value.requires_grad_(not isinstance(sweep, MiniBatches))
     outcome = minimise(
         sweep or (lambda: _terms(train, state)),
         parameters,

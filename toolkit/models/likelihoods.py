@@ -27,6 +27,22 @@ def bernoulli(
     return ((nnf.softplus(logits) - target * logits) * mask).sum(dim=1)
 
 
+def squared_error_slopes(
+    outputs: Float[Tensor, "rows 1"], target: Float[Tensor, " rows"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "rows 1"]]:
+    """Sum of `squared_error` over rows and its derivative with respect to the outputs, ``2 (f - y)``."""
+    error = outputs - target[:, None]
+    return torch.square(error).sum(), error.mul_(2.0)
+
+
+def bernoulli_slopes(
+    outputs: Float[Tensor, "rows 1"], target: Float[Tensor, " rows"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "rows 1"]]:
+    """Sum of `bernoulli` over rows and its derivative with respect to the outputs, ``p - y``."""
+    loss = (nnf.softplus(outputs) - target[:, None] * outputs).sum()
+    return loss, torch.sigmoid(outputs).sub_(target[:, None])
+
+
 def categorical(
     outputs: Float[Tensor, "lines rows class"], target: Int[Tensor, "lines rows"], mask: Bool[Tensor, "lines rows"]
 ) -> Float[Tensor, " lines"]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
-from toolkit.effects.batches import Batch, FlatRows
+from toolkit.effects.flat_rows import Batch, FlatRows
 from toolkit.effects.personal_module import PersonalModule
 from toolkit.effects.personal_perceptron import PersonalNetwork, PersonalPerceptron
-from toolkit.effects.problem import PersonLoss
 from toolkit.effects.random_effects import EffectLayout
 from toolkit.effects.sweeping import DENSE, MiniBatches, Objective, SharedVector
 from toolkit.effects.terms import CHAIN_NAMES
@@ -21,12 +22,12 @@ from toolkit.models.config import Config
 from toolkit.models.fit_state import State
 from toolkit.models.networks import Mlp
 from toolkit.models.prepare import Scaler, Task
-from toolkit.models.row_losses import ROW_FUNCTIONS, ChainLoss, RowLoss
-from toolkit.optimise.row_adam import RowAdam
+from toolkit.models.row_losses import DERIVATIVES, ROW_FUNCTIONS, ChainLoss, RowFunction
+from toolkit.optimise.row_adam import Adam, RowAdam
 
 
 def flat_rows(data: GroupedDataset, persons: int, scaler: Scaler, *, task: Task, like: Tensor) -> FlatRows:
-    """Training rows as tensors like the given one, in the order of the rows, or of the sequences.
+    """Training rows as tensors like the given one, by person: those with few rows first.
 
     Args:
         data: the training rows; chains are cut where parts begin.
@@ -35,58 +36,73 @@ def flat_rows(data: GroupedDataset, persons: int, scaler: Scaler, *, task: Task,
         task: kind of outcome.
         like: a tensor of the network.
     """
-    codes, features, lengths = np.asarray(data.person), scaler.features(data), None
+    codes, lengths = np.asarray(data.person), None
+    counts = np.bincount(codes, minlength=persons)
     if task == "sequence":
         sequences = SequenceBatch.from_grouped(data)
-        mask = np.asarray(sequences.mask)
-        order, lengths = np.asarray(sequences.rows)[mask], mask.sum(axis=1)
-        codes, features = codes[order], features[order]
-        states = torch.as_tensor(np.asarray(sequences.states)[mask]).to(like.device)
-        loss = _ChainLosses(states=states, lengths=torch.as_tensor(lengths).to(like.device))
+        mask, rows = np.asarray(sequences.mask), np.asarray(sequences.rows)
+        order = _by_person(codes[rows[:, 0]], counts)
+        lengths, order = mask[order].sum(axis=1), rows[order][mask[order]]
     else:
-        target = torch.as_tensor(np.array(scaler.target(data))).to(
-            like.device, torch.int64 if task == "multiclass" else like.dtype
-        )
-        loss = _RowLosses(task=task, target=target)
+        order = _by_person(codes, counts)
+    target = np.asarray(data.target)[order] if task == "sequence" else np.asarray(scaler.target(data))[order]
+    classes = task in {"multiclass", "sequence"}
+    if classes:
+        target = np.nan_to_num(target, nan=-1.0).astype(np.int64)
     return FlatRows(
-        inputs=torch.as_tensor(features).to(like),
-        persons=codes,
-        counts=np.bincount(codes, minlength=persons),
+        inputs=torch.as_tensor(scaler.features(data)[order]).to(like),
+        target=torch.as_tensor(np.ascontiguousarray(target)).to(like.device, torch.int64 if classes else like.dtype),
+        persons=codes[order],
+        counts=counts,
         lengths=lengths,
-        loss=loss,
+        loss=ChainLosses() if task == "sequence" else RowLosses(ROW_FUNCTIONS[task]),
     )
 
 
-class _RowLosses:
-    """The loss of the rows of a batch, each row a line of its own."""
-
-    def __init__(self, *, task: Task, target: Tensor) -> None:
-        self._function, self._target = ROW_FUNCTIONS[task], target[:, None]
-
-    def __call__(self, batch: Batch) -> PersonLoss:
-        target = self._target.index_select(0, batch.rows)
-        return RowLoss(function=self._function, target=target, mask=torch.ones_like(target, dtype=torch.bool))
+def _by_person(codes: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Order by person, those with few rows first, so that neighbours have about as many."""
+    rank = np.empty(len(counts), dtype=np.int64)
+    rank[np.argsort(counts, kind="stable")] = np.arange(len(counts))
+    return np.argsort(rank[codes], kind="stable")
 
 
-class _ChainLosses:
+class RowLosses:
+    """The loss of the rows of a batch, by its derivative where that is written down, else by autograd."""
+
+    def __init__(self, function: RowFunction) -> None:
+        self._function, self._derivative = function, DERIVATIVES.get(function)
+
+    def slopes(self, batch: Batch, outputs: Tensor, chain: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict]:
+        """The summed loss of a batch and its gradient."""
+        if self._derivative is not None:
+            return *self._derivative(outputs, batch.target), {}
+        with torch.enable_grad():
+            free = outputs.detach()[:, None].requires_grad_(True)
+            target = batch.target[:, None]
+            loss = self._function(free, target, torch.ones_like(target, dtype=torch.bool)).sum()
+            (gradient,) = torch.autograd.grad(loss, [free])
+        return loss.detach(), gradient.squeeze(1), {}
+
+
+class ChainLosses:
     """The loss of the sequences of a batch."""
 
-    def __init__(self, *, states: Tensor, lengths: Tensor) -> None:
-        self._states, self._lengths = states, lengths
-
-    def __call__(self, batch: Batch) -> PersonLoss:
-        assert batch.units is not None
+    def slopes(
+        self, batch: Batch, outputs: Tensor, chain: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The summed loss of a batch and its gradients."""
         assert batch.starts is not None
-        lengths = self._lengths.index_select(0, batch.units)
-        step = torch.arange(int(lengths.max()), device=lengths.device)
-        present = step < lengths[:, None]
-        steps = torch.where(present, batch.starts[:, None] + step, -1)
-        states = self._states.index_select(0, batch.rows)[steps.clamp(min=0)]
-        return ChainLoss(
-            steps=steps,
-            states=torch.where(present, states, -1),
-            lines=batch.person_of_row.index_select(0, batch.starts),
-        )
+        assert batch.lengths is not None
+        step = torch.arange(int(batch.lengths.max()), device=outputs.device)
+        steps = torch.where(step < batch.lengths[:, None], batch.starts[:, None] + step, -1)
+        states = torch.where(steps >= 0, batch.target[steps.clamp(min=0)], -1)
+        lines = batch.person_of_row.index_select(0, batch.starts)
+        with torch.enable_grad():
+            free = outputs.detach().requires_grad_(True)
+            own = {name: value.detach().requires_grad_(True) for name, value in chain.items()}
+            loss = ChainLoss(steps=steps, states=states, lines=lines)(free[:, None], own).sum()
+            gradient, *of_chain = torch.autograd.grad(loss, [free, *own.values()])
+        return loss.detach(), gradient, dict(zip(own, of_chain, strict=True))
 
 
 def mini_batches(
@@ -116,15 +132,18 @@ def mini_batches(
         weight=lambda: state.weight,
         precision=state.precision,
     )
-    lazy = bool(state.layout.size) and state.eta.numel() >= DENSE
+    effects = None
+    if state.layout.size:
+        effects = RowAdam(state.eta) if state.eta.numel() >= DENSE else Adam(state.eta)
     return MiniBatches(
         objective=objective,
         rows=rows,
         size=config.batch,
         by=config.batch_by or "persons",
         generator=generator,
+        adam=Adam(objective.shared.vector, config.weight_decay),
+        effects=effects,
         clip=config.clip,
-        adam=RowAdam(state.eta) if lazy else None,
     )
 
 

@@ -57,3 +57,9 @@ ROW_FUNCTIONS: dict[str, RowFunction] = {
     "binary": likelihoods.bernoulli,
     "multiclass": likelihoods.categorical,
 }
+
+# Summed loss and its gradient from outputs (rows, output) and targets (rows,), where they are simple.
+DERIVATIVES: dict[RowFunction, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    likelihoods.squared_error: likelihoods.squared_error_slopes,
+    likelihoods.bernoulli: likelihoods.bernoulli_slopes,
+}

@@ -1,4 +1,4 @@
-"""Adam for a matrix of which a step touches a few rows: the persons of a batch.
+"""Adam, and Adam for a matrix of which a step touches a few rows: the persons of a batch.
 
 Row-lazy Adam is not Adam: a row that a batch does not touch stays as it is, momentum and all, and its bias correction
 counts its own steps. Ordinary (dense) Adam goes on moving such a row by its momentum and forgets its second moment at
@@ -8,6 +8,7 @@ there are persons, a lazy one as much as there are persons in the batch.
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import torch
@@ -21,6 +22,35 @@ WIDE = 512
 
 # Bias corrections of more steps than this are 1 to the last digit that matters.
 CORRECTED = 40_000
+
+
+class Adam:
+    """Adam (Kingma and Ba, 2015) of one tensor, in place; as `torch.optim.Adam`, without what that does beside.
+
+    Args:
+        values: what moves.
+        decay: weight of the L2 penalty, whose gradient is added.
+    """
+
+    def __init__(self, values: Tensor, decay: float = 0.0) -> None:
+        self._values, self._decay = values, decay
+        self._mean, self._square = torch.zeros_like(values), torch.zeros_like(values)
+        self._steps = torch.zeros((), dtype=torch.int64)
+
+    @property
+    def moments(self) -> dict[str, Tensor]:
+        """What the next step depends on, by name."""
+        return {"mean": self._mean, "square": self._square, "steps": self._steps}
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, lr: float) -> None:
+        """One step of everything."""
+        steps = int(self._steps.add_(1))
+        gradient = gradient.add(self._values, alpha=self._decay) if self._decay else gradient
+        self._mean.lerp_(gradient, 1.0 - FIRST)
+        self._square.mul_(SECOND).addcmul_(gradient, gradient, value=1.0 - SECOND)
+        spread = self._square.sqrt().div_(math.sqrt(1.0 - SECOND**steps)).add_(TINY)
+        self._values.addcdiv_(self._mean, spread, value=-lr / (1.0 - FIRST**steps))
 
 
 class RowAdam:
