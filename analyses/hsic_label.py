@@ -96,8 +96,12 @@ def as_rows(x: ArrayLike, what: str) -> Float[np.ndarray, "n d"]:
         raise DataError(
             f"{what} needs at least two rows and one column", code="E127", column=what, remedy="Give one row per person"
         )
-    check_finite(values, what)
-    return values.reshape(values.shape[0], -1)
+    flat = values.reshape(values.shape[0], -1)
+    absent = np.isnan(flat).all(axis=0)
+    if values.ndim == 3 and absent.any() and not absent.all():
+        flat = flat[:, ~absent]  # a cell that no matrix has: a transition that cannot occur
+    check_finite(flat, what)
+    return flat
 
 
 def check_kernel(kernel: str, what: str) -> str:

@@ -139,7 +139,8 @@ def plausible_transitions(  # noqa: PLR0913 - each option is one a report has to
     shrunken estimates is too small by about their reliability; this one is not.
 
     Args:
-        scores: transition scores with the person effects in them, shape (persons, S, S).
+        scores: transition scores with the person effects in them, shape (persons, S, S); NaN in everybody where a
+            transition cannot occur.
         mean: posterior means of the effects, shape (persons, S * S), row by row; zero mean over persons.
         covariance: posterior covariances, shape (persons, S * S, S * S).
         prior: covariance of the effects over persons, shape (S * S, S * S); cells that do not vary have variance 0.
@@ -240,17 +241,22 @@ def plausible_of_run(
 
 def _checked(*given: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     scores, mean, covariance, prior = (np.asarray(values, dtype=np.float64) for values in given)
+    if scores.ndim == 3:  # a cell without a score in anybody is a transition that cannot occur
+        scores = np.where(np.isnan(scores).all(axis=0), -np.inf, scores)
     n, size = scores.shape[0], scores[0].size if scores.ndim == 3 else 0
     fits = mean.shape == (n, size) and covariance.shape == (n, size, size) and prior.shape == (size, size)
     if not fits or size == 0:
         raise DataError("scores, means and covariances do not fit one another", code="E127", column="scores")
-    if not all(np.isfinite(values).all() for values in (scores, mean, covariance, prior)):
+    if not all(
+        np.isfinite(values).all() for values in (np.where(np.isneginf(scores), 0.0, scores), mean, covariance, prior)
+    ):
         raise DataError("scores, means or covariances are missing", code="E111", column="scores")
     return scores, mean, covariance, prior
 
 
 def _on(scores: Float[np.ndarray, "n S S"], value: str) -> Float[np.ndarray, "n S S"]:
-    return softmax(scores) if value == "probability" else scores
+    """Probabilities, or scores; a transition that cannot occur has probability zero and no score."""
+    return softmax(scores) if value == "probability" else np.where(np.isneginf(scores), np.nan, scores)
 
 
 def _difference(t: np.ndarray, side: np.ndarray, units: Units) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,8 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.batches import drawn_batches
 from toolkit.effects.personal_module import PersonalModule
 from toolkit.models import NmeCrf, NmeMlp
+from toolkit.models.chain_covariates import fit_covariates, without_columns
+from toolkit.models.chain_structure import chain_parts
 from toolkit.models.fit_state import start_state
 from toolkit.models.minibatches import flat_rows, mini_batches
 from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
@@ -27,29 +32,44 @@ CASES = [
 ]  # fmt: skip
 
 
-def prepared(task: str, effects: str, hidden: tuple[int, ...], by: str, size: int, *, full: bool = False):
+def prepared(task: str, effects: str, hidden: tuple[int, ...], by: str, size: int, *, full: bool = False, chain=()):
     """A state away from its start, the sweep over batches, and the padded problem of the same rows."""
+    covariates = dict(chain).get("transition_covariates", ())
+    frame = random_frame(task, 5, 9, 3)
     data = GroupedDataset.from_frame(
-        random_frame(task, 5, 9, 3), target="y", features=["a", "b"], groups="person", time="t", sequence="day"
-    )
+        frame.assign(c=frame["day"] % 2 + 0.0) if covariates else frame, target="y", features=["a", "b", *covariates],
+        groups="person", time="t", sequence="day",
+    )  # fmt: skip
     data = data if task == "regression" else data.as_classes()
-    settings = {"hidden": hidden, "effects": effects, "batch": size, "batch_by": by}
+    if chain:  # labels that follow a forbidden transition are missing
+        target, person = np.array(data.target), np.asarray(data.person)
+        of_persons = [np.flatnonzero(person == code) for code in range(5)]
+        target[[b for rows in of_persons for a, b in pairwise(rows) if target[a] == 0 and target[b] == 1]] = np.nan
+        data = replace(data, target=target)
+    settings = {"hidden": hidden, "effects": effects, "batch": size, "batch_by": by, **dict(chain)}
     settings["covariance"] = "full" if full else "diagonal"
     config = NmeCrf(**settings) if task == "sequence" else NmeMlp(task=task, **settings)
     assert task_of(config) == task
-    scaler = fit_scaler(data, np.arange(data.n_rows), task=task)
+    parts = chain_parts(config, data.classes, fit_covariates(covariates, data, np.full(data.n_rows, "train")))
+    scaler = replace(
+        fit_scaler(without_columns(data, covariates), np.arange(data.n_rows), task=task), elsewhere=covariates
+    )
     outputs = 3 if task in {"multiclass", "sequence"} else 1
     module, generator = Mlp(2, hidden, outputs), torch.Generator().manual_seed(5)
     shared = initial_parameters(module, generator=generator, dtype=torch.float64, device=CPU)
     if task == "sequence":
-        shared |= chain_parameters(outputs, learn_ends=True, dtype=torch.float64, device=CPU)
+        shared |= chain_parameters(
+            outputs, learn_ends=True, covariates=len(covariates), dtype=torch.float64, device=CPU
+        )
         shared["transitions"] += torch.randn((3, 3), generator=generator, dtype=torch.float64)
     layout = effect_layout(config, module, shared, scaler, data.classes)
     state = start_state(shared, layout, data.n_persons, variance_rule(config, task, layout, module, shared))
     state.eta.copy_(0.3 * torch.randn(state.eta.shape, generator=generator, dtype=torch.float64))
     state.log_cholesky.add_(0.1 * torch.arange(len(state.log_cholesky)))
-    padded = problem(data, np.asarray(data.person), scaler, module, task=task, dtype=torch.float64, device=CPU)
-    rows = flat_rows(data, data.n_persons, scaler, task=task, like=state.eta)
+    padded = problem(
+        data, np.asarray(data.person), scaler, module, task=task, dtype=torch.float64, device=CPU, parts=parts
+    )
+    rows = flat_rows(data, data.n_persons, scaler, task=task, like=state.eta, parts=parts)
     return state, mini_batches(config, rows, module, state, generator), padded
 
 
@@ -82,6 +102,19 @@ def test_the_gradients_of_an_epoch_average_to_the_full_one(task, effects, hidden
     loss, shared, eta = full_gradient(state, padded)
     found = swept_gradient(state, sweep)
     assert found[3] == 1 if size == 1000 else found[3] > 3
+    assert found[0] == pytest.approx(loss, rel=1e-12)
+    torch.testing.assert_close(found[1], shared, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(found[2], eta, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("by", ["persons", "rows"])
+def test_what_a_chain_has_beside_its_parameters_goes_into_batches(by):
+    chain = {"forbidden": (("0", "1"),), "transition_covariates": ("c",), "variance_update": "paper"}
+    chain["weighting"] = "as_published"
+    state, sweep, padded = prepared("sequence", "last+T", (4,), by, 7, chain=chain)
+    state.shared["slopes"] += 0.3
+    loss, shared, eta = full_gradient(state, padded)
+    found = swept_gradient(state, sweep)
     assert found[0] == pytest.approx(loss, rel=1e-12)
     torch.testing.assert_close(found[1], shared, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(found[2], eta, rtol=1e-10, atol=1e-12)

@@ -71,7 +71,8 @@ def loss_curvature(
         matrix = torch.einsum("dlro,elro->lde", tangents[0], bent[0])
         for name in chain:
             if name in layout.names:
-                matrix = matrix + torch.einsum("dlst,elst->lde", tangents[1][name], bent[1][name])
+                along, curved_along = tangents[1][name].flatten(2), bent[1][name].flatten(2)
+                matrix = matrix + torch.einsum("dlx,elx->lde", along, curved_along)
     return matrix
 
 

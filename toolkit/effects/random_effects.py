@@ -44,19 +44,23 @@ class EffectLayout:
         names: varying parameters, in the network's order.
         shapes: their shapes.
         labels: one readable label per coordinate, ``layers.1.weight[2]`` or ``transitions[positive,other]``.
-        mixing: turns effects into deviations of the network's parameters (d, d), where the two are on different scales;
-            None where they are the same.
+        mixing: turns effects into deviations of the network's parameters (parameters, d), where the two are on
+            different scales or some parameters have no effect (forbidden transitions); None where they are the same.
     """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
-    mixing: Float[Tensor, "d d"] | None = None
+    mixing: Float[Tensor, "parameters d"] | None = None
 
     @property
     def size(self) -> int:
         """Number of person-specific parameters of one person, ``dim(eta_i)``."""
         return len(self.labels)
+
+    def coordinates(self, name: str) -> list[int]:
+        """Places of a parameter's effects in a person's vector; fewer than its values where some have no effect."""
+        return [place for place, label in enumerate(self.labels) if label.partition("[")[0] == name]
 
     def unflatten(self, eta: Float[Tensor, "persons d"]) -> dict[str, Tensor]:
         """Deviations of each varying parameter, (persons, *shape)."""

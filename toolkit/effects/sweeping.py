@@ -74,11 +74,11 @@ class Objective:
         sizes = zip(self.layout.names, _sizes(self.layout), strict=True)
         object.__setattr__(self, "columns", sum(size for name, size in sizes if name not in CHAIN_NAMES))
 
-    def deviations(self, eta: Float[Tensor, "persons d"]) -> Float[Tensor, "persons d"]:
+    def deviations(self, eta: Float[Tensor, "persons d"]) -> Float[Tensor, "persons parameters"]:
         """Deviations of the parameters that effects make."""
         return eta if self.layout.mixing is None else eta @ self.layout.mixing.T
 
-    def chain(self, delta: Float[Tensor, "persons d"]) -> dict[str, Tensor]:
+    def chain(self, delta: Float[Tensor, "persons parameters"]) -> dict[str, Tensor]:
         """Parameters of the chain: shared ones, or one per person (persons, ...)."""
         views = self.shared.views
         found = {name: views[name] for name in CHAIN_NAMES if name in views}

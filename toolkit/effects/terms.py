@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from toolkit.errors import ConfigError
 
 TRANSITIONS = "transitions"
-CHAIN_NAMES = (TRANSITIONS, "start", "end")
+SLOPES = "slopes"
+CHAIN_NAMES = (TRANSITIONS, SLOPES, "start", "end")
 
 
 def resolve_terms(effects: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -41,8 +42,9 @@ def _matching(part: str, names: Sequence[str]) -> list[str]:
         found = [name for name in names if "." in name and layer_of(name) in places[part]]
     else:
         found = [name for name in names if fnmatchcase(name, words.get(part, part))]
-    # start and end scores stay shared: one sequence start a person cannot carry a person effect
-    found = [name for name in found if name not in {"start", "end"}]
+    # start and end scores stay shared: one sequence start a person cannot carry a person effect; so do the slopes of
+    # the transitions on covariates, which say how persons differ
+    found = [name for name in found if name not in {"start", "end", SLOPES}]
     if not found:
         near = difflib.get_close_matches(part, [*places, *words, *names], n=3, cutoff=0.3)
         raise ConfigError(

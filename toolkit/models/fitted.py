@@ -17,6 +17,8 @@ from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import FactorEffects, JointLayout, RandomEffects
 from toolkit.effects.random_effects import Layout as EffectsLayout
 from toolkit.errors import DataError
+from toolkit.models.chain_covariates import Covariates
+from toolkit.models.chain_structure import forbidden_of, refuse_forbidden
 from toolkit.models.config import Config
 from toolkit.models.likelihoods import sequence_emissions, sequence_transitions
 from toolkit.models.nme_crf import CrfConfig, Prediction
@@ -50,6 +52,7 @@ class FittedNetwork:
         shared: shared parameters by name.
         effects: person effects (of size zero for a generic model).
         further: effects of further grouping factors.
+        covariates: of the transitions, if there are any.
     """
 
     config: Config
@@ -62,6 +65,7 @@ class FittedNetwork:
     shared: dict[str, Tensor]
     effects: RandomEffects
     further: tuple[FactorEffects, ...] = ()
+    covariates: Covariates | None = None
 
     @property
     def groupings(self) -> tuple[str, ...]:
@@ -79,6 +83,11 @@ class FittedNetwork:
     def etas(self) -> tuple[Tensor, ...]:
         """Effects of every grouping factor."""
         return (self.effects.eta, *(factor.effects.eta for factor in self.further))
+
+    @property
+    def forbidden(self) -> np.ndarray | None:
+        """Transitions that cannot occur (state, state); None if all can."""
+        return forbidden_of(self.config, self.classes)
 
     def codes(self, data: GroupedDataset) -> np.ndarray:
         """Code of each row's person among the fitted ones; -1 for a person who was not in training."""
@@ -136,6 +145,8 @@ class FittedNetwork:
             data = data.as_classes(self.classes)  # a forecast reads earlier states: in the fitted model's codes
         if self.task == "sequence":
             chosen = prediction or (self.config.prediction if isinstance(self.config, CrfConfig) else "sequence")
+            if chosen == "forecast" and data.target_name is not None:
+                refuse_forbidden(data, self.forbidden)  # what follows an impossible move cannot be forecast
             return self._in_rows(data, codes, _forecast if chosen == "forecast" else _posterior)
         outputs, layout = self.outputs(data, codes)
         values = outputs[layout.groups.line, layout.groups.place].cpu().numpy()
@@ -213,11 +224,14 @@ class FittedNetwork:
         rows, parameters = self._evaluate(data, layout)
         steps = torch.as_tensor(layout.steps, device=rows.device)
         lines = torch.as_tensor(layout.sequence_lines, device=rows.device)
-        transitions = sequence_transitions(parameters["transitions"], lines)
         assert layout.sequences is not None
+        forbidden, values = self.forbidden, None
+        if self.covariates is not None:
+            values = torch.as_tensor(self.covariates.values(data, layout.sequences)).to(rows)
+        cells = None if forbidden is None else torch.as_tensor(forbidden, device=rows.device)
         scores = {
             "emissions": sequence_emissions(rows, steps),
-            "transitions": transitions,
+            "transitions": sequence_transitions(parameters, lines, values, cells),
             "mask": steps >= 0,
             "start": parameters.get("start"),
             "end": parameters.get("end"),

@@ -18,6 +18,7 @@ from toolkit.effects.posterior import Posterior
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import FactorEffects, RandomEffects
 from toolkit.models import joint_rounds
+from toolkit.models.chain_structure import chain_parts
 from toolkit.models.fit_state import Estimate, person_weight
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_rounds import FactorState
@@ -108,7 +109,7 @@ def speaking_rows(network: FittedNetwork, data: GroupedDataset, labels: np.ndarr
     cut = cut_at_parts(data, labels) if network.task == "sequence" else data
     return problem(
         cut.take(rows), codes[rows], network.scaler, network.module, task=network.task, dtype=like.dtype,
-        device=like.device,
+        device=like.device, parts=chain_parts(network.config, network.classes, network.covariates),
     )  # fmt: skip
 
 

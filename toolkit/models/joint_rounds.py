@@ -217,12 +217,8 @@ def _carriers(factors: Sequence[FactorState]) -> dict[int, list[int]]:
     taken: set[str] = set()
     carried: dict[int, list[int]] = {}
     for place in order:
-        layout, start, own = factors[place].layout, 0, []
-        for name, shape in zip(layout.names, layout.shapes, strict=True):
-            size = torch.Size(shape).numel()
-            if name not in taken:
-                own += range(start, start + size)
-            start += size
+        layout = factors[place].layout
+        own = [coordinate for name in layout.names if name not in taken for coordinate in layout.coordinates(name)]
         taken |= set(layout.names)
         if own:
             carried[place] = own

@@ -58,26 +58,34 @@ def chain_loss(
     steps: Int[Tensor, "batch time"],
     states: Int[Tensor, "batch time"],
     lines: Int[Tensor, " batch"],
+    covariates: Float[Tensor, "batch covariate"] | None = None,
+    forbidden: Bool[Tensor, "state state"] | None = None,
+    weights: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, " lines"]:
     """Negative log-likelihood of each person's sequences (NME's Equation 3, each sequence counted once).
 
     Args:
         outputs: emission scores of the padded rows.
-        parameters: ``transitions`` (state, state), or one per line; ``start`` and ``end`` if learned.
+        parameters: ``transitions`` (state, state), or one per line; ``start`` and ``end`` if learned; ``slopes``
+            (covariate, state, state) if transitions have covariates.
         steps: place of each step among the flattened rows; -1 where padded.
-        states: observed states.
+        states: observed states; -1 where the label is missing, which is summed over.
         lines: line of each sequence.
+        covariates: of each sequence, standardised.
+        forbidden: transitions that cannot occur.
+        weights: factor of each sequence's loss; 1 by default.
     """
     emissions = sequence_emissions(outputs, steps)
     loglik = chain.log_likelihood(
         emissions,
         states,
-        sequence_transitions(parameters["transitions"], lines),
+        sequence_transitions(parameters, lines, covariates, forbidden),
         steps >= 0,
         parameters.get("start"),
         parameters.get("end"),
     )
-    return torch.zeros(outputs.shape[0], dtype=outputs.dtype, device=outputs.device).index_add(0, lines, -loglik)
+    loss = -loglik if weights is None else -weights * loglik
+    return torch.zeros(outputs.shape[0], dtype=outputs.dtype, device=outputs.device).index_add(0, lines, loss)
 
 
 def sequence_emissions(
@@ -89,6 +97,25 @@ def sequence_emissions(
     return torch.where((steps >= 0)[..., None], gathered, 0.0)
 
 
-def sequence_transitions(transitions: Tensor, lines: Int[Tensor, " batch"]) -> Tensor:
-    """The transition matrix of each sequence's person; a shared matrix stays one matrix."""
-    return transitions if transitions.dim() == 2 else torch.index_select(transitions, 0, lines)
+def sequence_transitions(
+    parameters: Mapping[str, Tensor],
+    lines: Int[Tensor, " batch"],
+    covariates: Float[Tensor, "batch covariate"] | None = None,
+    forbidden: Bool[Tensor, "state state"] | None = None,
+) -> Tensor:
+    """Transition scores of each sequence, ``T + sum_k z_k G_k``; one matrix where all sequences share it.
+
+    ``T`` and ``G`` are the shared ones or those of the sequence's line; the score of a forbidden transition is as good
+    as minus infinity.
+    """
+    matrix = parameters["transitions"]
+    if matrix.dim() == 3:
+        matrix = torch.index_select(matrix, 0, lines)
+    if covariates is not None:
+        slopes = parameters["slopes"]
+        matrix = matrix + (
+            torch.einsum("bk,kst->bst", covariates, slopes)
+            if slopes.dim() == 3
+            else torch.einsum("bk,bkst->bst", covariates, torch.index_select(slopes, 0, lines))
+        )
+    return matrix if forbidden is None else torch.where(forbidden, chain.IMPOSSIBLE, matrix)

@@ -17,6 +17,7 @@ from toolkit.effects.random_effects import EffectLayout
 from toolkit.effects.sweeping import DENSE, MiniBatches, Objective, SharedVector
 from toolkit.effects.terms import CHAIN_NAMES
 from toolkit.errors import ConfigError
+from toolkit.models.chain_covariates import ChainParts
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config
 from toolkit.models.fit_state import State
@@ -26,7 +27,9 @@ from toolkit.models.row_losses import DERIVATIVES, ROW_FUNCTIONS, ChainLoss, Row
 from toolkit.optimise.row_adam import Adam, RowAdam
 
 
-def flat_rows(data: GroupedDataset, persons: int, scaler: Scaler, *, task: Task, like: Tensor) -> FlatRows:
+def flat_rows(
+    data: GroupedDataset, persons: int, scaler: Scaler, *, task: Task, like: Tensor, parts: ChainParts | None = None
+) -> FlatRows:
     """Training rows as tensors like the given one, by person: those with few rows first.
 
     Args:
@@ -35,16 +38,18 @@ def flat_rows(data: GroupedDataset, persons: int, scaler: Scaler, *, task: Task,
         scaler: standardisation.
         task: kind of outcome.
         like: a tensor of the network.
+        parts: what a chain has beside its parameters.
     """
     codes, lengths = np.asarray(data.person), None
     counts = np.bincount(codes, minlength=persons)
     if task == "sequence":
         sequences = SequenceBatch.from_grouped(data)
         mask, rows = np.asarray(sequences.mask), np.asarray(sequences.rows)
-        order = _by_person(codes[rows[:, 0]], counts)
-        lengths, order = mask[order].sum(axis=1), rows[order][mask[order]]
+        units = _by_person(codes[rows[:, 0]], counts)
+        lengths, order = mask[units].sum(axis=1), rows[units][mask[units]]
+        loss = ChainLosses.of(data, sequences, units, parts or ChainParts(), like)
     else:
-        order = _by_person(codes, counts)
+        order, loss = _by_person(codes, counts), RowLosses(ROW_FUNCTIONS[task])
     target = np.asarray(data.target)[order] if task == "sequence" else np.asarray(scaler.target(data))[order]
     classes = task in {"multiclass", "sequence"}
     if classes:
@@ -55,7 +60,7 @@ def flat_rows(data: GroupedDataset, persons: int, scaler: Scaler, *, task: Task,
         persons=codes[order],
         counts=counts,
         lengths=lengths,
-        loss=ChainLosses() if task == "sequence" else RowLosses(ROW_FUNCTIONS[task]),
+        loss=loss,
     )
 
 
@@ -87,6 +92,33 @@ class RowLosses:
 class ChainLosses:
     """The loss of the sequences of a batch."""
 
+    """The loss of the sequences of a batch.
+
+    Args:
+        covariates: of the transitions, of each row (rows, covariates).
+        forbidden: transitions that cannot occur (state, state).
+        weights: factor of the loss of each person (persons,).
+    """
+
+    def __init__(
+        self, covariates: Tensor | None = None, forbidden: Tensor | None = None, weights: Tensor | None = None
+    ) -> None:
+        self._covariates, self._forbidden, self._weights = covariates, forbidden, weights
+
+    @classmethod
+    def of(
+        cls, data: GroupedDataset, sequences: SequenceBatch, units: np.ndarray, parts: ChainParts, like: Tensor
+    ) -> ChainLosses:
+        """The loss of sequences in the given order."""
+        lengths = np.asarray(sequences.mask).sum(axis=1)[units]
+        values = None if parts.covariates is None else parts.covariates.values(data, sequences)
+        counts = np.bincount(np.asarray(data.person))
+        return cls(
+            covariates=None if values is None else torch.as_tensor(np.repeat(values[units], lengths, axis=0)).to(like),
+            forbidden=None if parts.forbidden is None else torch.as_tensor(parts.forbidden, device=like.device),
+            weights=torch.as_tensor(counts).to(like) if parts.by_rows else None,
+        )
+
     def slopes(
         self, batch: Batch, outputs: Tensor, chain: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -95,12 +127,20 @@ class ChainLosses:
         assert batch.lengths is not None
         step = torch.arange(int(batch.lengths.max()), device=outputs.device)
         steps = torch.where(step < batch.lengths[:, None], batch.starts[:, None] + step, -1)
-        states = torch.where(steps >= 0, batch.target[steps.clamp(min=0)], -1)
         lines = batch.person_of_row.index_select(0, batch.starts)
+        first = batch.rows.index_select(0, batch.starts)
+        part = ChainLoss(
+            steps=steps,
+            states=torch.where(steps >= 0, batch.target[steps.clamp(min=0)], -1),
+            lines=lines,
+            covariates=None if self._covariates is None else self._covariates.index_select(0, first),
+            forbidden=self._forbidden,
+            weights=None if self._weights is None else self._weights[batch.persons.index_select(0, lines)],
+        )
         with torch.enable_grad():
             free = outputs.detach().requires_grad_(True)
             own = {name: value.detach().requires_grad_(True) for name, value in chain.items()}
-            loss = ChainLoss(steps=steps, states=states, lines=lines)(free[:, None], own).sum()
+            loss = part(free[:, None], own).sum()
             gradient, *of_chain = torch.autograd.grad(loss, [free, *own.values()])
         return loss.detach(), gradient, dict(zip(own, of_chain, strict=True))
 

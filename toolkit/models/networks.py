@@ -44,7 +44,13 @@ def initial_parameters(
     return parameters
 
 
-def chain_parameters(states: int, *, learn_ends: bool, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-    """Transition scores (and, if learned, start and end scores) of an indifferent chain: all zero."""
-    shapes = {"transitions": (states, states)} | ({"start": (states,), "end": (states,)} if learn_ends else {})
+def chain_parameters(
+    states: int, *, learn_ends: bool, covariates: int = 0, dtype: torch.dtype, device: torch.device
+) -> dict[str, Tensor]:
+    """Transition scores (if there are any: their slopes on covariates, start and end scores), all zero."""
+    shapes: dict[str, tuple[int, ...]] = {"transitions": (states, states)}
+    if covariates:
+        shapes["slopes"] = (covariates, states, states)
+    if learn_ends:
+        shapes |= {"start": (states,), "end": (states,)}
     return {name: torch.zeros(shape, dtype=dtype, device=device) for name, shape in shapes.items()}

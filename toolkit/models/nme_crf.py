@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+from pydantic import field_validator
+
+from toolkit.errors import ConfigError
 from toolkit.models.modules import NetworkConfig
 from toolkit.models.nme import Covariance, Effects
 
 Prediction = Literal["sequence", "forecast"]
+SELF = "self"
+# "self", and pairs (from, into) of state names
+Forbidden = tuple[str | tuple[str, str], ...]
 
 
 class CrfConfig(NetworkConfig):
@@ -21,11 +27,40 @@ class CrfConfig(NetworkConfig):
             ``forecast`` predicts it from the predictors up to its row and the states observed before it. Where
             predictors hold earlier answers (lagged predictors), those of later rows give the answer of this one away,
             and only the forecast is an honest prediction.
+        forbidden: transitions that cannot occur: ``"self"`` for data coded by onset, where a state never follows
+            itself, and pairs of state names, ``(("calm", "sad"), ...)``. Their probability is exactly zero everywhere.
+        transition_covariates: columns that shift the transitions, each constant within a sequence (depression, age,
+            condition): the transition scores of a sequence are ``T + sum_k z_k G_k``, plus the person's effects. They
+            do not enter the emissions. A column of 0 and 1 is taken as it is; any other is standardised by the training
+            sequences, so that ``G_k`` is the shift per standard deviation.
     """
 
     hidden: tuple[int, ...] = (10,)
     learn_ends: bool = False
     prediction: Prediction = "sequence"
+    forbidden: Forbidden = ()
+    transition_covariates: tuple[str, ...] = ()
+
+    @field_validator("forbidden", "transition_covariates", mode="before")
+    @classmethod
+    def _one_is_several(cls, value: Any) -> Any:
+        """A single word stands for a list of one."""
+        return (value,) if isinstance(value, str) else value
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Words other than ``self``, and names given twice."""
+        super().model_post_init(context)
+        words = [entry for entry in self.forbidden if isinstance(entry, str) and entry != SELF]
+        if words:
+            raise ConfigError(
+                "forbidden takes 'self' and pairs of states",
+                code="E302",
+                column="forbidden",
+                remedy='write "self", or (("calm", "sad"),) for no move from calm into sad',
+            )
+        for name in ("forbidden", "transition_covariates"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ConfigError(f"{name}: something is named twice", code="E302", column=name)
 
 
 class NmeCrf(CrfConfig):
@@ -36,8 +71,23 @@ class NmeCrf(CrfConfig):
             ``first+T``, parameter names or wildcards; with several grouping factors see `NmeMlp`.
         variance_update: ``em``, ``paper`` or ``unregularised``; see `NmeMlp`.
         covariance: ``diagonal`` or ``full``; see `NmeMlp`.
+        weighting: ``once`` counts every sequence once, as the likelihood does. ``as_published`` multiplies each
+            person's loss by the person's number of rows, as the released code did: a loss that is a sum already then
+            counts a person twice over. To reproduce published numbers only; not with ``em``, which needs a likelihood.
     """
 
     effects: Effects = "last+T"
     variance_update: Literal["em", "paper", "unregularised"] = "em"
     covariance: Covariance = "diagonal"
+    weighting: Literal["once", "as_published"] = "once"
+
+    def model_post_init(self, context: Any, /) -> None:
+        """The published weighting is no likelihood, which ``em`` needs."""
+        super().model_post_init(context)
+        if self.weighting == "as_published" and self.variance_update == "em":
+            raise ConfigError(
+                "weighting='as_published' is no likelihood, and variance_update='em' needs one",
+                code="E302",
+                column="weighting",
+                remedy="use variance_update='paper', as published",
+            )

@@ -14,6 +14,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
 from toolkit.effects.problem import PersonLoss, Problem, RowGroups, group_rows
 from toolkit.errors import DataError, ToolkitWarning
+from toolkit.models.chain_covariates import ChainParts
 from toolkit.models.row_losses import ROW_FUNCTIONS, ChainLoss, RowLoss
 
 Task = Literal["regression", "binary", "multiclass", "sequence"]
@@ -26,6 +27,7 @@ class Scaler:
 
     Attributes:
         names: features used, in order; dropped: those constant in the training rows.
+        elsewhere: columns that the model uses in another place (transition covariates).
         mean, scale: of each used feature (features,).
         target_mean, target_scale: of a numeric target; 0 and 1 for classes.
     """
@@ -36,6 +38,7 @@ class Scaler:
     scale: np.ndarray
     target_mean: float
     target_scale: float
+    elsewhere: tuple[str, ...] = ()
 
     def features(self, data: GroupedDataset) -> np.ndarray:
         """Standardised features (rows, features), matched by name.
@@ -52,7 +55,7 @@ class Scaler:
                 column=missing[0],
                 remedy=f"the data hold: {', '.join(data.feature_names)}",
             )
-        extra = [name for name in data.feature_names if name not in (*self.names, *self.dropped)]
+        extra = [name for name in data.feature_names if name not in (*self.names, *self.dropped, *self.elsewhere)]
         if extra:
             message = f"features the model does not know were ignored: {', '.join(extra)}"
             warnings.warn(ToolkitWarning(message, code="W218"), stacklevel=3)
@@ -165,8 +168,13 @@ def problem(
     task: Task,
     dtype: torch.dtype,
     device: torch.device,
+    parts: ChainParts | None = None,
 ) -> Problem:
-    """Inputs and loss of a data set; ``codes`` holds each row's person (rows,), or its levels (rows, factors)."""
+    """Inputs and loss of a data set.
+
+    ``codes`` holds each row's person (rows,), or its levels (rows, factors); ``parts`` is what a chain has beside its
+    parameters.
+    """
     layout = lay_out(data, codes, task=task)
 
     def tensor(values: np.ndarray, kind: torch.dtype = dtype) -> Tensor:
@@ -177,7 +185,9 @@ def problem(
         module=module,
         inputs=tensor(inputs),
         persons=tensor(layout.groups.persons, torch.int64),
-        loss=_loss(data, layout, scaler, task, tensor),
+        loss=_loss(data, layout, scaler, task, tensor)
+        if layout.sequences is None
+        else _chain_loss(data, layout, parts or ChainParts(), tensor),
         rows=data.n_rows,
         further=tensor(layout.groups.further, torch.int64) if layout.groups.further.shape[1] else None,
     )
@@ -197,13 +207,24 @@ def padded(values: np.ndarray, groups: RowGroups, *, repeat: bool = False) -> np
 
 def _loss(data: GroupedDataset, layout: Layout, scaler: Scaler, task: Task, tensor) -> PersonLoss:  # noqa: ANN001
     """The loss of each line as a function of outputs and chain parameters."""
-    if task == "sequence":
-        assert layout.sequences is not None
-        steps, lines = tensor(layout.steps, torch.int64), tensor(layout.sequence_lines, torch.int64)
-        return ChainLoss(steps=steps, states=tensor(np.asarray(layout.sequences.states), torch.int64), lines=lines)
     target = padded(scaler.target(data), layout.groups)
     return RowLoss(
         function=ROW_FUNCTIONS[task],
         target=tensor(target, torch.int64) if task == "multiclass" else tensor(target),
         mask=tensor(layout.groups.index >= 0, torch.bool),
+    )
+
+
+def _chain_loss(data: GroupedDataset, layout: Layout, parts: ChainParts, tensor) -> PersonLoss:  # noqa: ANN001
+    """The loss of each line's sequences as a function of outputs and chain parameters."""
+    assert layout.sequences is not None
+    values = None if parts.covariates is None else parts.covariates.values(data, layout.sequences)
+    counts = (layout.groups.index >= 0).sum(axis=1)[layout.sequence_lines]
+    return ChainLoss(
+        steps=tensor(layout.steps, torch.int64),
+        states=tensor(np.asarray(layout.sequences.states), torch.int64),
+        lines=tensor(layout.sequence_lines, torch.int64),
+        covariates=None if values is None else tensor(values),
+        forbidden=None if parts.forbidden is None else tensor(parts.forbidden, torch.bool),
+        weights=tensor(counts) if parts.by_rows else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from toolkit.models import likelihoods
@@ -41,15 +41,30 @@ class ChainLoss:
         steps: place of each step among the flattened rows (batch, time); -1 where padded.
         states: observed states (batch, time).
         lines: line of each sequence (batch,).
+        covariates: of the transitions of each sequence (batch, covariates).
+        forbidden: transitions that cannot occur (state, state).
+        weights: factor of each sequence's loss (batch,).
     """
 
     steps: Int[Tensor, "batch time"]
     states: Int[Tensor, "batch time"]
     lines: Int[Tensor, " batch"]
+    covariates: Float[Tensor, "batch covariate"] | None = None
+    forbidden: Bool[Tensor, "state state"] | None = None
+    weights: Float[Tensor, " batch"] | None = None
 
     def __call__(self, outputs: Tensor, chain: Mapping[str, Tensor]) -> Tensor:
         """Loss of each line (lines,)."""
-        return likelihoods.chain_loss(outputs, chain, steps=self.steps, states=self.states, lines=self.lines)
+        return likelihoods.chain_loss(
+            outputs,
+            chain,
+            steps=self.steps,
+            states=self.states,
+            lines=self.lines,
+            covariates=self.covariates,
+            forbidden=self.forbidden,
+            weights=self.weights,
+        )
 
 
 ROW_FUNCTIONS: dict[str, RowFunction] = {

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch, time_order
-from toolkit.effects.terms import TRANSITIONS
+from toolkit.effects.terms import SLOPES, TRANSITIONS
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.training import Trained
 
@@ -20,11 +20,12 @@ def persons_table(data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
     """Persons with their group, cluster, rows per part and baseline level.
 
     The baseline is the mean of a numeric target over the person's training rows. Persons with fewer than ten rows
-    stay in the training but are left out of the metrics (``in_metrics``).
+    with a label stay in the training but are left out of the metrics (``in_metrics``).
     """
     codes, count = np.asarray(data.person), data.n_persons
     rows = {part: np.bincount(codes[labels == part], minlength=count) for part in ("train", "validation", "test")}
     total = np.bincount(codes, minlength=count)
+    labelled = np.bincount(codes[~np.isnan(np.asarray(data.target))], minlength=count)
     training = labels == "train"
     numeric = data.classes is None
     sums = np.bincount(codes[training], weights=np.asarray(data.target)[training], minlength=count)
@@ -38,7 +39,7 @@ def persons_table(data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
             "rows": total,
             **{f"rows_{part}": values for part, values in rows.items()},
             "baseline": baseline,
-            "in_metrics": total >= MINIMUM_ROWS,
+            "in_metrics": labelled >= MINIMUM_ROWS,
         }
     )
 
@@ -48,32 +49,24 @@ def transitions_table(trained: Trained, data: GroupedDataset) -> pd.DataFrame:
 
     ``probability`` is the row softmax of the person's transition scores and ignores the emissions; ``expected``
     divides the expected number of transitions given the person's predictors by its row sum (NaN where the row is
-    never expected); ``observed`` counts them in all rows.
+    never expected); ``generic`` leaves the person's effects out; ``observed`` counts transitions in all rows. Where
+    transitions have covariates, scores are those at the mean of the person's sequences. A forbidden transition has no
+    score and probability zero.
     """
     network = trained.network
     assert network.classes is not None
     states, persons = network.classes, network.levels
     size = len(states)
-    shared = as_array(network.shared[TRANSITIONS])
-    effects = _transition_effects(network, data)
-    scores = shared + effects if effects is not None else np.broadcast_to(shared, (len(persons), size, size))
-    pairs, codes = network.pair_marginals(data)
-    mass = np.zeros((len(persons), size, size))
-    np.add.at(mass, codes, pairs)
-    totals = mass.sum(axis=2, keepdims=True)
-    expected = np.divide(mass, totals, out=np.full_like(mass, np.nan), where=totals > 1e-12)
-    generic = np.broadcast_to(softmax(shared, axis=1), scores.shape)
+    shared, scores = transition_scores(trained, data)
+    cells = {"from_state": np.repeat(np.array(states, dtype=object), size), "to_state": np.array(states * size)}
     return pd.DataFrame(
         {
             "person": pd.array(np.repeat(np.array(persons, dtype=object), size * size), dtype="string"),
-            "from_state": pd.array(
-                list(np.repeat(np.array(states, dtype=object), size)) * len(persons), dtype="string"
-            ),
-            "to_state": pd.array(list(states) * (size * len(persons)), dtype="string"),
-            "score": scores.ravel(),
+            **{name: pd.array(list(values) * len(persons), dtype="string") for name, values in cells.items()},
+            "score": np.where(np.isneginf(scores), np.nan, scores).ravel(),
             "probability": softmax(scores, axis=2).ravel(),
-            "expected": expected.ravel(),
-            "generic": generic.ravel(),
+            "expected": _expected(network, data).ravel(),
+            "generic": softmax(shared, axis=2).ravel(),
             "observed": observed_counts(data, size).ravel(),
         }
     )
@@ -98,6 +91,33 @@ def _transition_effects(network: FittedNetwork, data: GroupedDataset) -> np.ndar
         mean = np.einsum("pl,lst->pst", rows, as_array(own))
         total = mean if total is None else total + mean
     return total
+
+
+def transition_scores(trained: Trained, data: GroupedDataset) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of each person without and with the effects (persons, state, state); forbidden ones -inf."""
+    network = trained.network
+    shared = as_array(network.shared[TRANSITIONS])
+    base = np.broadcast_to(shared, (len(network.levels), *shared.shape))
+    if network.covariates is not None:
+        batch = SequenceBatch.from_grouped(data)
+        values, codes = network.covariates.values(data, batch), np.asarray(batch.person)
+        count = np.maximum(np.bincount(codes, minlength=len(network.levels)), 1)
+        sums = np.stack([np.bincount(codes, weights=z, minlength=len(network.levels)) for z in values.T], axis=1)
+        base = base + np.einsum("pk,kst->pst", sums / count[:, None], as_array(network.shared[SLOPES]))
+    effects = _transition_effects(network, data)
+    scores = base if effects is None else base + effects
+    if network.forbidden is None:
+        return base, scores
+    return np.where(network.forbidden, -np.inf, base), np.where(network.forbidden, -np.inf, scores)
+
+
+def _expected(network: FittedNetwork, data: GroupedDataset) -> np.ndarray:
+    """Expected transitions given the predictors, as shares of their row (persons, state, state)."""
+    pairs, codes = network.pair_marginals(data)
+    mass = np.zeros((len(network.levels), *pairs.shape[1:]))
+    np.add.at(mass, codes, pairs)
+    totals = mass.sum(axis=2, keepdims=True)
+    return np.divide(mass, totals, out=np.full_like(mass, np.nan), where=totals > 1e-12)
 
 
 def observed_counts(data: GroupedDataset, states: int) -> np.ndarray:

@@ -17,6 +17,8 @@ from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import EffectLayout, FactorEffects, coordinate_labels
 from toolkit.effects.terms import CHAIN_NAMES, TRANSITIONS, layer_names, layer_of, resolve_terms
 from toolkit.errors import ConfigError, ToolkitWarning
+from toolkit.models.chain_covariates import fit_covariates, without_columns
+from toolkit.models.chain_structure import chain_parts, forbidden_of
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config
 from toolkit.models.estimate import estimate
@@ -104,11 +106,17 @@ def train(
     task = task_of(config)
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     fitted_rows = np.flatnonzero(labels == "train")
-    scaler = _scaler(config, data, fitted_rows, task)
+    chosen_columns = config.transition_covariates if isinstance(config, CrfConfig) else ()
+    cut = cut_at_parts(data, labels) if task == "sequence" else data
+    covariates = fit_covariates(chosen_columns, cut, labels)
+    scaler = _scaler(config, without_columns(data, chosen_columns), fitted_rows, task)
+    scaler = replace(scaler, elsewhere=chosen_columns)
     outputs = len(data.classes or ()) if task in {"multiclass", "sequence"} else 1
     module, shared = start_network(config, len(scaler.names), outputs, generator=generator, dtype=dtype, device=device)
     if isinstance(config, CrfConfig):
-        shared |= chain_parameters(outputs, learn_ends=config.learn_ends, dtype=dtype, device=device)
+        shared |= chain_parameters(
+            outputs, learn_ends=config.learn_ends, covariates=len(chosen_columns), dtype=dtype, device=device
+        )
     if task == "regression" and is_linear(config):
         shared |= _least_squares(scaler.features(data)[fitted_rows], scaler.target(data)[fitted_rows], like=shared)
     names = [grouping.name for grouping in data.groupings]
@@ -116,13 +124,12 @@ def train(
     state = _start(config, task, data, module, shared, layouts)
     state.held = held_names(config, layouts[0], module)
     codes = row_codes(data) if state.further else np.asarray(data.person)
-
-    cut = cut_at_parts(data, labels) if task == "sequence" else data
+    parts = chain_parts(config, data.classes, covariates)
 
     def part(name: str) -> Problem:
         rows = np.flatnonzero(labels == name)
         chosen = cut.take(rows)
-        return problem(chosen, codes[rows], scaler, module, task=task, dtype=dtype, device=device)
+        return problem(chosen, codes[rows], scaler, module, task=task, dtype=dtype, device=device, parts=parts)
 
     settings = Settings(
         lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay,
@@ -131,7 +138,7 @@ def train(
     rows = part("train"), part("validation") if (labels == "validation").any() else None
     sweep = None
     if config.batch is not None:
-        flat = flat_rows(cut.take(fitted_rows), data.n_persons, scaler, task=task, like=state.eta)
+        flat = flat_rows(cut.take(fitted_rows), data.n_persons, scaler, task=task, like=state.eta, parts=parts)
         sweep = mini_batches(config, flat, module, state, generator)
     if isinstance(config, MlpLme):
         restart = fresh_start(config, module, shared, generator)
@@ -155,6 +162,7 @@ def train(
             FactorEffects(grouping=grouping.name, levels=grouping.levels, effects=effects)
             for grouping, (effects, _) in zip(data.groupings[1:], found.further, strict=False)
         ),
+        covariates=covariates,
     )
     scales = [reported_scale(layout, module, shared, scaler, linear=is_linear(config)) for layout in layouts]
     return Trained(
@@ -280,11 +288,15 @@ def effect_layout(
     """Resolve where the configuration puts person effects, and name every coordinate."""
     names = _varying(config, module, shared)
     labels: list[str] = []
+    kept: list[np.ndarray] = []
+    forbidden = forbidden_of(config, classes)
     for name in names:
         outputs = classes if name == TRANSITIONS or _of_last_layer(name, module) else None
         perceptron = isinstance(module, Mlp)
         inputs = classes if name == TRANSITIONS else scaler.names if name == WEIGHT and perceptron else None
         labels += coordinate_labels(name, tuple(shared[name].shape), outputs, inputs)
+        varies = np.ones(tuple(shared[name].shape), dtype=bool)
+        kept.append((varies if name != TRANSITIONS or forbidden is None else ~forbidden).ravel())
     shapes = tuple(tuple(shared[name].shape) for name in names)
     # all correlations together say the same on every scale, and are estimated best on the centred one
     full = getattr(config, "covariance", "diagonal") == "full"
@@ -292,7 +304,12 @@ def effect_layout(
     mixing = None if full else raw
     if mixing is not None:
         _warn_of_far_zero(scaler)
-    return EffectLayout(names=names, shapes=shapes, labels=tuple(labels), mixing=mixing)
+    varying = np.flatnonzero(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
+    if len(varying) < len(labels):  # a forbidden transition has no effect
+        like = shared[TRANSITIONS]
+        whole = torch.eye(len(labels), dtype=like.dtype, device=like.device) if mixing is None else mixing
+        mixing = whole[:, torch.as_tensor(varying, device=like.device)]
+    return EffectLayout(names=names, shapes=shapes, labels=tuple(labels[place] for place in varying), mixing=mixing)
 
 
 def _varying(config: Config, module: nn.Module, shared: dict[str, torch.Tensor]) -> tuple[str, ...]:
@@ -401,9 +418,14 @@ def reported_scale(
         factor = np.full(shape, scaler.target_scale if in_units and outer else 1.0)
         factors.append((factor / scaler.scale if linear and name == WEIGHT else factor).ravel())
     units = np.diag(np.concatenate(factors)) if factors else np.zeros((0, 0))
-    if linear and WEIGHT in layout.names and layout.mixing is None:
-        return units @ np.linalg.inv(_raw_scale(layout.names, shared, scaler).cpu().numpy().astype(np.float64))
-    return units
+    kept, raw_already = slice(None), False
+    if layout.mixing is not None:
+        mixing = layout.mixing.cpu().numpy()
+        kept = mixing.any(axis=1)  # all but forbidden transitions
+        raw_already = bool((mixing[kept] != np.eye(layout.size)).any())
+    if linear and WEIGHT in layout.names and not raw_already:
+        units = units @ np.linalg.inv(_raw_scale(layout.names, shared, scaler).cpu().numpy().astype(np.float64))
+    return units[kept][:, kept]
 
 
 def pick_device(device: str) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.random_effects import EffectLayout, FactorEffects, RandomEffects
 from toolkit.errors import ConfigError
 from toolkit.models import NmeCrf, NmeMlp
+from toolkit.models.chain_covariates import Covariates
+from toolkit.models.chain_structure import forbidden_of, refuse_forbidden
 from toolkit.models.config import Config
 from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
@@ -45,6 +48,14 @@ def check(config: Config, data: GroupedDataset) -> None:
         check_more_rows_than_effects(data)
     if isinstance(config, NmeMlp | NmeCrf):
         check_further_factors(data)
+    if isinstance(config, NmeCrf) and config.weighting == "as_published" and len(data.groupings) > 1:
+        raise ConfigError(
+            "weighting='as_published' counts the rows of a person, and takes one grouping factor",
+            code="E302",
+            column="weighting",
+            remedy="name one column as groups, or leave the weighting out",
+        )
+    refuse_forbidden(data, forbidden_of(config, data.classes))
 
 
 def train(
@@ -86,6 +97,7 @@ def adapt(
             code="E302",
             column="settings",
         )
+    refuse_forbidden(data, network.forbidden)
     return adapt_effects(network, sigma2, data, labels)
 
 
@@ -152,6 +164,14 @@ def describe(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, Any]:
             }
             for factor in trained.network.further
         ]
+    covariates = trained.network.covariates
+    if covariates is not None:
+        about["covariates"] = {
+            "names": list(covariates.names),
+            "centre": covariates.centre.tolist(),
+            "scale": covariates.scale.tolist(),
+            "labels": [list(words) for words in covariates.labels],
+        }
     return about
 
 
@@ -173,7 +193,8 @@ def restore(
     # parameters before the counters of a module of one's own: what is computed takes its type from the first tensor
     shared = dict(sorted(shared.items(), key=lambda item: not item[1].is_floating_point()))
     layout = _saved_layout(about, shared, generic.get("mixing"))
-    scaler = saved_scaler(about, generic)
+    covariates = _saved_covariates(about)
+    scaler = replace(saved_scaler(about, generic), elsewhere=covariates.names if covariates is not None else ())
     return FittedNetwork(
         config=config,
         task=task_of(config),
@@ -185,6 +206,20 @@ def restore(
         shared=shared,
         effects=RandomEffects(layout=layout, eta=personal["eta"], covariance=generic["covariance"]),
         further=_saved_factors(about, shared, generic, personal),
+        covariates=covariates,
+    )
+
+
+def _saved_covariates(about: Mapping[str, Any]) -> Covariates | None:
+    """The transition covariates of a run folder."""
+    saved = about.get("covariates")
+    if saved is None:
+        return None
+    return Covariates(
+        names=tuple(saved["names"]),
+        centre=np.array(saved["centre"]),
+        scale=np.array(saved["scale"]),
+        labels=tuple(tuple(words) for words in saved["labels"]),
     )
 
 
