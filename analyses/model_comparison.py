@@ -21,7 +21,7 @@ from toolkit.results import read_only
 if TYPE_CHECKING:
     import pandas as pd
 
-LOWER_IS_BETTER = {"rmse", "nrmse"}
+LOWER_IS_BETTER = {"rmse", "nrmse", "poisson_deviance", "ranked_probability_score"}
 WORDS = {
     "krippendorff_alpha": "Krippendorff's α",
     "pearson": "Pearson's r",
@@ -29,6 +29,10 @@ WORDS = {
     "rmse": "root mean squared error",
     "nrmse": "normalised root mean squared error",
     "accuracy": "accuracy",
+    "ordinal_alpha": "ordinal α",
+    "kendall": "Kendall's τ-b",
+    "ranked_probability_score": "ranked probability score",
+    "poisson_deviance": "Poisson deviance",
 }
 
 

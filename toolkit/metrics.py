@@ -105,6 +105,71 @@ def krippendorff_alpha(truth: ArrayLike, prediction: ArrayLike) -> float:
     return float(1.0 - np.mean(y != p) * (total * (total - 1)) / by_chance)
 
 
+def ordinal_alpha(truth: ArrayLike, prediction: ArrayLike) -> float:
+    """Krippendorff's alpha for ordered classes, truth and prediction taken as the two raters.
+
+    ``alpha = 1 - D_o / D_e`` with the squared distance ``(n_c / 2 + n_c+1 + ... + n_k-1 + n_k / 2)^2`` between classes
+    c and k: a class counts for as much as it is used. NaN when one class only occurs in both.
+
+    Args:
+        truth: class codes in their order, shape (rows,).
+        prediction: likewise.
+
+    Source: Krippendorff (2011), Computing Krippendorff's alpha-reliability.
+    """
+    y, p = _numbers(truth, prediction)
+    levels, codes = np.unique(np.concatenate([y, p]), return_inverse=True)
+    if levels.size < 2:
+        return float("nan")
+    used = np.bincount(codes).astype(np.float64)
+    place = np.cumsum(used) - used / 2.0  # of the middle of each class among all ratings
+    distance = np.square(place[:, None] - place)
+    observed = distance[codes[: y.size], codes[y.size :]].mean()
+    expected = used @ distance @ used / (codes.size * (codes.size - 1.0))
+    return float(1.0 - observed / expected)
+
+
+def kendall(truth: ArrayLike, prediction: ArrayLike) -> float:
+    """Kendall's tau-b, the rank correlation that allows for ties; NaN when either side is constant."""
+    from scipy.stats import kendalltau
+
+    y, p = _numbers(truth, prediction)
+    if _constant(y) or _constant(p):
+        return float("nan")
+    found: Any = kendalltau(y, p)
+    return float(found.statistic)
+
+
+def ranked_probability_score(truth: ArrayLike, prediction: ArrayLike) -> float:
+    """Mean ranked probability score, ``mean sum_k (P(Y <= k) - [y <= k])^2 / (classes - 1)``: 0 is perfect.
+
+    Probability on a class next to the true one costs less than on one further away.
+
+    Args:
+        truth: class codes 0 .. classes - 1, shape (rows,).
+        prediction: probabilities, shape (rows, classes).
+
+    Source: Epstein (1969), A scoring system for probability forecasts of ranked categories.
+    """
+    y, p = np.asarray(truth, dtype=np.int64), np.asarray(prediction, dtype=np.float64)
+    _same_length(y, p)
+    below = np.cumsum(p, axis=1)[:, :-1] - (y[:, None] <= np.arange(p.shape[1] - 1))
+    return float(np.square(below).mean())
+
+
+def poisson_deviance(truth: ArrayLike, prediction: ArrayLike) -> float:
+    """Mean Poisson deviance, ``2 mean(y log(y / mu) - (y - mu))``: 0 is perfect; for counts.
+
+    Args:
+        truth: counts, shape (rows,).
+        prediction: predicted means, above zero, shape (rows,).
+    """
+    from scipy.special import xlogy
+
+    y, p = _numbers(truth, prediction)
+    return float(2.0 * np.mean(xlogy(y, y) - xlogy(y, p) - y + p))
+
+
 def auc(truth: ArrayLike, prediction: ArrayLike) -> float:
     """Area under the ROC curve, ``P(score of a positive > score of a negative) + ties / 2``.
 

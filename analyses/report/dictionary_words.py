@@ -43,7 +43,7 @@ MANIFEST_ENTRIES = {
     "name": Meaning("Name of the run."),
     "schema_version": Meaning("Version of the format of run folders."),
     "model": Meaning("Kind of model, as on the command line."),
-    "task": Meaning("What is predicted: regression, binary, multiclass or sequence."),
+    "task": Meaning("What is predicted: regression, binary, multiclass, ordinal, count or sequence."),
     "config": Meaning("Every setting of the model."),
     "effects": Meaning("Parameters that differ between persons."),
     "target": Meaning("Column that is predicted."),

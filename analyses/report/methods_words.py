@@ -111,7 +111,8 @@ def software_sentence(manifest: Mapping[str, Any]) -> str:
 
 def _model(manifest: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> str:
     study = manifest["study"]
-    features = len(manifest["data"]["features"])
+    exposure = config.get("exposure")
+    features = len(manifest["data"]["features"]) - bool(exposure)
     layers = "a network given by the user" if config.get("module") else _layers(config.get("hidden"))
     inputs = f"{features} predictor{'' if features == 1 else 's'}"
     what = str(manifest.get("target") or "the target")
@@ -129,8 +130,13 @@ def _model(manifest: Mapping[str, Any], name: str, config: Mapping[str, Any]) ->
         )
     if name.startswith("pen"):
         return _experts(name, config, what, layers, inputs)
-    kind = "the probabilities of " if manifest["task"] in ("binary", "multiclass") else ""
-    return f"{label} predicted {kind}“{what}” with {layers} on {inputs}."
+    kind = "the probabilities of " if manifest["task"] in ("binary", "multiclass", "ordinal") else ""
+    link = {
+        "ordinal": ", as cumulative logits with thresholds that all persons share",
+        "count": ", as the logarithm of a Poisson mean" + (f" per unit of “{exposure}”" if exposure else ""),
+    }.get(str(manifest["task"]), "")
+    weights = " Rows were weighted by their class." if config.get("class_weights") else ""
+    return f"{label} predicted {kind}“{what}” with {layers} on {inputs}{link}.{weights}"
 
 
 def _experts(name: str, config: Mapping[str, Any], what: str, layers: str, inputs: str) -> str:

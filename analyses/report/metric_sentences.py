@@ -12,8 +12,8 @@ from analyses.report.sentences import METRIC_NAMES
 if TYPE_CHECKING:
     import pandas as pd
 
-_BOUNDED = {"krippendorff_alpha", "pearson", "ccc", "accuracy", "auc"}
-_HEADLINE = ("krippendorff_alpha", "pearson", "ccc", "rmse", "accuracy")
+_BOUNDED = {"krippendorff_alpha", "ordinal_alpha", "kendall", "pearson", "ccc", "accuracy", "auc"}
+_HEADLINE = ("krippendorff_alpha", "ordinal_alpha", "pearson", "ccc", "rmse", "accuracy")
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 

@@ -36,6 +36,10 @@ METRIC_NAMES = {
     "rmse": "RMSE",
     "nrmse": "NRMSE",
     "accuracy": "accuracy",
+    "ordinal_alpha": "ordinal α",
+    "kendall": "Kendall’s τ-b",
+    "ranked_probability_score": "ranked probability score",
+    "poisson_deviance": "Poisson deviance",
 }
 LEVEL_NAMES = {
     "person": "with person effects",

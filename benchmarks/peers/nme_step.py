@@ -26,8 +26,9 @@ from toolkit.models import NmeMlp
 from toolkit.models.fit_state import start_state
 from toolkit.models.minibatches import flat_rows, mini_batches
 from toolkit.models.networks import Mlp, initial_parameters
+from toolkit.models.placement import effect_layout
 from toolkit.models.prepare import fit_scaler
-from toolkit.models.training import effect_layout, variance_rule
+from toolkit.models.starting import variance_rule
 
 BATCH, FEATURES, ROWS, STEPS = 256, 10, 80, 10
 CPU = torch.device("cpu")
@@ -74,7 +75,7 @@ def personal_step(hidden: tuple[int, ...], case: tuple[str, int, str], precision
     module = Mlp(FEATURES, hidden, 1)
     shared = initial_parameters(module, generator=generator, dtype=getattr(torch, precision), device=CPU)
     layout = effect_layout(config, module, shared, scaler, None)
-    state = start_state(shared, layout, persons, variance_rule(config, "regression", layout, module, shared))
+    state = start_state(shared, layout, persons, variance_rule(config, layout, module, shared))
     rows = flat_rows(data, persons, scaler, task="regression", like=state.eta)
     sweep = mini_batches(config, rows, module, state, generator)
     batches, diagonal = stream(sweep), torch.ones(layout.size, dtype=getattr(torch, precision))

@@ -9,10 +9,12 @@ import pandas as pd
 import torch
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.outcomes import rows_for
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import EffectLayout, coordinate_labels
 from toolkit.effects.terms import resolve_terms
-from toolkit.models.networks import Mlp, initial_parameters
+from toolkit.models.networks import initial_parameters
+from toolkit.models.outcome_networks import outcome_network
 from toolkit.models.prepare import fit_scaler, problem
 
 CPU = torch.device("cpu")
@@ -32,6 +34,8 @@ def random_frame(task: str, persons: int, rows: int, seed: int) -> pd.DataFrame:
         "regression": rng.standard_normal(count),
         "binary": rng.integers(0, 2, count),
         "multiclass": rng.integers(0, 3, count),
+        "ordinal": rng.integers(0, 3, count),
+        "count": rng.poisson(2.0, count).astype(float),
         "sequence": rng.integers(0, 3, count),
     }[task]
     frame = pd.DataFrame(rng.standard_normal((count, 2)), columns=["a", "b"])
@@ -48,13 +52,13 @@ def random_problem(
         random_frame(task, persons, rows, seed), target="y", features=["a", "b"], groups="person", time="t",
         sequence="day",
     )  # fmt: skip
-    if task != "regression":
-        data = data.as_classes()
+    data = rows_for(task, data)
     scaler = fit_scaler(data, np.arange(data.n_rows), task=task)
-    outputs = 3 if task in {"multiclass", "sequence"} else 1
-    module = Mlp(2, hidden, outputs)
+    module = outcome_network(task, 2, hidden, classes=3, exposure=False)
     generator = torch.Generator().manual_seed(seed)
     shared = initial_parameters(module, generator=generator, dtype=torch.float64, device=CPU)
+    if task == "ordinal":
+        shared["gaps"] = torch.tensor([0.3], dtype=torch.float64)
     if task == "sequence":
         shared["transitions"] = torch.randn((3, 3), generator=generator, dtype=torch.float64)
     names = resolve_terms(effects, list(shared))

@@ -11,6 +11,7 @@ import torch
 
 from tests.effects.problems import random_frame
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.outcomes import rows_for
 from toolkit.effects.batches import drawn_batches
 from toolkit.effects.personal_module import PersonalModule
 from toolkit.models import NmeCrf, NmeMlp
@@ -18,9 +19,12 @@ from toolkit.models.chain_covariates import fit_covariates, without_columns
 from toolkit.models.chain_structure import chain_parts
 from toolkit.models.fit_state import start_state
 from toolkit.models.minibatches import flat_rows, mini_batches
-from toolkit.models.networks import Mlp, chain_parameters, initial_parameters
+from toolkit.models.networks import chain_parameters, initial_parameters
+from toolkit.models.outcome_networks import outcome_network
+from toolkit.models.outcomes import task_of
+from toolkit.models.placement import effect_layout
 from toolkit.models.prepare import fit_scaler, problem
-from toolkit.models.training import effect_layout, task_of, variance_rule
+from toolkit.models.starting import variance_rule
 from toolkit.optimise.row_adam import Adam, RowAdam
 
 CPU = torch.device("cpu")
@@ -29,6 +33,7 @@ CASES = [
     ("binary", "*.bias", (4,)),
     ("multiclass", "layers.1.weight", (4, 3)), ("sequence", "last+T", ()), ("sequence", "all", (4,)),
     ("sequence", "T", (4,)),
+    ("ordinal", "all", (4,)), ("count", "last", (4,)),
 ]  # fmt: skip
 
 
@@ -40,7 +45,7 @@ def prepared(task: str, effects: str, hidden: tuple[int, ...], by: str, size: in
         frame.assign(c=frame["day"] % 2 + 0.0) if covariates else frame, target="y", features=["a", "b", *covariates],
         groups="person", time="t", sequence="day",
     )  # fmt: skip
-    data = data if task == "regression" else data.as_classes()
+    data = rows_for(task, data)
     if chain:  # labels that follow a forbidden transition are missing
         target, person = np.array(data.target), np.asarray(data.person)
         of_persons = [np.flatnonzero(person == code) for code in range(5)]
@@ -54,16 +59,13 @@ def prepared(task: str, effects: str, hidden: tuple[int, ...], by: str, size: in
     scaler = replace(
         fit_scaler(without_columns(data, covariates), np.arange(data.n_rows), task=task), elsewhere=covariates
     )
-    outputs = 3 if task in {"multiclass", "sequence"} else 1
-    module, generator = Mlp(2, hidden, outputs), torch.Generator().manual_seed(5)
+    module, generator = outcome_network(task, 2, hidden, classes=3, exposure=False), torch.Generator().manual_seed(5)
     shared = initial_parameters(module, generator=generator, dtype=torch.float64, device=CPU)
     if task == "sequence":
-        shared |= chain_parameters(
-            outputs, learn_ends=True, covariates=len(covariates), dtype=torch.float64, device=CPU
-        )
+        shared |= chain_parameters(3, learn_ends=True, covariates=len(covariates), dtype=torch.float64, device=CPU)
         shared["transitions"] += torch.randn((3, 3), generator=generator, dtype=torch.float64)
     layout = effect_layout(config, module, shared, scaler, data.classes)
-    state = start_state(shared, layout, data.n_persons, variance_rule(config, task, layout, module, shared))
+    state = start_state(shared, layout, data.n_persons, variance_rule(config, layout, module, shared))
     state.eta.copy_(0.3 * torch.randn(state.eta.shape, generator=generator, dtype=torch.float64))
     state.log_cholesky.add_(0.1 * torch.arange(len(state.log_cholesky)))
     padded = problem(

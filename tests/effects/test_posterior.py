@@ -17,6 +17,8 @@ CASES = [
     ("regression", "last"),
     ("binary", "last"),
     ("multiclass", "last"),
+    ("ordinal", "last"),
+    ("count", "last"),
     ("sequence", "last"),
     ("sequence", "T"),
     ("sequence", "last+T"),
@@ -44,7 +46,7 @@ def test_curvature_is_the_hessian_where_effects_enter_linearly(task, effects, hi
     assert not whole.transpose(1, 2)[others].any()  # a person's loss knows no other person's effects
 
 
-@pytest.mark.parametrize("task", ["regression", "binary", "multiclass", "sequence"])
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass", "ordinal", "count", "sequence"])
 def test_curvature_of_deep_effects_is_positive_semidefinite(task):
     problem, shared, layout, persons = random_problem(task, "all", hidden=(3,))
     found = loss_curvature(problem, shared, layout, problem.lines_of(effects_of(layout, persons).eta))
@@ -106,7 +108,7 @@ def test_newton_steps_end_where_the_gradient_is_zero(task, effects):
         return problem.losses(shared, layout, problem.lines_of(eta)).sum() + 0.5 * ((eta @ precision) * eta).sum()
 
     values = [float(objective(at.eta))]
-    for _ in range(12):
+    for _ in range(20):
         eta, _ = newton_step(problem, shared, at, weight=1.0)
         at = RandomEffects(layout=layout, eta=eta, covariance=at.covariance)
         values.append(float(objective(eta)))

@@ -7,16 +7,17 @@ import pandas as pd
 import torch
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.outcomes import rows_for
 from toolkit.models.config import Config
-from toolkit.models.training import Trained, task_of, train
+from toolkit.models.outcomes import task_of
+from toolkit.models.training import Trained, train
 
 CPU = torch.device("cpu")
 
 
 def fitted(config: Config, data: GroupedDataset, labels: np.ndarray | None = None, seed: int = 1) -> Trained:
     """Train on every row unless labels are given."""
-    if task_of(config) != "regression":
-        data = data.as_classes()
+    data = rows_for(task_of(config), data)
     labels = np.full(data.n_rows, "train") if labels is None else labels
     return train(config, data, labels, generator=torch.Generator().manual_seed(seed), device=CPU)
 

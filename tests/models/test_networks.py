@@ -392,7 +392,15 @@ def test_effects_are_random_effects_of_the_layout():
         (NmeMlp, {"precision": "float16"}, "precision"),
         (NmeMlp, {"loss": "cross_entropy"}, "use 'mse'"),
         (NmeMlp, {"task": "binary", "loss": "mse"}, "use 'cross_entropy'"),
-        (NmeMlp, {"task": "ordinal"}, "task"),
+        (NmeMlp, {"task": "ranking"}, "task"),
+        (NmeMlp, {"task": "ordinal", "loss": "mse"}, "use 'cross_entropy'"),
+        (NmeMlp, {"task": "count", "loss": "mse"}, "use 'poisson'"),
+        (NmeMlp, {"class_weights": {}}, "leave it out"),
+        (NmeMlp, {"class_weights": "balanced"}, "only classes"),
+        (NmeMlp, {"task": "binary", "class_weights": {"0": -1.0}}, "class_weights"),
+        (NmeMlp, {"exposure": "minutes"}, "count"),
+        (NmeCrf, {"class_weights": "balanced"}, "no setting"),
+        (NmeMlp, {"task": "ordinal", "module": {}}, "perceptron"),
     ],
 )
 def test_settings_that_make_no_sense_are_errors(kind: type[BaseModel], settings, words):

@@ -17,8 +17,9 @@ from toolkit.errors import ConfigError, ToolkitError
 from toolkit.models import GenericMlp, Module, NmeCrf, NmeMlp
 from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.own_network import OwnNetwork, effects_enter_linearly, own_network
+from toolkit.models.placement import effect_layout
 from toolkit.models.prepare import fit_scaler, problem
-from toolkit.models.training import effect_layout, start_network
+from toolkit.models.starting import start_network
 from toolkit.runs.adapting import adapt
 from toolkit.runs.reproducing import refit
 from toolkit.runs.restore import restore_network
@@ -229,11 +230,14 @@ def test_effects_of_a_person_act_on_their_rows_only(kind):
 def test_first_last_and_all_follow_the_order_of_the_parameters(kind):
     own = KINDS[kind]()
     trainable = [name for name, _ in own.module.named_parameters()]
-    scaler = fit_scaler(study(), np.arange(10), task="regression")
+    data = study()
+    scaler = fit_scaler(data, np.arange(10), task="regression")
 
     def varying(effects):
         config = NmeMlp(module=own, effects=effects)
-        module, shared = start_network(config, 15, 1, generator=torch.Generator(), dtype=torch.float64, device=CPU)
+        module, shared = start_network(
+            config, data, scaler, generator=torch.Generator(), dtype=torch.float64, device=CPU
+        )
         return effect_layout(config, module, shared, scaler, None).names
 
     assert varying("last") == ("head.weight", "head.bias")
@@ -462,6 +466,10 @@ def test_such_a_run_cannot_be_fitted_again_from_its_folder(saved, tmp_path):
 
 def test_the_start_values_are_the_modules_own():
     own = cnn()
-    _, shared = start_network(NmeMlp(module=own), 15, 1, generator=torch.Generator(), dtype=torch.float64, device=CPU)
+    data = study()
+    scaler = fit_scaler(data, np.arange(10), task="regression")
+    _, shared = start_network(
+        NmeMlp(module=own), data, scaler, generator=torch.Generator(), dtype=torch.float64, device=CPU
+    )
     for name, value in own.module.state_dict().items():
         torch.testing.assert_close(shared[name], value.to(shared[name].dtype))

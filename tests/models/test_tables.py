@@ -115,7 +115,7 @@ def test_short_persons_are_left_out_and_undefined_values_counted():
     }
     found = {person: [value + rng.standard_normal() for value in values] for person, values in truth.items()}
     persons = pd.DataFrame({"person": list(truth), "in_metrics": [True, True, True, False]})
-    table = metrics_table(predictions(truth, found), persons, numeric=True)
+    table = metrics_table(predictions(truth, found), persons, task="regression")
     single = chosen(table, "person", "pearson").set_index("person")
     assert list(single.index) == ["p0", "p1", "p2"]
     values = [pearson(np.array(truth[p]), np.array(found[p])) for p in ("p0", "p1")]
@@ -136,7 +136,7 @@ def test_class_metrics_and_rows_without_truth():
     truth = {"p0": ["x", "y"] * 6, "p1": ["x"] * 10 + [None]}
     found = {"p0": ["x", "x"] * 6, "p1": ["x"] * 11}
     persons = pd.DataFrame({"person": list(truth), "in_metrics": [True, True]})
-    table = metrics_table(predictions(truth, found), persons, numeric=False)
+    table = metrics_table(predictions(truth, found), persons, task="multiclass")
     hits = chosen(table, "person", "accuracy").set_index("person")
     assert hits["value"].tolist() == [0.5, 1.0]
     assert hits["rows"].tolist() == [12, 10]

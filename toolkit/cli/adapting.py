@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
 
 STUDY = "study.toml the run was fitted to."
+# of the curve of accuracy against rows; of classes without an order, Krippendorff's alpha
+CURVE_METRICS = {"regression": "ccc", "count": "pearson", "ordinal": "ordinal_alpha"}
 DESIGN = "time (first rows adapt, last half is predicted), persons (others are predicted) or random (as published)."
 
 
@@ -62,7 +64,7 @@ def adaptation(  # noqa: PLR0913 - one argument per option of the command
     share: Annotated[list[float] | None, typer.Option(help="Share of rows; repeatable. 0 to 0.5 by default.")] = None,
     design: Annotated[str, typer.Option(help=DESIGN)] = "time",
     metric: Annotated[
-        str | None, typer.Option(help="ccc, pearson, rmse, nrmse, accuracy or krippendorff_alpha.")
+        str | None, typer.Option(help="Any metric of the runs: ccc, krippendorff_alpha, poisson_deviance, ...")
     ] = None,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Add pen models that start anew: what other persons are worth.")
@@ -173,7 +175,7 @@ def adaptation_of_runs(  # noqa: PLR0913 - one argument per option of the comman
         scores = adaptation_scores(
             candidates(runs, from_scratch=from_scratch), rows, shares=asked, design=design, seed=seed, progress=bar
         )
-    chosen = metric or ("ccc" if rows.classes is None else "krippendorff_alpha")
+    chosen = metric or CURVE_METRICS.get(str(runs[0].manifest["task"]), "krippendorff_alpha")
     units, unit_name = units_of(rows, unit)
     result = adaptation_curve(
         scores, chosen, design=design, baseline=runs[0].name, unit=units, unit_name=unit_name, resamples=resamples,

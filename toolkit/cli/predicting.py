@@ -78,13 +78,14 @@ def rows_for_run(run: SavedRun, study: Study, data_file: Path | None) -> Any:
     from dataclasses import replace
 
     from toolkit.cli.studies import study_data
+    from toolkit.data.outcomes import rows_for
     from toolkit.data.pseudonyms import read_key
     from toolkit.errors import DataError
     from toolkit.runs.run import rows_of
 
     target = ",".join(run.targets)
     own = rows_of(study_data(study, run.model, target))
-    known = own if run.manifest["task"] == "regression" else own.as_classes()
+    known = rows_for(str(run.manifest["task"]), own)
     if known.content_hash() != run.manifest["data"]["hash"]:
         raise DataError(
             "the study's data are not those the run was fitted to",

@@ -17,6 +17,7 @@ from analyses.stability import StabilityResult, stability
 from toolkit.cli.answers import Answer
 from toolkit.cli.keeping import kept
 from toolkit.cli.studies import study_data
+from toolkit.data.outcomes import rows_for
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, DataError, RunFolderError
 from toolkit.models.config import Config
@@ -201,7 +202,7 @@ def same_data(run: SavedRun, path: Path) -> Data:
     """The study's data, after checking that the run was fitted to them, with the split that is repeated here."""
     data = study_data(Study.read(path), run.model, ",".join(run.targets))
     rows = rows_of(data)
-    rows = rows if run.manifest["task"] == "regression" else rows.as_classes()
+    rows = rows_for(str(run.manifest["task"]), rows)
     if rows.content_hash() != run.manifest["data"]["hash"]:
         raise DataError(
             "the study's data are not those the run was fitted to", code="E407", remedy="name the study of this run"

@@ -129,6 +129,11 @@ def is_categorical(series: pd.Series) -> bool:
     return isinstance(series.dtype, pd.CategoricalDtype)
 
 
+def is_ordered(series: pd.Series) -> bool:
+    """Whether a column is of an ordered categorical type."""
+    return is_categorical(series) and bool(series.cat.ordered)
+
+
 def empty_cells(cells: pd.Series) -> np.ndarray:
     """Cells that are missing or hold blanks only."""
     missing = cells.isna().to_numpy(dtype=bool)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from toolkit.data import columns
 from toolkit.data.groupings import Grouping, grouping, person_labels, sequence_codes
-from toolkit.data.labels import numbers_as_classes, recode
+from toolkit.data.labels import numbers_as_classes, numbers_in_order, recode
 from toolkit.data.targets import further_targets, several_classes, target_values
 from toolkit.errors import DataError, ToolkitWarning
 from toolkit.results import read_only
@@ -32,6 +32,7 @@ class GroupedDataset:
         target: values in raw units, or class codes if ``classes`` is given, shape (rows,); NaN where there is none.
         target_name: column of the target, ``None`` for data to predict only.
         classes: labels of the class codes, ``None`` for a numeric target.
+        ordered: somebody gave the classes their order; see :attr:`has_order`.
         further_targets: values of the other targets of a model with several, shape (rows, targets - 1), or ``None``.
         further_target_names: their columns.
         groupings: grouping factors; the first is the person.
@@ -51,6 +52,7 @@ class GroupedDataset:
     target: Float[np.ndarray, " rows"]
     target_name: str | None = None
     classes: tuple[str, ...] | None = None
+    ordered: bool = False
     further_targets: Float[np.ndarray, "rows further"] | None = None
     further_target_names: tuple[str, ...] = ()
     groupings: tuple[Grouping, ...]
@@ -150,6 +152,7 @@ class GroupedDataset:
             target=values,
             target_name=target,
             classes=labels,
+            ordered=labels is not None and (classes is not None or columns.is_ordered(frame[target])),
             further_targets=further,
             further_target_names=targets[1:],
             groupings=groupings,
@@ -196,6 +199,11 @@ class GroupedDataset:
     def is_classification(self) -> bool:
         """Whether the target holds class codes."""
         return self.classes is not None
+
+    @property
+    def has_order(self) -> bool:
+        """Whether the order of the classes means something: it was given, or the labels are numbers in their order."""
+        return self.classes is not None and (self.ordered or numbers_in_order(self.classes))
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -248,7 +256,7 @@ class GroupedDataset:
             codes, labels = numbers_as_classes(self.target, **where)
         if classes is not None:
             codes, labels = recode(codes, labels, classes, **where), tuple(classes)
-        return replace(self, target=codes, classes=labels)
+        return replace(self, target=codes, classes=labels, ordered=self.ordered or classes is not None)
 
     def content_hash(self) -> str:
         """SHA-256 (hexadecimal) of every value, label and name; equal data give equal hashes on every machine."""
@@ -262,7 +270,7 @@ class GroupedDataset:
                 digest.update(np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
         for factor in self.groupings:
             digest.update(np.ascontiguousarray(factor.codes, dtype="<i8").tobytes())
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {*_ARRAYS, "groupings", "notes"}}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {*_ARRAYS, *_UNHASHED}}
         if not self.further_target_names:
             del plain["further_target_names"]
         plain["groupings"] = [(factor.name, factor.levels) for factor in self.groupings]
@@ -270,6 +278,8 @@ class GroupedDataset:
         return digest.hexdigest()
 
 
+# said in another way (groupings), about the others (notes), or in the order of the classes already (ordered)
+_UNHASHED = ("groupings", "notes", "ordered")
 _ARRAYS: dict[str, type] = {
     "features": np.float64,
     "target": np.float64,

@@ -41,6 +41,14 @@ def natural_order(label: str) -> tuple[object, ...]:
     return (1, tuple(parts), label)
 
 
+def numbers_in_order(labels: Sequence[str]) -> bool:
+    """Whether all labels are numbers, the smallest first."""
+    if not all(_NUMBER.fullmatch(label) for label in labels):
+        return False
+    values = [float(label) for label in labels]
+    return values == sorted(values)
+
+
 def number_as_text(value: float) -> str:
     """``7.0`` as "7", ``7.5`` as "7.5"."""
     return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -54,6 +54,7 @@ class Study:
         features: predictor columns.
         state: the target that holds states.
         states: the states in their order.
+        orders: of targets that are words with an order: the words from low to high.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Study:
     features: tuple[str, ...] = ()
     state: str | None = None
     states: tuple[str, ...] = ()
+    orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | Path, *, key_path: str | Path | None = None) -> Study:
@@ -98,6 +100,7 @@ class Study:
         path = Path(path)
         settings = read_settings(path)
         data, roles = settings.pop("data"), settings.pop("roles")
+        orders = _with_tuples(settings.pop("orders"))
         made = Constructions.from_settings({table: settings.pop(table) for table in TABLES if table in settings})
         roles["features"] = made.expanded(roles.get("features", ()))
         made.refuse_giveaways(roles.get("targets", ()), roles["features"])
@@ -117,6 +120,7 @@ class Study:
             planned_days=data.get("planned_days"),
             derive=derive,
             constructions=made,
+            orders=orders,
         )
 
     def frame(self, *, rng: np.random.Generator | None = None) -> pd.DataFrame:
@@ -218,9 +222,15 @@ class Study:
             "sequence": self.sequence,
             "group": self.group,
             "cluster": self.cluster,
-            "classes": self.states if target == self.state and self.states else None,
+            "classes": self._classes(target),
             "pseudonymous": True,
         }
+
+    def _classes(self, target: str | Sequence[str]) -> tuple[str, ...] | None:
+        """The order of a target's classes, where the study file gives it."""
+        if target == self.state and self.states:
+            return self.states
+        return self.orders.get(target) if isinstance(target, str) else None
 
 
 def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:

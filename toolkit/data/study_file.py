@@ -15,7 +15,7 @@ from toolkit.errors import ConfigError, DataError
 
 # key -> kind: "text", "list" (of text), "flag", "count" or "table"
 TOP = {key: "text" for key in ("name", "title", "citation", "licence", "unit")} | {
-    key: "table" for key in ("data", "roles", "group_labels", *TABLES)
+    key: "table" for key in ("data", "roles", "group_labels", "orders", *TABLES)
 }
 READING = {key: "text" for key in ("separator", "decimal", "thousands", "encoding", "sheet")} | {"value_labels": "list"}
 DATA = {
@@ -37,7 +37,7 @@ KINDS = {
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The checked settings of a study file: the top-level keys, with the tables data, roles and group_labels.
+    """The checked settings of a study file: the top-level keys, with the tables data, roles, group_labels and orders.
 
     Raises:
         DataError: E100 if the file cannot be read, E106 if it is not UTF-8.
@@ -52,11 +52,12 @@ def read_settings(path: Path) -> dict[str, Any]:
         )
     settings = _toml(path)
     _check(settings, TOP, where="the study file")
-    for table in ("data", "roles", "group_labels"):
+    for table in ("data", "roles", "group_labels", "orders"):
         settings.setdefault(table, {})
     _check(settings["data"], DATA, where="[data]")
     _check(settings["roles"], ROLES, where="[roles]")
     _check(settings["group_labels"], dict.fromkeys(settings["group_labels"], "text"), where="[group_labels]")
+    _check(settings["orders"], dict.fromkeys(settings["orders"], "list"), where="[orders]")
     for table, key in (("data", "file"), ("roles", "person")):
         if not settings[table].get(key):
             raise ConfigError(f"the study file does not say '{key}' in [{table}]", code="E302", column=key)

@@ -11,6 +11,7 @@ from toolkit.errors import ConfigError
 TRANSITIONS = "transitions"
 SLOPES = "slopes"
 CHAIN_NAMES = (TRANSITIONS, SLOPES, "start", "end")
+GAPS = "gaps"  # distances between the thresholds of an ordered outcome
 
 
 def resolve_terms(effects: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -43,8 +44,8 @@ def _matching(part: str, names: Sequence[str]) -> list[str]:
     else:
         found = [name for name in names if fnmatchcase(name, words.get(part, part))]
     # start and end scores stay shared: one sequence start a person cannot carry a person effect; so do the slopes of
-    # the transitions on covariates, which say how persons differ
-    found = [name for name in found if name not in {"start", "end", SLOPES}]
+    # the transitions on covariates, which say how persons differ, and thresholds, which say what the answers mean
+    found = [name for name in found if name not in {"start", "end", SLOPES, GAPS}]
     if not found:
         near = difflib.get_close_matches(part, [*places, *words, *names], n=3, cutoff=0.3)
         raise ConfigError(

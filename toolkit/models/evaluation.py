@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from toolkit.data.grouped import GroupedDataset
-from toolkit.metrics import accuracy, ccc, krippendorff_alpha, nrmse, pearson, per_person, rmse
+from toolkit.metrics import (
+    accuracy,
+    ccc,
+    kendall,
+    krippendorff_alpha,
+    nrmse,
+    ordinal_alpha,
+    pearson,
+    per_person,
+    poisson_deviance,
+    ranked_probability_score,
+    rmse,
+)
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.nme_crf import CrfConfig
 from toolkit.models.pen_network import PenNetwork
 from toolkit.models.tables import previous_states
 
 Metric = Callable[..., float]
-NUMERIC: dict[str, Metric] = {"pearson": pearson, "ccc": ccc, "rmse": rmse, "nrmse": nrmse}
+NOMINAL: dict[str, Metric] = {"krippendorff_alpha": krippendorff_alpha, "accuracy": accuracy}
+METRICS: dict[str, dict[str, Metric]] = {
+    "regression": {"pearson": pearson, "ccc": ccc, "rmse": rmse, "nrmse": nrmse},
+    "count": {"poisson_deviance": poisson_deviance, "pearson": pearson, "rmse": rmse},
+    "ordinal": {
+        "ordinal_alpha": ordinal_alpha,
+        "kendall": kendall,
+        "accuracy": accuracy,
+        "ranked_probability_score": ranked_probability_score,
+    },
+}
+OF_PROBABILITIES = {"ranked_probability_score"}  # the others judge the predicted value or class
 # What is compared with the truth, and the column that holds it.
 LEVELS = {
     "person": "prediction",
@@ -24,7 +47,6 @@ LEVELS = {
     "forecast": "prediction_forecast",
     "previous state": "previous_state",
 }
-NOMINAL: dict[str, Metric] = {"krippendorff_alpha": krippendorff_alpha, "accuracy": accuracy}
 
 
 def predictions_table(
@@ -71,38 +93,51 @@ def predictions_table(
     return frame
 
 
-def metrics_table(predictions: pd.DataFrame, persons: pd.DataFrame, *, numeric: bool) -> pd.DataFrame:
+def metrics_table(
+    predictions: pd.DataFrame, persons: pd.DataFrame, *, task: str, classes: Sequence[str] = ()
+) -> pd.DataFrame:
     """Metrics by split and level: for each person, their mean over persons, and pooled over all rows.
 
     Persons with fewer than ten rows are left out; undefined values (one state only, a constant target) are left out
-    of the mean and counted.
+    of the mean and counted. Metrics of probabilities are those with person effects.
+
+    Args:
+        predictions: as `predictions_table` gives them.
+        persons: as `toolkit.models.tables.persons_table` gives them.
+        task: kind of outcome.
+        classes: of ordered classes: their names from low to high.
     """
     included = set(persons.loc[persons["in_metrics"], "person"])
     rows = predictions[predictions["person"].isin(included) & predictions["truth"].notna()]
     levels = {name: column for name, column in LEVELS.items() if column in predictions.columns}
+    if task == "ordinal":
+        place = {name: code for code, name in enumerate(classes)}
+        rows = rows.assign(**{column: rows[column].map(place) for column in ("truth", *levels.values())})
+    chances = [f"probability_{name}" for name in classes]
     parts = []
     for split, here in rows.groupby("split", sort=False):
         for level, column in levels.items():
             usable = here[here[column].notna()]
-            for name, metric in (NUMERIC if numeric else NOMINAL).items():
-                if len(usable):
-                    parts += _metric_rows(usable, column, name, metric, {"split": split, "level": level})
+            for name, metric in METRICS.get(task, NOMINAL).items():
+                chosen = chances if name in OF_PROBABILITIES else column
+                if len(usable) and (name not in OF_PROBABILITIES or level == "person"):
+                    where = {"split": split, "level": level, "metric": name}
+                    parts += _metric_rows(usable, usable[chosen].to_numpy(), metric, where)
     columns = ["scope", "person", "split", "level", "metric", "value", "rows", "persons", "excluded"]
     return pd.DataFrame(parts, columns=columns).astype({"scope": "string", "person": "string", "split": "string"})
 
 
-def _metric_rows(rows: pd.DataFrame, column: str, name: str, metric: Metric, where: dict) -> list[dict]:
+def _metric_rows(rows: pd.DataFrame, prediction: np.ndarray, metric: Metric, where: dict) -> list[dict]:
     """One metric of one split and level: a row per person, their mean, and the pooled value."""
-    truth, prediction = rows["truth"].to_numpy(), rows[column].to_numpy()
+    truth = rows["truth"].to_numpy()
     found = per_person(metric, truth, prediction, rows["person"].to_numpy(dtype=object))
-    base = {**where, "metric": name}
     single = [
-        {**base, "scope": "person", "person": person, "value": value, "rows": count, "persons": 1, "excluded": 0}
+        {**where, "scope": "person", "person": person, "value": value, "rows": count, "persons": 1, "excluded": 0}
         for person, value, count in zip(found.persons, found.values, found.counts, strict=True)
     ]
     count = {"rows": len(rows), "persons": found.n_used, "excluded": found.n_excluded}
-    mean = {**base, "scope": "mean", "person": pd.NA, "value": found.mean, **count}
-    pooled = {**base, "scope": "pooled", "person": pd.NA, "value": metric(truth, prediction), **count}
+    mean = {**where, "scope": "mean", "person": pd.NA, "value": found.mean, **count}
+    pooled = {**where, "scope": "pooled", "person": pd.NA, "value": metric(truth, prediction), **count}
     return [*single, mean, pooled]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,17 @@ from toolkit.data.groupings import Grouping
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import FactorEffects, JointLayout, RandomEffects
 from toolkit.effects.random_effects import Layout as EffectsLayout
+from toolkit.effects.terms import GAPS
 from toolkit.errors import DataError
 from toolkit.models.chain_covariates import Covariates
 from toolkit.models.chain_structure import forbidden_of, refuse_forbidden
 from toolkit.models.config import Config
 from toolkit.models.likelihoods import sequence_emissions, sequence_transitions
 from toolkit.models.nme_crf import CrfConfig, Prediction
+from toolkit.models.outcome_networks import thresholds
+from toolkit.models.outcomes import predicted
 from toolkit.models.prepare import Layout, Scaler, Task, lay_out, padded
+from toolkit.models.row_losses import Criterion
 from toolkit.numerics import chain
 
 # "person", "population", or the name of a further grouping factor
@@ -53,6 +57,7 @@ class FittedNetwork:
         effects: person effects (of size zero for a generic model).
         further: effects of further grouping factors.
         covariates: of the transitions, if there are any.
+        criterion: how the outcome was judged, with the weights of its classes.
     """
 
     config: Config
@@ -66,6 +71,7 @@ class FittedNetwork:
     effects: RandomEffects
     further: tuple[FactorEffects, ...] = ()
     covariates: Covariates | None = None
+    criterion: Criterion = field(default_factory=Criterion)
 
     @property
     def groupings(self) -> tuple[str, ...]:
@@ -88,6 +94,18 @@ class FittedNetwork:
     def forbidden(self) -> np.ndarray | None:
         """Transitions that cannot occur (state, state); None if all can."""
         return forbidden_of(self.config, self.classes)
+
+    @property
+    def thresholds(self) -> np.ndarray | None:
+        """Thresholds between ordered classes (classes - 1,) on the scale of the latent score of an average row.
+
+        The latent score of a row whose features are all at their training means is zero in a linear network, as in
+        `statsmodels.miscmodels.ordinal_model.OrderedModel` with centred features. None for other outcomes.
+        """
+        if self.task != "ordinal":
+            return None
+        bias = self.shared[f"layers.{len(self.config.hidden)}.bias"]
+        return (thresholds(self.shared[GAPS]) - bias).cpu().numpy().astype(np.float64)
 
     def codes(self, data: GroupedDataset) -> np.ndarray:
         """Code of each row's person among the fitted ones; -1 for a person who was not in training."""
@@ -135,7 +153,7 @@ class FittedNetwork:
                 A forecast uses the states observed in earlier rows of the data.
 
         Returns:
-            Values (rows,) in the units of the target, or class probabilities (rows, classes).
+            Values (rows,) in the units of the target (of counts, the mean), or class probabilities (rows, classes).
 
         Raises:
             DataError: E119 for unknown persons if strict; E405 for missing features; E302 for an unknown level.
@@ -150,13 +168,7 @@ class FittedNetwork:
             return self._in_rows(data, codes, _forecast if chosen == "forecast" else _posterior)
         outputs, layout = self.outputs(data, codes)
         values = outputs[layout.groups.line, layout.groups.place].cpu().numpy()
-        if self.task == "regression":
-            return values[:, 0].astype(np.float64) * self.scaler.target_scale + self.scaler.target_mean
-        if self.task == "binary":
-            positive = 1.0 / (1.0 + np.exp(-values[:, 0].astype(np.float64)))
-            return np.column_stack([1.0 - positive, positive])
-        shifted = np.exp(values - values.max(axis=1, keepdims=True)).astype(np.float64)
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return predicted(self.task, values.astype(np.float64), self.scaler)
 
     def predict_frame(self, data: GroupedDataset, level: Level = "person", *, strict: bool = False) -> pd.DataFrame:
         """Predictions as a table; ``person_known`` is False where the population's prediction stands in.

@@ -23,8 +23,10 @@ from toolkit.models.fit_state import Estimate, person_weight
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_rounds import FactorState
 from toolkit.models.modules import is_linear
+from toolkit.models.placement import reported_scale
 from toolkit.models.prepare import problem
-from toolkit.models.training import Trained, reported_scale, variance_rule
+from toolkit.models.starting import variance_rule
+from toolkit.models.training import Trained
 from toolkit.numerics.covariance import to_log_cholesky
 from toolkit.optimise.minimise import Outcome
 from toolkit.optimise.status import Status
@@ -64,7 +66,7 @@ def adapt_several(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         _state(factor.grouping, factor.effects, max(len(own.levels), 1))
         for factor, own in zip(network.further, new, strict=True)
     ]
-    rule = variance_rule(network.config, network.task, network.effects.layout, network.module, network.shared)
+    rule = variance_rule(network.config, network.effects.layout, network.module, network.shared)
     known = [_prior(factor) for factor in factors]
     steps, status = 0, Status.SETTLED
     if (labels == "train").any():
@@ -110,6 +112,7 @@ def speaking_rows(network: FittedNetwork, data: GroupedDataset, labels: np.ndarr
     return problem(
         cut.take(rows), codes[rows], network.scaler, network.module, task=network.task, dtype=like.dtype,
         device=like.device, parts=chain_parts(network.config, network.classes, network.covariates),
+        criterion=network.criterion,
     )  # fmt: skip
 
 

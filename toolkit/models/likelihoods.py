@@ -11,20 +11,23 @@ from torch import Tensor
 
 from toolkit.numerics import chain
 
+# Whether a place of a line is a row, or how much its row counts; zero where padded.
+Weight = Bool[Tensor, "lines rows"] | Float[Tensor, "lines rows"]
+
 
 def squared_error(
-    outputs: Float[Tensor, "lines rows 1"], target: Float[Tensor, "lines rows"], mask: Bool[Tensor, "lines rows"]
+    outputs: Float[Tensor, "lines rows 1"], target: Float[Tensor, "lines rows"], weight: Weight
 ) -> Float[Tensor, " lines"]:
     """``sum_j (y_j - f_j)^2``; a Gaussian negative log-likelihood after division by ``2 sigma2``."""
-    return (torch.square(target - outputs.squeeze(-1)) * mask).sum(dim=1)
+    return (torch.square(target - outputs.squeeze(-1)) * weight).sum(dim=1)
 
 
 def bernoulli(
-    outputs: Float[Tensor, "lines rows 1"], target: Float[Tensor, "lines rows"], mask: Bool[Tensor, "lines rows"]
+    outputs: Float[Tensor, "lines rows 1"], target: Float[Tensor, "lines rows"], weight: Weight
 ) -> Float[Tensor, " lines"]:
     """``-sum_j y_j log p_j + (1 - y_j) log(1 - p_j)`` with ``p = sigmoid(f)``."""
     logits = outputs.squeeze(-1)
-    return ((nnf.softplus(logits) - target * logits) * mask).sum(dim=1)
+    return ((nnf.softplus(logits) - target * logits) * weight).sum(dim=1)
 
 
 def squared_error_slopes(
@@ -44,11 +47,40 @@ def bernoulli_slopes(
 
 
 def categorical(
-    outputs: Float[Tensor, "lines rows class"], target: Int[Tensor, "lines rows"], mask: Bool[Tensor, "lines rows"]
+    outputs: Float[Tensor, "lines rows class"], target: Int[Tensor, "lines rows"], weight: Weight
 ) -> Float[Tensor, " lines"]:
     """``-sum_j log softmax(f_j)[y_j]``."""
     chosen = torch.gather(outputs, 2, target[..., None]).squeeze(-1)
-    return ((torch.logsumexp(outputs, dim=-1) - chosen) * mask).sum(dim=1)
+    return ((torch.logsumexp(outputs, dim=-1) - chosen) * weight).sum(dim=1)
+
+
+def cumulative(
+    outputs: Float[Tensor, "lines rows threshold"], target: Int[Tensor, "lines rows"], weight: Weight
+) -> Float[Tensor, " lines"]:
+    """``-sum_j log(sigmoid(o_j,y) - sigmoid(o_j,y+1))``, ``o_k`` the logit of being above threshold k.
+
+    With ``o_0 = inf`` and ``o_K = -inf``; written as ``softplus(-o_y) + softplus(o_y+1) - log(1 - exp(o_y+1 - o_y))``,
+    which stays exact where a class is unlikely. Convex in the outputs.
+    """
+    last = outputs.shape[-1]
+    above = torch.gather(outputs, 2, (target - 1).clamp(min=0)[..., None]).squeeze(-1)
+    below = torch.gather(outputs, 2, target.clamp(max=last - 1)[..., None]).squeeze(-1)
+    inner = (target > 0) & (target < last)
+    apart = torch.where(inner, above - below, 1.0)
+    loss = (
+        torch.where(target > 0, nnf.softplus(-above), 0.0)
+        + torch.where(target < last, nnf.softplus(below), 0.0)
+        - torch.where(inner, torch.log(-torch.expm1(-apart)), 0.0)
+    )
+    return (loss * weight).sum(dim=1)
+
+
+def poisson(
+    outputs: Float[Tensor, "lines rows 1"], target: Float[Tensor, "lines rows"], weight: Weight
+) -> Float[Tensor, " lines"]:
+    """``sum_j mu_j - y_j log mu_j + log y_j!`` with ``mu = exp(f)``."""
+    logs = outputs.squeeze(-1)
+    return ((torch.exp(logs) - target * logs + torch.lgamma(target + 1.0)) * weight).sum(dim=1)
 
 
 def chain_loss(

@@ -22,13 +22,20 @@ from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config
 from toolkit.models.fit_state import State
 from toolkit.models.networks import Mlp
-from toolkit.models.prepare import Scaler, Task
-from toolkit.models.row_losses import DERIVATIVES, ROW_FUNCTIONS, ChainLoss, RowFunction
+from toolkit.models.prepare import CODED, Scaler, Task
+from toolkit.models.row_losses import DERIVATIVES, ChainLoss, Criterion, RowFunction, row_function
 from toolkit.optimise.row_adam import Adam, RowAdam
 
 
 def flat_rows(
-    data: GroupedDataset, persons: int, scaler: Scaler, *, task: Task, like: Tensor, parts: ChainParts | None = None
+    data: GroupedDataset,
+    persons: int,
+    scaler: Scaler,
+    *,
+    task: Task,
+    like: Tensor,
+    parts: ChainParts | None = None,
+    criterion: Criterion | None = None,
 ) -> FlatRows:
     """Training rows as tensors like the given one, by person: those with few rows first.
 
@@ -39,6 +46,7 @@ def flat_rows(
         task: kind of outcome.
         like: a tensor of the network.
         parts: what a chain has beside its parameters.
+        criterion: how the outcome is judged.
     """
     codes, lengths = np.asarray(data.person), None
     counts = np.bincount(codes, minlength=persons)
@@ -49,9 +57,9 @@ def flat_rows(
         lengths, order = mask[units].sum(axis=1), rows[units][mask[units]]
         loss = ChainLosses.of(data, sequences, units, parts or ChainParts(), like)
     else:
-        order, loss = _by_person(codes, counts), RowLosses(ROW_FUNCTIONS[task])
+        order, loss = _by_person(codes, counts), RowLosses(row_function(task, criterion or Criterion()))
     target = np.asarray(data.target)[order] if task == "sequence" else np.asarray(scaler.target(data))[order]
-    classes = task in {"multiclass", "sequence"}
+    classes = task in {*CODED, "sequence"}
     if classes:
         target = np.nan_to_num(target, nan=-1.0).astype(np.int64)
     return FlatRows(
@@ -90,8 +98,6 @@ class RowLosses:
 
 
 class ChainLosses:
-    """The loss of the sequences of a batch."""
-
     """The loss of the sequences of a batch.
 
     Args:
@@ -195,7 +201,7 @@ def _network(module: nn.Module, layout: EffectLayout) -> PersonalNetwork:
         shapes=tuple(shape for _, shape in kept),
         labels=tuple(label for name, shape, labels in _labelled(layout) if name not in CHAIN_NAMES for label in labels),
     )
-    if isinstance(module, Mlp):
+    if type(module) is Mlp:  # thresholds and exposures are no layers
         layers = [(f"layers.{place}.weight", f"layers.{place}.bias") for place in range(len(module.layers))]
         return PersonalPerceptron(layers=layers, layout=own)
     return PersonalModule(module=module, layout=own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from toolkit.errors import ConfigError
 from toolkit.models.modules import NetworkConfig
@@ -13,29 +13,57 @@ from toolkit.models.modules import NetworkConfig
 # Which parameters vary, and how their effects correlate: for every grouping factor alike, or for each by its name.
 Effects = str | tuple[str, ...] | Mapping[str, str | tuple[str, ...]]
 Covariance = Literal["diagonal", "full"] | Mapping[str, Literal["diagonal", "full"]]
+Loss = Literal["mse", "cross_entropy", "poisson"]
+# Losses of the tasks that predict numbers; all others predict classes.
+FITTING: dict[str, Loss] = {"regression": "mse", "count": "poisson"}
 
 
 class MlpConfig(NetworkConfig):
     """Settings of every multilayer perceptron, or of another network in its place (``module``).
 
     Attributes:
-        task: ``regression``, ``binary`` or ``multiclass``.
-        loss: ``mse`` for regression, ``cross_entropy`` for classes; None takes the one that fits the task.
+        task: ``regression``, ``binary``, ``multiclass``, ``ordinal`` (classes with an order: cumulative logit) or
+            ``count`` (Poisson with log link).
+        loss: ``mse`` for regression, ``cross_entropy`` for classes, ``poisson`` for counts; None takes the fitting one.
+        class_weights: of classes: how much a row of each class counts in training and validation, as a mapping from
+            labels to weights, or ``balanced`` (``rows / (classes * rows of the class)``, from the training rows).
+        exposure: of counts: the feature that says for how long or among how many was counted. Its logarithm is added
+            to the log of the mean, so that rates are modelled; it is no predictor then.
     """
 
-    task: Literal["regression", "binary", "multiclass"] = "regression"
-    loss: Literal["mse", "cross_entropy"] | None = None
+    task: Literal["regression", "binary", "multiclass", "ordinal", "count"] = "regression"
+    loss: Loss | None = None
+    class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
+    exposure: str | None = None
 
     def model_post_init(self, context: Any, /) -> None:
-        """A loss has to fit its task."""
+        """A loss has to fit its task, and every setting has to apply."""
         super().model_post_init(context)
-        fitting = "mse" if self.task == "regression" else "cross_entropy"
+        fitting = FITTING.get(self.task, "cross_entropy")
         if self.loss not in {None, fitting}:
             raise ConfigError(
                 f"loss '{self.loss}' does not fit task '{self.task}'",
                 code="E302",
                 column="loss",
                 remedy=f"use '{fitting}'",
+            )
+        self._refuse_useless()
+
+    def _refuse_useless(self) -> None:
+        """Refuse settings of other losses and tasks (E302)."""
+        useless = {
+            "class_weights": (self.task in FITTING, "only classes have weights"),
+            "exposure": (self.task != "count", "it is a setting of task 'count'"),
+        }
+        for name, (does_not_apply, why) in useless.items():
+            if getattr(self, name) is not None and does_not_apply:
+                raise ConfigError(f"{name} does not apply: {why}", code="E302", column=name, remedy="leave it out")
+        if self.module is not None and (self.task == "ordinal" or self.exposure is not None):
+            raise ConfigError(
+                "ordered classes and exposures need a perceptron: a network of your own has no thresholds or offset",
+                code="E302",
+                column="module",
+                remedy="leave the module out, or use task='multiclass'",
             )
 
 

@@ -20,7 +20,9 @@ from toolkit.models.fit_state import Estimate, person_weight
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_adaptation import STEPS, TOLERANCE, adapt_several, speaking_rows
 from toolkit.models.modules import is_linear
-from toolkit.models.training import Trained, reported_scale, variance_rule
+from toolkit.models.placement import reported_scale
+from toolkit.models.starting import variance_rule
+from toolkit.models.training import Trained
 from toolkit.optimise.minimise import Outcome
 from toolkit.optimise.status import Status
 
@@ -39,7 +41,7 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
     like = next(iter(network.shared.values()))
     eta = torch.zeros((data.n_persons, network.effects.layout.size), dtype=like.dtype, device=like.device)
     effects = RandomEffects(layout=network.effects.layout, eta=eta, covariance=network.effects.covariance)
-    rule = variance_rule(network.config, network.task, network.effects.layout, network.module, network.shared)
+    rule = variance_rule(network.config, network.effects.layout, network.module, network.shared)
     known, steps, status = _prior(effects), 0, Status.SETTLED
     if (labels == "train").any():
         train = speaking_rows(network, data, labels, np.asarray(data.person))

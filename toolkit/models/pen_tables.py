@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,14 @@ def pen_predictions(network: PenNetwork, data: GroupedDataset, labels: np.ndarra
     return pd.concat(blocks, ignore_index=True).astype({"target": "string"})
 
 
-def pen_metrics(predictions: pd.DataFrame, persons: pd.DataFrame, *, numeric: bool) -> pd.DataFrame:
+def pen_metrics(
+    predictions: pd.DataFrame, persons: pd.DataFrame, *, task: str, classes: Sequence[str] = ()
+) -> pd.DataFrame:
     """Metrics by split and level, for each target where there are several."""
     if "target" not in predictions:
-        return metrics_table(predictions, persons, numeric=numeric)
+        return metrics_table(predictions, persons, task=task, classes=classes)
     found = [
-        metrics_table(part.drop(columns="target"), persons, numeric=numeric).assign(target=name)
+        metrics_table(part.drop(columns="target"), persons, task=task, classes=classes).assign(target=name)
         for name, part in predictions.groupby("target", sort=False)
     ]
     return pd.concat(found, ignore_index=True).astype({"target": "string"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
 from toolkit.effects.problem import PersonLoss, Problem, RowGroups, group_rows
-from toolkit.errors import DataError, ToolkitWarning
+from toolkit.errors import ConfigError, DataError, ToolkitWarning
 from toolkit.models.chain_covariates import ChainParts
-from toolkit.models.row_losses import ROW_FUNCTIONS, ChainLoss, RowLoss
+from toolkit.models.row_losses import ChainLoss, Criterion, row_loss
 
-Task = Literal["regression", "binary", "multiclass", "sequence"]
+Task = Literal["regression", "binary", "multiclass", "ordinal", "count", "sequence"]
+CODED = {"multiclass", "ordinal"}  # tasks whose loss looks classes up by their code
 FAR = 100  # standard deviations; among n training rows none can be further than the square root of n
 
 
@@ -29,7 +31,8 @@ class Scaler:
         names: features used, in order; dropped: those constant in the training rows.
         elsewhere: columns that the model uses in another place (transition covariates).
         mean, scale: of each used feature (features,).
-        target_mean, target_scale: of a numeric target; 0 and 1 for classes.
+        target_mean, target_scale: of a numeric target; 0 and 1 for classes and counts.
+        exposure: feature whose logarithm is added to the log of a count's mean; not among ``names``.
     """
 
     names: tuple[str, ...]
@@ -39,15 +42,17 @@ class Scaler:
     target_mean: float
     target_scale: float
     elsewhere: tuple[str, ...] = ()
+    exposure: str | None = None
 
     def features(self, data: GroupedDataset) -> np.ndarray:
-        """Standardised features (rows, features), matched by name.
+        """Standardised features (rows, features), matched by name; the log of the exposure comes last, if there is one.
 
         Raises:
-            DataError: E405 when a feature is missing.
+            DataError: E405 when a feature is missing; E139 for an exposure that is not above zero.
         """
         place = {name: column for column, name in enumerate(data.feature_names)}
-        missing = [name for name in self.names if name not in place]
+        exposed = () if self.exposure is None else (self.exposure,)
+        missing = [name for name in (*self.names, *exposed) if name not in place]
         if missing:
             raise DataError(
                 f"features missing: {', '.join(missing)}",
@@ -55,7 +60,9 @@ class Scaler:
                 column=missing[0],
                 remedy=f"the data hold: {', '.join(data.feature_names)}",
             )
-        extra = [name for name in data.feature_names if name not in (*self.names, *self.dropped, *self.elsewhere)]
+        extra = [
+            name for name in data.feature_names if name not in (*self.names, *self.dropped, *self.elsewhere, *exposed)
+        ]
         if extra:
             message = f"features the model does not know were ignored: {', '.join(extra)}"
             warnings.warn(ToolkitWarning(message, code="W218"), stacklevel=3)
@@ -63,7 +70,8 @@ class Scaler:
         values = (np.asarray(data.features)[:, columns] - self.mean) / self.scale
         if self.mean.any() or (self.scale != 1.0).any():  # features as they are have no usual size
             _warn_of_far_values(values, self.names)
-        return values
+        logs = [log_exposure(data, name) for name in exposed]
+        return np.column_stack([values, *logs]) if logs else values
 
     def target(self, data: GroupedDataset) -> np.ndarray:
         """Standardised numeric target (rows,), or the class codes."""
@@ -79,18 +87,49 @@ def _warn_of_far_values(standardised: np.ndarray, names: tuple[str, ...]) -> Non
         warnings.warn(ToolkitWarning(message, code="W210"), stacklevel=4)
 
 
-def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task) -> Scaler:
+def log_exposure(data: GroupedDataset, name: str) -> np.ndarray:
+    """Logarithm of the exposure of each row (rows,).
+
+    Raises:
+        DataError: E139 for values that are not above zero.
+    """
+    values = np.asarray(data.features)[:, data.feature_names.index(name)]
+    if (values <= 0).any():
+        raise DataError(
+            "an exposure has to be above zero",
+            code="E139",
+            column=name,
+            rows=(np.asarray(data.row_numbers)[values <= 0] + 2).tolist(),
+            remedy="Leave rows out in which nothing could be counted",
+        )
+    return np.log(values)
+
+
+def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task, exposure: str | None = None) -> Scaler:
     """Means and standard deviations of the training rows.
 
     Args:
         data: the whole data set.
         train: numbers of the training rows.
         task: the target is standardised for regression only.
+        exposure: feature that is an exposure, see `Scaler`.
+
+    Raises:
+        ConfigError: E302 for an exposure that is no feature.
     """
+    if exposure is not None and exposure not in data.feature_names:
+        raise ConfigError(
+            "the exposure is not among the features",
+            code="E302",
+            column="exposure",
+            remedy=f"name one of {', '.join(data.feature_names)}",
+        )
     rows = np.asarray(data.features)[train]
     spread = rows.std(axis=0)
-    kept = spread > 1e-12 * np.maximum(1.0, np.abs(rows).max(axis=0, initial=0.0))
-    dropped = tuple(name for name, keep in zip(data.feature_names, kept, strict=True) if not keep)
+    varies = spread > 1e-12 * np.maximum(1.0, np.abs(rows).max(axis=0, initial=0.0))
+    predictor = np.array([name != exposure for name in data.feature_names], dtype=bool)
+    kept = varies & predictor
+    dropped = tuple(name for name, no in zip(data.feature_names, predictor & ~varies, strict=True) if no)
     if dropped:
         warnings.warn(
             ToolkitWarning(f"constant in the training rows and left out: {', '.join(dropped)}", code="W205"),
@@ -105,6 +144,7 @@ def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task) -> Scaler
         scale=spread[kept],
         target_mean=float(target.mean()) if numeric else 0.0,
         target_scale=float(target.std()) or 1.0 if numeric else 1.0,
+        exposure=exposure,
     )
 
 
@@ -169,6 +209,7 @@ def problem(
     dtype: torch.dtype,
     device: torch.device,
     parts: ChainParts | None = None,
+    criterion: Criterion | None = None,
 ) -> Problem:
     """Inputs and loss of a data set.
 
@@ -185,7 +226,7 @@ def problem(
         module=module,
         inputs=tensor(inputs),
         persons=tensor(layout.groups.persons, torch.int64),
-        loss=_loss(data, layout, scaler, task, tensor)
+        loss=_loss(data, layout, scaler, task, criterion or Criterion(), tensor)
         if layout.sequences is None
         else _chain_loss(data, layout, parts or ChainParts(), tensor),
         rows=data.n_rows,
@@ -205,17 +246,21 @@ def padded(values: np.ndarray, groups: RowGroups, *, repeat: bool = False) -> np
     return np.where(present.reshape(*present.shape, *(1,) * (lines.ndim - 2)), lines, 0)
 
 
-def _loss(data: GroupedDataset, layout: Layout, scaler: Scaler, task: Task, tensor) -> PersonLoss:  # noqa: ANN001
+def _loss(
+    data: GroupedDataset,
+    layout: Layout,
+    scaler: Scaler,
+    task: Task,
+    criterion: Criterion,
+    tensor: Callable[..., Tensor],
+) -> PersonLoss:
     """The loss of each line as a function of outputs and chain parameters."""
     target = padded(scaler.target(data), layout.groups)
-    return RowLoss(
-        function=ROW_FUNCTIONS[task],
-        target=tensor(target, torch.int64) if task == "multiclass" else tensor(target),
-        mask=tensor(layout.groups.index >= 0, torch.bool),
-    )
+    values = tensor(target, torch.int64) if task in CODED else tensor(target)
+    return row_loss(task, criterion, values, tensor(layout.groups.index >= 0, torch.bool))
 
 
-def _chain_loss(data: GroupedDataset, layout: Layout, parts: ChainParts, tensor) -> PersonLoss:  # noqa: ANN001
+def _chain_loss(data: GroupedDataset, layout: Layout, parts: ChainParts, tensor: Callable[..., Tensor]) -> PersonLoss:
     """The loss of each line's sequences as a function of outputs and chain parameters."""
     assert layout.sequences is not None
     values = None if parts.covariates is None else parts.covariates.values(data, layout.sequences)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -67,10 +68,44 @@ class ChainLoss:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Criterion:
+    """How an outcome is judged.
+
+    Attributes:
+        class_weights: how much a row of each class counts; None: all the same.
+    """
+
+    class_weights: tuple[float, ...] | None = None
+
+
+def row_function(task: str, criterion: Criterion) -> RowFunction:
+    """The loss of lines of rows of a task."""
+    function = ROW_FUNCTIONS[task]
+    if criterion.class_weights is not None:
+        return partial(_weighted, function=function, weights=criterion.class_weights)
+    return function
+
+
+def row_loss(task: str, criterion: Criterion, target: Tensor, mask: Bool[Tensor, "lines rows"]) -> RowLoss:
+    """The loss of rows of a task; see `RowLoss` for the tensors."""
+    return RowLoss(function=row_function(task, criterion), target=target, mask=mask)
+
+
+def _weighted(
+    outputs: Tensor, target: Tensor, mask: Tensor, *, function: RowFunction, weights: Sequence[float]
+) -> Tensor:
+    """A loss in which the rows of each class count as much as its weight says."""
+    each = outputs.new_tensor(weights)
+    return function(outputs, target, each[target.long()] * mask)
+
+
 ROW_FUNCTIONS: dict[str, RowFunction] = {
     "regression": likelihoods.squared_error,
     "binary": likelihoods.bernoulli,
     "multiclass": likelihoods.categorical,
+    "ordinal": likelihoods.cumulative,
+    "count": likelihoods.poisson,
 }
 
 # Summed loss and its gradient from outputs (rows, output) and targets (rows,), where they are simple.

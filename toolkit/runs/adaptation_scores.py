@@ -108,9 +108,10 @@ def _scores(network: AnyNetwork, rows: GroupedDataset, labels: np.ndarray) -> pd
     if network.classes is not None:
         rows = rows.as_classes(network.classes)
     predictions = family_of(network.config).predictions(network, rows, labels)
-    numeric = network.classes is None
     persons = persons_table(rows, labels).assign(in_metrics=True)
-    table = pen_metrics(predictions[predictions["split"] == "test"], persons, numeric=numeric)
+    table = pen_metrics(
+        predictions[predictions["split"] == "test"], persons, task=network.task, classes=network.classes or ()
+    )
     if "target" not in table:
         table["target"] = str(rows.target_name)
     return table[(table["scope"] == "person") & (table["level"] == "person")]

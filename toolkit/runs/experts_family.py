@@ -89,7 +89,7 @@ def tables(trained: PenTrained, data: GroupedDataset, labels: np.ndarray) -> dic
         "random_effects": expert_effects(trained),
         "variance_components": expert_components(trained, _mean_square(network, data, labels)),
         "predictions": rows,
-        "metrics": pen_metrics(rows, persons, numeric=network.classes is None),
+        "metrics": pen_metrics(rows, persons, task=network.task),
         "trace": pen_trace(trained),
     }
     if network.has_experts:

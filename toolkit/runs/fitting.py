@@ -17,13 +17,15 @@ from numpy.typing import ArrayLike
 
 from toolkit.data.checks import check_trainable
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.outcomes import NUMBER_TASKS, rows_for
 from toolkit.data.split_designs import make_split
 from toolkit.data.split_file import load_split, names_split_file
 from toolkit.data.splits import Split, all_training, explicit, warn_of_untrained_persons
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.config import Config
-from toolkit.models.training import pick_device, task_of
+from toolkit.models.outcomes import task_of
+from toolkit.models.training import pick_device
 from toolkit.optimise.minimise import Progress
 from toolkit.optimise.status import Status
 from toolkit.optimise.threads import threads_for
@@ -78,8 +80,7 @@ def fit(  # noqa: PLR0913 - what is fitted, how it is split, and where it is kep
     """
     started = now()
     rows = rows_of(data)
-    if task_of(config) != "regression":
-        rows = rows.as_classes()
+    rows = rows_for(task_of(config), rows)
     check_trainable(rows)
     _check_fitting(config, rows)
     target = None if out is None else Path(out)
@@ -171,12 +172,12 @@ def _check_fitting(config: Config, data: GroupedDataset) -> None:
                 remedy=f"fit it in Python, where the {setting} can be given",
             )
     task = task_of(config)
-    if task == "regression" and data.is_classification:
+    if task in NUMBER_TASKS and data.is_classification:
         raise ConfigError(
-            "task 'regression' needs a numeric target; this one holds classes",
+            f"task '{task}' needs a numeric target; this one holds classes",
             code="E302",
             column="task",
-            remedy="use task='multiclass' or 'binary', or a chain model",
+            remedy="use task='multiclass', 'ordinal' or 'binary', or a chain model",
         )
     if task == "binary" and len(data.classes or ()) != 2:
         raise ConfigError("task 'binary' needs a target with two classes", code="E302", column="task")

@@ -23,12 +23,13 @@ from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.modules import Module, is_linear, own_module
-from toolkit.models.networks import Mlp
 from toolkit.models.nme_adaptation import adapt_effects
+from toolkit.models.outcome_networks import outcome_network
+from toolkit.models.outcomes import check_outcome, exposure_of, saved_criterion, task_of
 from toolkit.models.own_network import AbsentNetwork, own_network
 from toolkit.models.prepare import Scaler
 from toolkit.models.tables import persons_table, trace_table, transitions_table
-from toolkit.models.training import Trained, task_of
+from toolkit.models.training import Trained
 from toolkit.models.training import train as train_network
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress
@@ -56,6 +57,7 @@ def check(config: Config, data: GroupedDataset) -> None:
             remedy="name one column as groups, or leave the weighting out",
         )
     refuse_forbidden(data, forbidden_of(config, data.classes))
+    check_outcome(config, data)
 
 
 def train(
@@ -115,7 +117,7 @@ def tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict[s
         "random_effects": effects_table(trained),
         "variance_components": variance_table(trained),
         "predictions": rows,
-        "metrics": metrics_table(rows, persons, numeric=trained.network.classes is None),
+        "metrics": metrics_table(rows, persons, task=trained.network.task, classes=trained.network.classes or ()),
         "trace": trace_table(trained),
     }
     if trained.network.task == "sequence":
@@ -172,6 +174,11 @@ def describe(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, Any]:
             "scale": covariates.scale.tolist(),
             "labels": [list(words) for words in covariates.labels],
         }
+    weights, found = trained.network.criterion.class_weights, trained.network.thresholds
+    if weights is not None:
+        about["class_weights"] = list(weights)
+    if found is not None:
+        about["thresholds"] = found.tolist()
     return about
 
 
@@ -194,7 +201,11 @@ def restore(
     shared = dict(sorted(shared.items(), key=lambda item: not item[1].is_floating_point()))
     layout = _saved_layout(about, shared, generic.get("mixing"))
     covariates = _saved_covariates(about)
-    scaler = replace(saved_scaler(about, generic), elsewhere=covariates.names if covariates is not None else ())
+    scaler = replace(
+        saved_scaler(about, generic),
+        elsewhere=covariates.names if covariates is not None else (),
+        exposure=exposure_of(config),
+    )
     return FittedNetwork(
         config=config,
         task=task_of(config),
@@ -202,11 +213,12 @@ def restore(
         classes=tuple(about["classes"]) if about["classes"] is not None else None,
         grouping=about["grouping"],
         levels=tuple(about["levels"]),
-        module=_module(config, len(scaler.names), shared),
+        module=_module(config, scaler, shared, classes=len(about["classes"] or ())),
         shared=shared,
         effects=RandomEffects(layout=layout, eta=personal["eta"], covariance=generic["covariance"]),
         further=_saved_factors(about, shared, generic, personal),
         covariates=covariates,
+        criterion=saved_criterion(about.get("class_weights")),
     )
 
 
@@ -223,15 +235,16 @@ def _saved_covariates(about: Mapping[str, Any]) -> Covariates | None:
     )
 
 
-def _module(config: Config, features: int, shared: Mapping[str, Tensor]) -> nn.Module:
+def _module(config: Config, scaler: Scaler, shared: Mapping[str, Tensor], *, classes: int) -> nn.Module:
     """The structure of the network; of one's own where it was given again."""
     own = own_module(config)
     if own is None:
-        return Mlp(features, config.hidden, shared[f"layers.{len(config.hidden)}.bias"].shape[0])
+        exposure = scaler.exposure is not None
+        return outcome_network(task_of(config), len(scaler.names), config.hidden, classes=classes, exposure=exposure)
     if not isinstance(own, Module):
         return AbsentNetwork()
     like = next(iter(shared.values()))
-    return own_network(own, features, None, dtype=like.dtype, device=like.device)
+    return own_network(own, len(scaler.names), None, dtype=like.dtype, device=like.device)
 
 
 def _saved_layout(about: Mapping[str, Any], shared: Mapping[str, Tensor], mixing: Tensor | None) -> EffectLayout:

@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.outcomes import rows_for
 from toolkit.data.splits import Split, within_person_time
 from toolkit.errors import ConfigError, DataError
 from toolkit.models.config import Config
 from toolkit.models.evaluation import metrics_table
+from toolkit.models.outcomes import task_of
 from toolkit.models.tables import persons_table
-from toolkit.models.training import task_of
 from toolkit.results import read_only
 from toolkit.runs.fitting import fit
 from toolkit.runs.folder import SavedRun
@@ -206,7 +207,7 @@ def _fits(
 ) -> Repeats:
     """Carry out the fits of (seed, share kept, rows kept)."""
     rows = rows_of(data)
-    rows = rows.as_classes() if task_of(config) != "regression" else rows
+    rows = rows_for(task_of(config), rows)
     labels = within_person_time(rows).labels
     everybody = persons_table(rows, labels)
     tables, scores = [], []
@@ -235,7 +236,7 @@ def _scores(run: Run, everybody: pd.DataFrame) -> pd.DataFrame:
     """Test metrics of every person under one fit; who counts does not depend on the rows that were dropped."""
     predictions = run.predictions()
     here = predictions[predictions["split"] == "test"]
-    table = metrics_table(here, everybody, numeric=run.manifest["task"] == "regression")
+    table = metrics_table(here, everybody, task=str(run.manifest["task"]), classes=run.manifest["study"]["states"])
     mine = table[(table["scope"] == "person") & (table["level"] == "person")]
     return mine[["person", "metric", "value"]]
 

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.outcomes import rows_for
 from toolkit.data.split_designs import DESIGNS
 from toolkit.data.splits import explicit
 from toolkit.data.study import Study
@@ -75,7 +76,7 @@ def check_data(run: SavedRun, data: Data) -> GroupedDataset:
         DataError: E407 if they are others: their hash differs.
     """
     rows = rows_of(data)
-    rows = rows if run.manifest["task"] == "regression" else rows.as_classes()
+    rows = rows_for(str(run.manifest["task"]), rows)
     then, now = str(run.manifest["data"]["hash"]), rows.content_hash()
     if then != now:
         counts = f"{run.manifest['data']['rows']:,} rows then, {rows.n_rows:,} now"

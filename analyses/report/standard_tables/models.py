@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
 
 MOST_PARAMETERS = 45  # lines; beyond, parameters are summed up by layer
-_BOUNDED = {"krippendorff_alpha", "pearson", "ccc", "accuracy", "auc"}
+_BOUNDED = {"krippendorff_alpha", "ordinal_alpha", "kendall", "pearson", "ccc", "accuracy", "auc"}
 
 
 def comparison_table(summary: Mapping[str, Any], *, smallest: int) -> ReportTable:

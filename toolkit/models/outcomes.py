@@ -1,0 +1,172 @@
+"""What depends on the kind of outcome: what data it asks for, where training starts, what is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.special import expit, softmax
+from torch import Tensor
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.effects.problem import Problem
+from toolkit.effects.random_effects import EffectLayout
+from toolkit.effects.terms import GAPS
+from toolkit.errors import ConfigError, DataError
+from toolkit.models.config import Config
+from toolkit.models.nme import MlpConfig
+from toolkit.models.nme_crf import CrfConfig
+from toolkit.models.pen import PenConfig
+from toolkit.models.row_losses import Criterion
+
+if TYPE_CHECKING:
+    from toolkit.models.prepare import Scaler, Task
+
+
+def task_of(config: Config) -> Task:
+    """The kind of outcome a configuration models."""
+    if isinstance(config, CrfConfig):
+        return "sequence"
+    return config.task if isinstance(config, MlpConfig | PenConfig) else "regression"
+
+
+def exposure_of(config: Config) -> str | None:
+    """The feature that is an exposure, if the configuration names one."""
+    return config.exposure if isinstance(config, MlpConfig) else None
+
+
+def check_outcome(config: Config, data: GroupedDataset) -> None:
+    """Refuse a target that the task cannot be about.
+
+    Raises:
+        DataError: E135 for counts below zero or with decimals.
+        ConfigError: E302 for classes without an order, or weights that do not fit the classes.
+    """
+    if not isinstance(config, MlpConfig):
+        return
+    if config.task == "count":
+        _check_counts(data)
+    if config.task == "ordinal" and not data.has_order:
+        raise ConfigError(
+            "task 'ordinal' needs the order of the classes, and words have none",
+            code="E302",
+            column=data.target_name,
+            remedy="name the classes from low to high (classes=[...], or [orders] in study.toml), use an ordered "
+            "categorical column, or numbers",
+        )
+    if isinstance(config.class_weights, dict):
+        _weights_by_name(config.class_weights, data.classes or ())
+
+
+def _check_counts(data: GroupedDataset) -> None:
+    target = np.asarray(data.target)
+    wrong = (target < 0) | (target != np.floor(target))
+    if wrong.any():
+        raise DataError(
+            f"target column '{data.target_name}' holds values that are no counts",
+            code="E135",
+            column=data.target_name,
+            rows=(np.asarray(data.row_numbers)[wrong] + 2).tolist(),
+            remedy="counts are whole numbers from 0; use task='regression' for other numbers",
+        )
+
+
+def criterion_of(config: Config, data: GroupedDataset, training: np.ndarray) -> Criterion:
+    """How the outcome is judged: weights of the classes (balanced by the training rows).
+
+    Args:
+        config: the settings.
+        data: the whole data set, with class codes where the outcome is a class.
+        training: numbers of the training rows.
+    """
+    if not isinstance(config, MlpConfig) or config.class_weights is None:
+        return saved_criterion(None)
+    classes = data.classes or ()
+    if isinstance(config.class_weights, dict):
+        return saved_criterion(_weights_by_name(config.class_weights, classes))
+    rows = np.bincount(np.asarray(data.target)[training].astype(np.int64), minlength=len(classes))
+    weights = np.where(rows > 0, len(training) / ((rows > 0).sum() * np.maximum(rows, 1)), 1.0)
+    return saved_criterion(weights.tolist())
+
+
+def saved_criterion(class_weights: Sequence[float] | None) -> Criterion:
+    """The criterion of known class weights."""
+    return Criterion(class_weights=None if class_weights is None else tuple(float(weight) for weight in class_weights))
+
+
+def _weights_by_name(weights: dict[str, float], classes: Sequence[str]) -> list[float]:
+    """Weights in the order of the classes; E302 unless every class has one."""
+    if set(weights) != set(classes):
+        raise ConfigError(
+            "class_weights has to name every class once",
+            code="E302",
+            column="class_weights",
+            remedy=f"the classes are {', '.join(classes)}",
+        )
+    return [float(weights[name]) for name in classes]
+
+
+def start_at_frequencies(task: str, shared: dict[str, Tensor], training: GroupedDataset, scaler: Scaler) -> None:
+    """Let training of ordered classes and counts begin at how often they occur: bias and thresholds, in place."""
+    bias = shared[[name for name in shared if name.startswith("layers.") and name.endswith(".bias")][-1]]
+    target = np.asarray(training.target)
+    if task == "ordinal":
+        counts = np.bincount(target.astype(np.int64), minlength=len(training.classes or ())) + 0.5
+        shares = np.cumsum(counts)[:-1] / counts.sum()
+        cuts = np.log(shares / (1.0 - shares))
+        bias.fill_(-float(cuts[0]))
+        shared[GAPS].copy_(torch.as_tensor(np.log(np.diff(cuts))))
+    if task == "count":
+        exposure = 1.0 if scaler.exposure is None else np.exp(scaler.features(training)[:, -1]).mean()
+        bias.fill_(float(np.log(max(target.mean(), 0.5 / len(target)) / exposure)))
+
+
+def start_at_maximum(problem: Problem, shared: dict[str, Tensor]) -> None:
+    """Let training of a linear network begin at the maximum of the likelihood without person effects, in place.
+
+    As least squares do for a regression: variances are judged around sensible predictions at once. Where the maximum
+    lies at infinity (classes that a predictor divides), a hundred steps are where it stops.
+    """
+    nobody = EffectLayout(names=(), shapes=(), labels=())
+    none = problem.inputs.new_zeros((len(problem.persons), 0))
+    for value in shared.values():
+        value.requires_grad_(True)
+    steps = torch.optim.LBFGS(list(shared.values()), max_iter=100, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        steps.zero_grad()
+        loss = problem.losses(shared, nobody, none).sum() / problem.rows
+        loss.backward()
+        return float(loss.detach())
+
+    before = {name: value.detach().clone() for name, value in shared.items()}
+    steps.step(closure)
+    for name, value in shared.items():
+        value.requires_grad_(False)
+        value.grad = None
+        if not torch.isfinite(value).all():
+            value.copy_(before[name])
+
+
+def predicted(task: str, outputs: np.ndarray, scaler: Scaler) -> np.ndarray:
+    """What outputs of the network say about the outcome.
+
+    Args:
+        task: kind of outcome; no chain.
+        outputs: of each row (rows, outputs), float64.
+        scaler: units of a numeric target.
+
+    Returns:
+        Values (rows,) in the units of the target, means of counts, or class probabilities (rows, classes).
+    """
+    if task == "regression":
+        return outputs[:, 0] * scaler.target_scale + scaler.target_mean
+    if task == "count":
+        return np.exp(outputs[:, 0])
+    if task == "multiclass":
+        return softmax(outputs, axis=1)
+    above = expit(outputs)  # binary: one threshold
+    ones, zeros = np.ones((len(above), 1)), np.zeros((len(above), 1))
+    return -np.diff(np.concatenate([ones, above, zeros], axis=1), axis=1)

@@ -1,0 +1,167 @@
+"""Where training starts: standardisation, network and first values, effects of zero and the rule of their variances."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from toolkit.data.grouped import GroupedDataset
+from toolkit.effects.problem import Problem
+from toolkit.effects.random_effects import EffectLayout
+from toolkit.errors import ConfigError, ToolkitWarning
+from toolkit.models.chain_covariates import without_columns
+from toolkit.models.comparators.mlp_lme import MlpLme
+from toolkit.models.config import Config
+from toolkit.models.fit_state import State, VarianceRule, start_state
+from toolkit.models.joint_rounds import start_factor
+from toolkit.models.modules import Module, is_linear, own_module
+from toolkit.models.networks import chain_parameters, initial_parameters
+from toolkit.models.nme import NmeMlp
+from toolkit.models.nme_crf import CrfConfig, NmeCrf
+from toolkit.models.outcome_networks import outcome_network, outputs_of
+from toolkit.models.outcomes import exposure_of, start_at_frequencies, start_at_maximum, task_of
+from toolkit.models.own_network import own_network, scaled_for
+from toolkit.models.placement import BIAS, WEIGHT, enters_linearly, of_factor
+from toolkit.models.prepare import Scaler, fit_scaler
+
+
+def start_network(
+    config: Config,
+    data: GroupedDataset,
+    scaler: Scaler,
+    *,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    """The network of a configuration and its start values: drawn for a perceptron, its own for a module of one's own.
+
+    Raises:
+        ConfigError: E302 for a module that does not fit the data.
+    """
+    task, own, classes = task_of(config), own_module(config), len(data.classes or ())
+    features = len(scaler.names)
+    if own is None:
+        exposed = scaler.exposure is not None
+        module = outcome_network(task, features, config.hidden, classes=classes, exposure=exposed)
+        shared = initial_parameters(module, generator=generator, dtype=dtype, device=device)
+    else:
+        module = own_network(own, features, outputs_of(task, classes), dtype=dtype, device=device)
+        shared = module.start(dtype=dtype, device=device)
+    if isinstance(config, CrfConfig):
+        covariates = len(config.transition_covariates)
+        shared |= chain_parameters(
+            classes, learn_ends=config.learn_ends, covariates=covariates, dtype=dtype, device=device
+        )
+    return module, shared
+
+
+def start_values(
+    config: Config, training: GroupedDataset, scaler: Scaler, problem: Problem, shared: dict[str, torch.Tensor]
+) -> None:
+    """Better first values than drawn ones, in place: of a linear network those without person effects.
+
+    Args:
+        config: the settings.
+        training: the training rows.
+        scaler: their standardisation.
+        problem: the same rows as tensors.
+        shared: parameters of the network.
+    """
+    task = task_of(config)
+    if task == "regression" and is_linear(config):
+        for name, value in least_squares(scaler.features(training), scaler.target(training), like=shared).items():
+            shared[name].copy_(value)
+    if own_module(config) is None:
+        start_at_frequencies(task, shared, training, scaler)
+    if task in {"ordinal", "count"} and is_linear(config):
+        start_at_maximum(problem, shared)
+
+
+def covariate_columns(config: Config) -> tuple[str, ...]:
+    """Columns that shift the transitions of a chain."""
+    return config.transition_covariates if isinstance(config, CrfConfig) else ()
+
+
+def start_scaler(config: Config, data: GroupedDataset, rows: np.ndarray) -> Scaler:
+    """Standardisation by the training rows, of all features that the network reads."""
+    task, own, elsewhere = task_of(config), own_module(config), covariate_columns(config)
+    data = without_columns(data, elsewhere)
+    if not isinstance(own, Module):
+        return replace(fit_scaler(data, rows, task=task, exposure=exposure_of(config)), elsewhere=elsewhere)
+    with warnings.catch_warnings():  # nothing is left out: the shape of a row is fixed
+        warnings.filterwarnings("ignore", message="W205", category=ToolkitWarning)
+        return replace(scaled_for(own, data, rows, fit_scaler(data, rows, task=task)), elsewhere=elsewhere)
+
+
+def least_squares(
+    features: np.ndarray, target: np.ndarray, *, like: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Ordinary least squares: variances of a linear network are judged around sensible predictions at once."""
+    design = np.column_stack([features, np.ones(len(features))])
+    solution = np.linalg.lstsq(design, target, rcond=None)[0]
+    return {
+        WEIGHT: torch.as_tensor(solution[None, :-1]).to(like[WEIGHT]),
+        BIAS: torch.as_tensor(solution[-1:]).to(like[BIAS]),
+    }
+
+
+def row_codes(data: GroupedDataset) -> np.ndarray:
+    """Level of each row in every grouping factor (rows, factors)."""
+    return np.column_stack([np.asarray(grouping.codes) for grouping in data.groupings])
+
+
+def start_effects(
+    config: Config,
+    data: GroupedDataset,
+    module: nn.Module,
+    shared: dict[str, torch.Tensor],
+    layouts: Sequence[EffectLayout],
+) -> State:
+    """Effects of zero for every grouping factor."""
+    names = [grouping.name for grouping in data.groupings]
+    rules = [
+        variance_rule(of_factor(config, name, names), layout, module, shared)
+        for name, layout in zip(names, layouts, strict=True)
+    ]
+    rule = replace(rules[0], exact=all(own.exact for own in rules))
+    if len(names) > 1 and (rule.update in ("unregularised", "paper_annealed") or isinstance(config, MlpLme)):
+        raise ConfigError(
+            "this model and this update of the variances take one grouping factor",
+            code="E302",
+            column="groups",
+            remedy='use variance_update="em" or "paper" of an NME, or name one column',
+        )
+    like = next(iter(shared.values()))
+    further = tuple(
+        start_factor(grouping.name, layout, len(grouping.levels), like, diagonal=own.diagonal, start=1.0)
+        for grouping, layout, own in zip(data.groupings[1:], layouts[1:], rules[1:], strict=True)
+    )
+    return start_state(shared, layouts[0], data.n_persons, rule, further if rule.update != "none" else ())
+
+
+def variance_rule(
+    config: Config, layout: EffectLayout, module: nn.Module, shared: dict[str, torch.Tensor]
+) -> VarianceRule:
+    """How this configuration estimates its variances."""
+    update: Literal["em", "paper", "paper_annealed", "unregularised", "none"] = "none"
+    diagonal = True
+    if isinstance(config, NmeMlp | NmeCrf):
+        update, diagonal = config.variance_update, config.covariance == "diagonal"
+    elif isinstance(config, MlpLme):
+        update, diagonal = "em", config.covariance == "diagonal"
+    elif layout.size:  # Specific-: no prior
+        update = "unregularised"
+    return VarianceRule(
+        update=update,
+        diagonal=diagonal,
+        gaussian=task_of(config) == "regression",
+        exact=enters_linearly(module, shared, layout),
+        alpha=getattr(config, "annealing_alpha", 0.97),
+    )
