@@ -50,11 +50,15 @@ def rows_of(persons: int) -> GroupedDataset:
     )  # fmt: skip
 
 
+def plain_network(features: int, hidden: tuple[int, ...], dtype: torch.dtype) -> nn.Sequential:
+    """The shared network."""
+    layers = [nn.Linear(a, b, dtype=dtype) for a, b in itertools.pairwise([features, *hidden, 1])]
+    return nn.Sequential(*[part for layer in layers[:-1] for part in (layer, nn.ReLU())], layers[-1])
+
+
 def plain_step(hidden: tuple[int, ...], dtype: torch.dtype) -> Callable[[], None]:
     """One step of the shared network."""
-    widths = [FEATURES, *hidden, 1]
-    layers = [nn.Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(widths)]
-    network = nn.Sequential(*[part for layer in layers[:-1] for part in (layer, nn.ReLU())], layers[-1])
+    network = plain_network(FEATURES, hidden, dtype)
     adam = torch.optim.Adam(network.parameters(), lr=1e-3)
     rows, target = torch.randn((BATCH, FEATURES), dtype=dtype), torch.randn((BATCH, 1), dtype=dtype)
 
@@ -76,7 +80,7 @@ def personal_step(hidden: tuple[int, ...], case: tuple[str, int, str], precision
     shared = initial_parameters(module, generator=generator, dtype=getattr(torch, precision), device=CPU)
     layout = effect_layout(config, module, shared, scaler, None)
     state = start_state(shared, layout, persons, variance_rule(config, layout, module, shared))
-    rows = flat_rows(data, persons, scaler, task="regression", like=state.eta)
+    rows, _ = flat_rows(data, np.arange(data.n_rows), scaler, task="regression", like=state.eta)
     sweep = mini_batches(config, rows, module, state, generator)
     batches, diagonal = stream(sweep), torch.ones(layout.size, dtype=getattr(torch, precision))
 

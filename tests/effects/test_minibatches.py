@@ -71,7 +71,7 @@ def prepared(task: str, effects: str, hidden: tuple[int, ...], by: str, size: in
     padded = problem(
         data, np.asarray(data.person), scaler, module, task=task, dtype=torch.float64, device=CPU, parts=parts
     )
-    rows = flat_rows(data, data.n_persons, scaler, task=task, like=state.eta, parts=parts)
+    rows, _ = flat_rows(data, np.arange(data.n_rows), scaler, task=task, like=state.eta, parts=parts)
     return state, mini_batches(config, rows, module, state, generator), padded
 
 

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import grad, jvp, vmap
 
-from toolkit.effects.problem import Problem
+from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.random_effects import Layout, RandomEffects, side_by_side
 
 MAX_HALVINGS = 8
@@ -99,17 +99,18 @@ def posterior_covariance(
     return lower @ torch.cholesky_inverse(torch.linalg.cholesky(identity + inner)) @ lower.T
 
 
-def posterior(problem: Problem, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float) -> Posterior:
+def posterior(problem: ProblemParts, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float) -> Posterior:
     """Curvature and posterior covariance at the current effects; a person without rows keeps the prior."""
+    layout = effects.layout
     curvature = _per_person(
-        problem, loss_curvature(problem, shared, effects.layout, problem.lines_of(effects.eta)), effects
+        problem, effects, lambda piece: loss_curvature(piece, shared, layout, piece.lines_of(effects.eta))
     )
     covariance = posterior_covariance(curvature, effects.covariance, weight)
     return Posterior(curvature=curvature, covariance=covariance)
 
 
 def newton_step(
-    problem: Problem, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float
+    problem: ProblemParts, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float
 ) -> tuple[Float[Tensor, "persons d"], Posterior]:
     """One Newton step of every person's effects, halved for a person whose objective would rise.
 
@@ -120,21 +121,25 @@ def newton_step(
     at = posterior(problem, shared, effects, weight)
     precision = torch.cholesky_inverse(torch.linalg.cholesky(effects.covariance))
     held = {name: value.detach() for name, value in shared.items()}
-    slope = grad(lambda lines: problem.losses(held, effects.layout, lines).sum())(problem.lines_of(effects.eta))
-    slopes = weight * _per_person(problem, slope, effects) + effects.eta @ precision
+
+    def slope(piece: Problem) -> Tensor:
+        return grad(lambda lines: piece.losses(held, effects.layout, lines).sum())(piece.lines_of(effects.eta))
+
+    slopes = weight * _per_person(problem, effects, slope) + effects.eta @ precision
     step = -(at.covariance @ slopes[..., None].double()).squeeze(-1).to(slopes)
     return _halve(problem, held, effects, step, weight), at
 
 
+@torch.no_grad()
 def _halve(
-    problem: Problem, shared: Mapping[str, Tensor], effects: RandomEffects, step: Tensor, weight: float
+    problem: ProblemParts, shared: Mapping[str, Tensor], effects: RandomEffects, step: Tensor, weight: float
 ) -> Tensor:
     """Take the step, halving it for persons whose objective it would raise."""
     precision = torch.cholesky_inverse(torch.linalg.cholesky(effects.covariance))
 
     def objective(eta: Tensor) -> Tensor:
-        losses = problem.losses(shared, effects.layout, problem.lines_of(eta))
-        return weight * _per_person(problem, losses, effects) + 0.5 * ((eta @ precision) * eta).sum(dim=1)
+        losses = _per_person(problem, effects, lambda piece: piece.losses(shared, effects.layout, piece.lines_of(eta)))
+        return weight * losses + 0.5 * ((eta @ precision) * eta).sum(dim=1)
 
     before = objective(effects.eta)
     eta = effects.eta + step
@@ -149,8 +154,13 @@ def _halve(
     return torch.where(worse[:, None], effects.eta, eta)
 
 
-def _per_person(problem: Problem, lines: Tensor, effects: RandomEffects) -> Tensor:
+def _per_person(problem: ProblemParts, effects: RandomEffects, values: Callable[[Problem], Tensor]) -> Tensor:
     """Values of the lines at their persons' places; persons without rows get zero, unknown persons are dropped."""
-    known = problem.persons >= 0
-    result = torch.zeros((effects.eta.shape[0], *lines.shape[1:]), dtype=lines.dtype, device=lines.device)
-    return result.index_copy(0, problem.persons[known], lines[known])
+    found: Tensor | None = None
+    for piece in problem.pieces():
+        lines, known = values(piece), piece.persons >= 0
+        if found is None:
+            found = lines.new_zeros((effects.eta.shape[0], *lines.shape[1:]))
+        found = found.index_copy(0, piece.persons[known], lines[known])
+    assert found is not None
+    return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -81,6 +82,10 @@ class Problem:
     further: Int[Tensor, "lines factors"] | None = None
     held: Float[Tensor, "lines d"] | None = None
 
+    def pieces(self) -> Iterator[Problem]:
+        """The lines, some at a time: all of them."""
+        yield self
+
     def codes(self, factor: int) -> Int[Tensor, " lines"]:
         """Level of each line in one grouping factor; 0 is the person."""
         if factor == 0:
@@ -112,3 +117,22 @@ class Problem:
     ) -> Float[Tensor, " lines"]:
         """Loss of each line at the given shared parameters and effects."""
         return self.loss(*self.outputs(shared, layout, eta))
+
+
+@runtime_checkable
+class ProblemParts(Protocol):
+    """Rows whose sums are taken over one piece after the other; no person is in two pieces."""
+
+    @property
+    def rows(self) -> int:
+        """Number of real rows."""
+        ...
+
+    @property
+    def persons(self) -> Tensor:
+        """Code of each line's person."""
+        ...
+
+    def pieces(self) -> Iterator[Problem]:
+        """The rows, some persons at a time."""
+        ...

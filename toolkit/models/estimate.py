@@ -18,7 +18,7 @@ from torch import Tensor
 
 from toolkit.effects import variance
 from toolkit.effects.posterior import Posterior, newton_step, posterior
-from toolkit.effects.problem import Problem
+from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.random_effects import RandomEffects
 from toolkit.effects.sweeping import MiniBatches
 from toolkit.models import joint_rounds
@@ -36,8 +36,8 @@ NEGLIGIBLE = 1e-2
 
 
 def estimate(
-    train: Problem,
-    validation: Problem | None,
+    train: ProblemParts,
+    validation: ProblemParts | None,
     state: State,
     settings: Settings,
     *,
@@ -58,8 +58,13 @@ def estimate(
         parameters = sweep.state
     for value in parameters.values():
         value.requires_grad_(not isinstance(sweep, MiniBatches))
+
+    def terms() -> dict[str, Tensor]:
+        assert isinstance(train, Problem)  # pieces come with a sweep
+        return _terms(train, state)
+
     outcome = minimise(
-        sweep or (lambda: _terms(train, state)),
+        sweep or terms,
         parameters,
         buffers,
         settings,
@@ -78,17 +83,7 @@ def estimate(
     finish = state.rule.exact and (state.rule.update == "em" or (state.rule.update == "paper" and validation is None))
     if trace and (state.layout.size or state.further) and finish:
         steps = _polish(train, state, trace)
-    found, others = None, ()
-    if state.further:
-        found, others = _several_at_the_end(train, state, finish=finish)
-    elif state.layout.size:
-        if finish and state.rule.update == "em":
-            state.eta.copy_(newton_step(train, state.shared, state.effects, state.weight)[0])
-        if state.rule.update == "unregularised":
-            _describe_unregularised(train, state)
-        found = posterior(train, state.shared, state.effects, state.weight)
-    if state.layout.size and state.rule.update == "unregularised":
-        _set_covariance(state, variance.sample_covariance(state.eta))
+    found, others = _posterior_at_the_end(train, state, finish=finish)
     return Estimate(
         shared={name: value.detach().clone() for name, value in state.shared.items()},
         effects=state.effects,
@@ -99,6 +94,24 @@ def estimate(
         exact=state.rule.exact,
         further=others,
     )
+
+
+def _posterior_at_the_end(
+    problem: ProblemParts, state: State, *, finish: bool
+) -> tuple[Posterior | None, tuple[tuple[RandomEffects, Posterior], ...]]:
+    """Posterior of the person effects (None without any), and effects and posteriors of further factors."""
+    found, others = None, ()
+    if state.further and isinstance(problem, Problem):
+        found, others = _several_at_the_end(problem, state, finish=finish)
+    elif state.layout.size:
+        if finish and state.rule.update == "em":
+            state.eta.copy_(newton_step(problem, state.shared, state.effects, state.weight)[0])
+        if state.rule.update == "unregularised":
+            _describe_unregularised(problem, state)
+        found = posterior(problem, state.shared, state.effects, state.weight)
+    if state.layout.size and state.rule.update == "unregularised":
+        _set_covariance(state, variance.sample_covariance(state.eta))
+    return found, others
 
 
 def _several_at_the_end(
@@ -136,20 +149,18 @@ def _precision(state: State) -> Tensor:
     return state.cached
 
 
-def _validation(problem: Problem | None, state: State) -> Callable[[], float] | None:
+def _validation(problem: ProblemParts | None, state: State) -> Callable[[], float] | None:
     """Mean loss per validation row at person level, as a function of no arguments."""
     if problem is None:
         return None
 
     def mean_loss() -> float:
-        with torch.no_grad():
-            losses = problem.losses(state.shared, state.line_layout, state.lines_of(problem))
-            return float(losses.sum()) / problem.rows
+        return float(_loss_sum(problem, state)) / problem.rows
 
     return mean_loss
 
 
-def _update(problem: Problem, state: State, epoch: int) -> dict[str, float]:
+def _update(problem: ProblemParts, state: State, epoch: int) -> dict[str, float]:
     """Every few epochs move the effects to their posterior mode and update the variances; for the trace."""
     if state.rule.update in ("em", "paper") and epoch % POSTERIOR_EVERY == 0:
         _round(problem, state)
@@ -158,7 +169,7 @@ def _update(problem: Problem, state: State, epoch: int) -> dict[str, float]:
     return _variance_row(state)
 
 
-def _round(problem: Problem, state: State) -> None:
+def _round(problem: ProblemParts, state: State) -> None:
     """One round of Newton step and variance update.
 
     Effects far from their mode have a variance of their own making: gradient descent leaves them near zero at first,
@@ -166,6 +177,7 @@ def _round(problem: Problem, state: State) -> None:
     Newton step need not lead to the mode: they stay as gradient descent has them.
     """
     if state.further:
+        assert isinstance(problem, Problem)  # several factors have no mini-batches
         _round_of_several(problem, state)
         return
     if state.rule.exact:
@@ -203,7 +215,7 @@ def _round_of_several(problem: Problem, state: State) -> None:
     state.cached = None
 
 
-def _describe_unregularised(problem: Problem, state: State) -> None:
+def _describe_unregularised(problem: ProblemParts, state: State) -> None:
     """Effects about their mean and the residual variance, for the tables; predictions stay as they are."""
     if state.held.issuperset(state.layout.names):
         _mean_of_trained(problem, state)
@@ -225,7 +237,7 @@ def _variance_row(state: State) -> dict[str, float]:
     return {"sigma2": float(state.sigma2), "variance_mean": mean, **each}
 
 
-def _mean_of_trained(problem: Problem, state: State) -> None:
+def _mean_of_trained(problem: ProblemParts, state: State) -> None:
     """Where persons have parameters of their own only: the mean over those with rows, which stands for all others."""
     known = problem.persons[problem.persons >= 0]
     mean = state.eta.detach()[known].mean(dim=0)
@@ -234,13 +246,16 @@ def _mean_of_trained(problem: Problem, state: State) -> None:
     _shift(state, mean, moved)
 
 
-def _loss_sum(problem: Problem, state: State) -> Tensor:
+def _loss_sum(problem: ProblemParts, state: State) -> Tensor:
     """Training loss at the current state."""
     with torch.no_grad():
-        return problem.losses(state.shared, state.line_layout, state.lines_of(problem)).sum()
+        pieces = [
+            piece.losses(state.shared, state.line_layout, state.lines_of(piece)).sum() for piece in problem.pieces()
+        ]
+        return pieces[0] if len(pieces) == 1 else torch.stack(pieces).sum()
 
 
-def _paper_update(problem: Problem, state: State) -> None:
+def _paper_update(problem: ProblemParts, state: State) -> None:
     """``sigma2``: mean training loss; ``Sigma``: sample covariance of the person parameters."""
     state.sigma2.copy_((_loss_sum(problem, state) / problem.rows).clamp(min=VARIANCE_FLOOR))
     eta = state.eta.detach()
@@ -253,7 +268,7 @@ def _paper_update(problem: Problem, state: State) -> None:
     )
 
 
-def _em_update(problem: Problem, state: State, at: Posterior) -> None:
+def _em_update(problem: ProblemParts, state: State, at: Posterior) -> None:
     """Means of what varies into the shared parameters, then both variances with the posterior covariance added."""
     if state.rule.exact:
         _shift(state, *variance.mean_shift(state.covariance, state.eta.detach(), at.covariance))
@@ -292,7 +307,7 @@ def _set_covariance(state: State, covariance: Tensor) -> None:
     state.cached = None
 
 
-def _polish(problem: Problem, state: State, trace: list[dict[str, float]]) -> int:
+def _polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) -> int:
     """Carry effects and variances to their fixed point with the shared network held; returns the number of rounds."""
     for step in range(1, POLISH_STEPS + 1):
         before = _variances(state)

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 from torch import Tensor
 
 from toolkit.data.grouped import GroupedDataset
-from toolkit.effects.problem import Problem
+from toolkit.effects.problem import ProblemParts
 from toolkit.effects.random_effects import EffectLayout
 from toolkit.effects.terms import GAPS
 from toolkit.errors import ConfigError, DataError
@@ -123,23 +123,26 @@ def start_at_frequencies(task: str, shared: dict[str, Tensor], training: Grouped
         bias.fill_(float(np.log(max(target.mean(), 0.5 / len(target)) / exposure)))
 
 
-def start_at_maximum(problem: Problem, shared: dict[str, Tensor]) -> None:
+def start_at_maximum(problem: ProblemParts, shared: dict[str, Tensor]) -> None:
     """Let training of a linear network begin at the maximum of the likelihood without person effects, in place.
 
     As least squares do for a regression: variances are judged around sensible predictions at once. Where the maximum
     lies at infinity (classes that a predictor divides), a hundred steps are where it stops.
     """
     nobody = EffectLayout(names=(), shapes=(), labels=())
-    none = problem.inputs.new_zeros((len(problem.persons), 0))
     for value in shared.values():
         value.requires_grad_(True)
     steps = torch.optim.LBFGS(list(shared.values()), max_iter=100, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
 
     def closure() -> float:
         steps.zero_grad()
-        loss = problem.losses(shared, nobody, none).sum() / problem.rows
-        loss.backward()
-        return float(loss.detach())
+        total = 0.0
+        for piece in problem.pieces():
+            none = piece.inputs.new_zeros((len(piece.persons), 0))
+            loss = piece.losses(shared, nobody, none).sum() / problem.rows
+            loss.backward()
+            total += float(loss.detach())
+        return total
 
     before = {name: value.detach().clone() for name, value in shared.items()}
     steps.step(closure)

@@ -20,6 +20,7 @@ from toolkit.models.row_losses import ChainLoss, Criterion, row_loss
 
 Task = Literal["regression", "binary", "multiclass", "ordinal", "count", "sequence"]
 CODED = {"multiclass", "ordinal"}  # tasks whose loss looks classes up by their code
+AT_ONCE = 16_384  # rows standardised at a time
 FAR = 100  # standard deviations; among n training rows none can be further than the square root of n
 
 
@@ -44,12 +45,48 @@ class Scaler:
     elsewhere: tuple[str, ...] = ()
     exposure: str | None = None
 
+    @property
+    def width(self) -> int:
+        """Number of inputs of a row: the used features, and the log of the exposure if there is one."""
+        return len(self.names) + (self.exposure is not None)
+
     def features(self, data: GroupedDataset) -> np.ndarray:
         """Standardised features (rows, features), matched by name; the log of the exposure comes last, if there is one.
 
         Raises:
             DataError: E405 when a feature is missing; E139 for an exposure that is not above zero.
         """
+        values = np.empty((data.n_rows, self.width))
+        self.fill(values, data, None)
+        return values
+
+    def fill(self, values: np.ndarray, data: GroupedDataset, rows: np.ndarray | None) -> None:
+        """Write standardised features of some rows (None: all), some at a time: nothing of their size is made.
+
+        Args:
+            values: where they go (rows, features).
+            data: all rows.
+            rows: numbers of those to take.
+
+        Raises:
+            DataError: E405 when a feature is missing; E139 for an exposure that is not above zero.
+        """
+        columns, raw = self._columns(data), np.asarray(data.features)
+        far = np.zeros(len(columns), dtype=np.int64)
+        for start in range(0, len(values), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            chosen = raw[part] if rows is None else raw[rows[part]]
+            done = (chosen[:, columns] - self.mean) / self.scale
+            far += (np.abs(done) > FAR).sum(axis=0)
+            values[part, : len(columns)] = done
+        if self.exposure is not None:
+            logs = log_exposure(data, self.exposure)
+            values[:, -1] = logs if rows is None else logs[rows]
+        if self.mean.any() or (self.scale != 1.0).any():  # features as they are have no usual size
+            _warn_of_far_values(far, self.names)
+
+    def _columns(self, data: GroupedDataset) -> list[int]:
+        """Place of each used feature among those of the data."""
         place = {name: column for column, name in enumerate(data.feature_names)}
         exposed = () if self.exposure is None else (self.exposure,)
         missing = [name for name in (*self.names, *exposed) if name not in place]
@@ -65,26 +102,20 @@ class Scaler:
         ]
         if extra:
             message = f"features the model does not know were ignored: {', '.join(extra)}"
-            warnings.warn(ToolkitWarning(message, code="W218"), stacklevel=3)
-        columns = [place[name] for name in self.names]
-        values = (np.asarray(data.features)[:, columns] - self.mean) / self.scale
-        if self.mean.any() or (self.scale != 1.0).any():  # features as they are have no usual size
-            _warn_of_far_values(values, self.names)
-        logs = [log_exposure(data, name) for name in exposed]
-        return np.column_stack([values, *logs]) if logs else values
+            warnings.warn(ToolkitWarning(message, code="W218"), stacklevel=5)
+        return [place[name] for name in self.names]
 
     def target(self, data: GroupedDataset) -> np.ndarray:
         """Standardised numeric target (rows,), or the class codes."""
         return (np.asarray(data.target) - self.target_mean) / self.target_scale
 
 
-def _warn_of_far_values(standardised: np.ndarray, names: tuple[str, ...]) -> None:
-    """W210 where values lie so far from the training rows that another unit is likely."""
-    far = (np.abs(standardised) > FAR).sum(axis=0)
+def _warn_of_far_values(far: np.ndarray, names: tuple[str, ...]) -> None:
+    """W210 where values lie so far from the training rows that another unit is likely; ``far`` counts them."""
     if far.any():
         listed = ", ".join(f"{name} ({count})" for name, count in zip(names, far, strict=True) if count)
         message = f"values more than {FAR} standard deviations from the training mean: {listed}; is the unit the same?"
-        warnings.warn(ToolkitWarning(message, code="W210"), stacklevel=4)
+        warnings.warn(ToolkitWarning(message, code="W210"), stacklevel=5)
 
 
 def log_exposure(data: GroupedDataset, name: str) -> np.ndarray:
@@ -124,9 +155,8 @@ def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task, exposure:
             column="exposure",
             remedy=f"name one of {', '.join(data.feature_names)}",
         )
-    rows = np.asarray(data.features)[train]
-    spread = rows.std(axis=0)
-    varies = spread > 1e-12 * np.maximum(1.0, np.abs(rows).max(axis=0, initial=0.0))
+    mean, spread, largest = _moments(np.asarray(data.features), train)
+    varies = spread > 1e-12 * np.maximum(1.0, largest)
     predictor = np.array([name != exposure for name in data.feature_names], dtype=bool)
     kept = varies & predictor
     dropped = tuple(name for name, no in zip(data.feature_names, predictor & ~varies, strict=True) if no)
@@ -140,12 +170,20 @@ def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task, exposure:
     return Scaler(
         names=tuple(name for name, keep in zip(data.feature_names, kept, strict=True) if keep),
         dropped=dropped,
-        mean=rows.mean(axis=0)[kept],
+        mean=mean[kept],
         scale=spread[kept],
         target_mean=float(target.mean()) if numeric else 0.0,
         target_scale=float(target.std()) or 1.0 if numeric else 1.0,
         exposure=exposure,
     )
+
+
+def _moments(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, standard deviation and largest size of each feature, one column at a time: the table is not copied."""
+    columns = (features[rows, column] for column in range(features.shape[1]))
+    found = [(values.mean(), values.std(), np.abs(values).max(initial=0.0)) for values in columns]
+    mean, spread, largest = np.array(found).reshape(-1, 3).T
+    return mean, spread, largest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from toolkit.effects import variance
 from toolkit.effects.posterior import newton_step, posterior
-from toolkit.effects.problem import Problem
+from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.models import estimate as steps
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.fit_state import Estimate, State
@@ -22,8 +22,8 @@ from toolkit.optimise.stages import BatchSettings, Stage, descend
 
 
 def estimate_with_retraining(
-    train: Problem,
-    validation: Problem | None,
+    train: ProblemParts,
+    validation: ProblemParts | None,
     state: State,
     settings: Settings,
     *,
@@ -46,6 +46,7 @@ def estimate_with_retraining(
         progress: as in `toolkit.models.estimate.estimate`.
         keeper: likewise.
     """
+    assert isinstance(train, Problem)  # this method has no mini-batches
 
     def objective(_: Tensor) -> dict[str, Tensor]:
         loss = train.losses(state.shared, state.layout, train.lines_of(state.eta)).sum() / train.rows

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from toolkit.data.grouped import GroupedDataset
-from toolkit.effects.problem import Problem
+from toolkit.effects.problem import ProblemParts
 from toolkit.effects.random_effects import EffectLayout
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.chain_covariates import without_columns
@@ -63,23 +63,30 @@ def start_network(
 
 
 def start_values(
-    config: Config, training: GroupedDataset, scaler: Scaler, problem: Problem, shared: dict[str, torch.Tensor]
+    config: Config,
+    data: GroupedDataset,
+    rows: np.ndarray,
+    scaler: Scaler,
+    problem: ProblemParts,
+    shared: dict[str, torch.Tensor],
 ) -> None:
     """Better first values than drawn ones, in place: of a linear network those without person effects.
 
     Args:
         config: the settings.
-        training: the training rows.
+        data: the whole data set.
+        rows: numbers of the training rows.
         scaler: their standardisation.
         problem: the same rows as tensors.
         shared: parameters of the network.
     """
     task = task_of(config)
     if task == "regression" and is_linear(config):
+        training = data.take(rows)
         for name, value in least_squares(scaler.features(training), scaler.target(training), like=shared).items():
             shared[name].copy_(value)
-    if own_module(config) is None:
-        start_at_frequencies(task, shared, training, scaler)
+    if own_module(config) is None and task in {"ordinal", "count"}:
+        start_at_frequencies(task, shared, data.take(rows), scaler)
     if task in {"ordinal", "count"} and is_linear(config):
         start_at_maximum(problem, shared)
 

@@ -22,9 +22,10 @@ from toolkit.models.config import Config
 from toolkit.models.estimate import estimate
 from toolkit.models.fit_state import Estimate
 from toolkit.models.fitted import FittedNetwork
-from toolkit.models.minibatches import flat_rows, mini_batches
+from toolkit.models.minibatches import check_batches, mini_batches, pieces_of
 from toolkit.models.modules import is_linear
 from toolkit.models.outcomes import criterion_of, task_of
+from toolkit.models.pieces import Pieces
 from toolkit.models.placement import effect_layout, held_names, of_factor, reported_scale
 from toolkit.models.prepare import Scaler, problem
 from toolkit.models.retraining import estimate_with_retraining, fresh_start
@@ -119,26 +120,25 @@ def train(
             criterion=criterion,
         )  # fmt: skip
 
-    rows = part("train"), part("validation") if (labels == "validation").any() else None
-    start_values(config, data.take(fitted_rows), scaler, rows[0], shared)
+    if config.batch is not None:
+        check_batches(config, module, state)
+        first, second = pieces_of(cut, labels, scaler, module, state, task=task, parts=parts, criterion=criterion)
+    else:
+        first, second = part("train"), part("validation") if (labels == "validation").any() else None
+    start_values(config, data, fitted_rows, scaler, first, shared)
     settings = Settings(
         lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay,
         schedule=config.schedule, clip=config.clip,
     )  # fmt: skip
-    sweep = None
-    if config.batch is not None:
-        flat = flat_rows(
-            cut.take(fitted_rows), data.n_persons, scaler, task=task, like=state.eta, parts=parts, criterion=criterion
-        )
-        sweep = mini_batches(config, flat, module, state, generator)
+    sweep = mini_batches(config, first.data, module, state, generator) if isinstance(first, Pieces) else None
     if isinstance(config, MlpLme):
         restart = fresh_start(config, module, shared, generator)
         found = estimate_with_retraining(
-            *rows, state, settings, rounds=config.rounds, restart=restart, generator=generator, progress=progress,
-            keeper=keeper,
+            first, second, state, settings, rounds=config.rounds, restart=restart, generator=generator,
+            progress=progress, keeper=keeper,
         )  # fmt: skip
     else:
-        found = estimate(*rows, state, settings, sweep=sweep, progress=progress, keeper=keeper)
+        found = estimate(first, second, state, settings, sweep=sweep, progress=progress, keeper=keeper)
     network = replace(fitted_network(config, data, scaler, module, found, criterion), covariates=covariates)
     scales = [reported_scale(layout, module, shared, scaler, linear=is_linear(config)) for layout in layouts]
     return Trained(
