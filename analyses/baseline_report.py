@@ -16,6 +16,7 @@ from analyses.baseline_identity import IdentityResult, permuted_identity
 from analyses.baseline_levels import ROWS_IN_WORDS, bias_parameters, scatter_frames
 from analyses.baseline_slope import SlopeResult, corrected_slope
 from analyses.correlation import KINDS
+from analyses.grouping_factors import beside_persons
 from toolkit.errors import ConfigError, DataError, ToolkitWarning
 from toolkit.runs.folder import SavedRun
 
@@ -130,6 +131,12 @@ def baseline_report(
             remedy="see the model's status",
         )
     said = [note for view in views for note in _notes(view)]
+    others = beside_persons(run.manifest)
+    if others:
+        said.append(
+            f"Biases are the persons’ own, beside the effects of {others}: what persons share with these is in their "
+            "baseline and not in their bias."
+        )
     return BaselineReport(views=tuple(views), notes=tuple(dict.fromkeys([*notes, *said])))
 
 

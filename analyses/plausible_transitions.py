@@ -3,7 +3,7 @@
 # pyright: strict
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from analyses import wording
 from analyses.bootstrap_strata import evaluate_strata, lay_out_strata, unit_totals
+from analyses.grouping_factors import beside_persons
 from analyses.intervals import adjusted_fdr, adjusted_holm
 from analyses.matrices import boolean_group, transition_matrices
 from analyses.plausible_values import draw_plausible_values, latent_regression
@@ -236,7 +237,12 @@ def plausible_of_run(
     prior[np.ix_(place, place)] = posterior.prior
     order = {name: k for k, name in enumerate(names)}
     mine = scores[[order[name] for name in persons]]
-    return plausible_transitions(mine, mean, covariance, prior, group, states=tuple(states), **options)
+    found = plausible_transitions(mine, mean, covariance, prior, group, states=tuple(states), **options)
+    others = beside_persons(run.manifest)
+    if not others:
+        return found
+    note = f"Only persons’ effects are drawn: those of {others} stay at their estimates; intervals are a little short."
+    return replace(found, notes=(*found.notes, note))
 
 
 def _checked(*given: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analyses import wording
+from analyses.grouping_factors import beside_persons
 from analyses.hsic import hsic_test
 from analyses.matrices import observed_transitions, transition_matrices
 from analyses.resampling import check_draws
@@ -268,6 +269,9 @@ def model_of_run(
         f"Simulated from {kind}; person effects are drawn as independent of one another, on these transitions only. "
         "Sequences are simulated without predictors.",
     )
+    others = beside_persons(run.manifest)
+    if others:
+        notes += (f"Effects of {others} are not simulated: persons of one cluster are alike as --correlation says.",)
     return scores, variances, states, notes
 
 

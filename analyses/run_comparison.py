@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,12 +77,12 @@ def compare_runs(
 
 
 def check_same_rows(runs: Sequence[SavedRun]) -> None:
-    """Raise E124 for one run only, E407 unless all have the data hash and the split of the first."""
+    """Raise E124 for one run only, E407 unless all have the rows and the split of the first."""
     if len(runs) < 2:
         raise DataError("one run alone cannot be compared", code="E124", remedy="name two or more runs")
     first = runs[0].predictions().sort_values("row")[["row", "split"]].to_numpy(dtype=object)
     for run in runs[1:]:
-        if run.manifest["data"]["hash"] != runs[0].manifest["data"]["hash"]:
+        if hash_of_rows(run.manifest) != hash_of_rows(runs[0].manifest):
             raise DataError(
                 "the runs were not fitted to the same data",
                 code="E407",
@@ -94,6 +94,12 @@ def check_same_rows(runs: Sequence[SavedRun]) -> None:
                 code="E407",
                 remedy="fit all models with the same split, then compare",
             )
+
+
+def hash_of_rows(manifest: Mapping[str, Any]) -> str:
+    """Hash of the rows a run was fitted to, the same whether further grouping factors were used or not."""
+    data = manifest["data"]
+    return str(data.get("hash_persons") or data["hash"])
 
 
 def _person_scores(run: SavedRun, split: str, level_name: str) -> pd.DataFrame:

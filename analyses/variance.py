@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from analyses import wording
 from analyses.component_interval import METHODS
+from analyses.grouping_factors import FactorShare, factor_shares, named, noun_of, shares_text
 from analyses.resampling import (
     Units,
     check_draws,
@@ -19,10 +20,10 @@ from analyses.resampling import (
     factorise,
     make_units,
 )
-from analyses.variance_notes import partition_notes
+from analyses.variance_notes import partition_notes, several_notes
 from analyses.variance_quantities import QUANTITIES as QUANTITIES
 from analyses.variance_quantities import jackknife_ends, percentile_ends, person_sums, quantities
-from analyses.variance_shares import Block, person_components, shares_sentence
+from analyses.variance_shares import Block, blocks_of_factors, person_components, share_rows, shares_sentence
 from analyses.variance_shares import variance_blocks as variance_blocks
 from toolkit.errors import ConfigError, DataError
 from toolkit.results import read_only
@@ -50,6 +51,8 @@ class VariancePartition:
         n_persons, n_rows, n_units, unit_name, method, resamples (0 for the jackknife), level, rows_used: how it was
             computed.
         notes: what the reader should know, as sentences.
+        factors: share and intraclass correlation of every grouping factor; empty where there are persons alone.
+        further_blocks: (noun, blocks) of the grouping factors beside the person.
     """
 
     quantities: tuple[str, ...]
@@ -67,18 +70,21 @@ class VariancePartition:
     level: float
     rows_used: str
     notes: tuple[str, ...]
+    factors: tuple[FactorShare, ...] = ()
+    further_blocks: tuple[tuple[str, tuple[Block, ...]], ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per quantity, then one per block: kind, name, layer, block, value, low, high, parameters."""
+        """One row per quantity, grouping factor (share, then icc) and block.
+
+        Columns: kind, name, layer, block, value, low, high, parameters, at_boundary.
+        """
         import pandas as pd
 
         rows: list[dict[str, Any]] = [
             {"kind": "quantity", "name": name, "value": v, "low": a, "high": b}
             for name, v, a, b in zip(self.quantities, self.values, self.low, self.high, strict=True)
         ]
-        for layer, block, share, count, zero in self.blocks:
-            where = {"kind": "share", "name": f"{layer} {block}".strip(), "layer": layer, "block": block}
-            rows.append({**where, "value": share, "parameters": count, "at_boundary": zero})
+        rows += share_rows(self.factors, (("", self.blocks), *self.further_blocks))
         columns = ["kind", "name", "layer", "block", "value", "low", "high", "parameters", "at_boundary"]
         text, count = ("kind", "name", "layer", "block"), ("parameters", "at_boundary")
         kinds = {name: "string" if name in text else "Int64" if name in count else "float64" for name in columns}
@@ -93,6 +99,7 @@ class VariancePartition:
             **{name: {"value": float(v), "low": float(a), "high": float(b)} for name, v, a, b in found},
             "variances": dict(zip(("shared", "persons", "residual"), self.parts, strict=False)),
             "blocks": [dict(zip(fields, block, strict=True)) for block in self.blocks],
+            **({"factors": [one.summary() for one in self.factors]} if self.factors else {}),
             **{name: getattr(self, name) for name in plain},
             "notes": list(self.notes),
         }
@@ -104,21 +111,28 @@ class VariancePartition:
             said.append(
                 f"Of all the variance of the answers, {self._named('icc_target')} lies between persons (before any "
                 f"model). The shared part of the model accounts for {self._named('r2_marginal')}, together with the "
-                f"person effects for {self._named('r2_conditional')} ({self.rows_used} rows; "
+                f"{self._effects()} for {self._named('r2_conditional')} ({self.rows_used} rows; "
                 f"{self._how()})."
             )
+        said += [shares_text(self.factors)] if self.factors else []
         said.append(shares_sentence(self.blocks))
+        said += [shares_sentence(blocks, noun) for noun, blocks in self.further_blocks]
         return " ".join([*said, *self.notes])
 
     def apa(self) -> str:
         """The same as a sentence for the results section."""
         if not self.quantities:
-            return shares_sentence(self.blocks)
+            return shares_text(self.factors) or shares_sentence(self.blocks)
+        more = f" {shares_text(self.factors)}" if self.factors else ""
         return (
             f"The intraclass correlation of the target was {self._named('icc_target')}; marginal R² = "
             f"{self._named('r2_marginal')}, conditional R² = {self._named('r2_conditional')} (Nakagawa & Schielzeth, "
-            f"2013, on {self.rows_used} rows; {self._how()})."
+            f"2013, on {self.rows_used} rows; {self._how()}).{more}"
         )
+
+    def _effects(self) -> str:
+        """Whose effects the conditional R2 counts."""
+        return f"effects of {named(self.factors)}" if self.factors else "person effects"
 
     def _named(self, name: str) -> str:
         place = self.quantities.index(name)
@@ -243,7 +257,8 @@ def variance_of_run(
     """
     import pandas as pd
 
-    blocks = variance_blocks(person_components(run.variance_components()))
+    components = run.variance_components()
+    blocks = variance_blocks(person_components(components))
     if not blocks:
         raise DataError(
             "this run has no person effects, so there is no variance between persons to divide",
@@ -251,8 +266,10 @@ def variance_of_run(
             remedy="choose a run of a model with person effects, such as nme-mlp",
         )
     persons = run.persons().set_index("person")
+    shares = factor_shares(components, run.manifest["data"].get("groupings", ()))
+    further = {"factors": shares, "further_blocks": blocks_of_factors(components)}
     if run.manifest["task"] != "regression":
-        return _shares_only(blocks, len(persons), level)
+        return replace(_shares_only(blocks, len(persons), level), **further)
     table = run.predictions()
     table = table[table["truth"].notna() & table["person_known"]]
     used = split or ("test" if (table["split"] == "test").any() else "train")
@@ -262,13 +279,15 @@ def variance_of_run(
     cluster = rows["person"].map(persons["cluster"])
     if unit == "cluster" and bool(pd.isna(cluster).any()):
         raise DataError("not every person has a cluster", code="E126", remedy="use the unit person")
-    return partition_variance(
+    found = partition_variance(
         rows["truth"].to_numpy(dtype=np.float64),
         rows["prediction"].to_numpy(dtype=np.float64),
         rows["prediction_population"].to_numpy(dtype=np.float64),
         rows["person"].to_numpy(dtype=object),
         unit=cluster.to_numpy(dtype=object) if unit == "cluster" else None,
-        unit_name=str(run.manifest["study"]["cluster_name"] or "clusters") if unit == "cluster" else None,
+        unit_name=wording.plural(noun_of(str(run.manifest["study"]["cluster_name"] or "cluster")))
+        if unit == "cluster"
+        else None,
         blocks=blocks,
         method=method,
         resamples=resamples,
@@ -276,6 +295,7 @@ def variance_of_run(
         rng=rng,
         rows_used=used,
     )
+    return replace(found, **further, notes=(*found.notes, *several_notes(shares, found.unit_name)))
 
 
 def _checked(*given: ArrayLike) -> tuple[np.ndarray, ...]:

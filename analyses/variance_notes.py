@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from analyses import wording
 from analyses.component_interval import MIN_UNITS, sample_skewness
+from analyses.grouping_factors import FactorShare, crossed_note, named
 from analyses.resampling import Units
 
 NOTE_BELOW, NOTE_SKEWNESS = 40, 1.5
@@ -52,6 +55,17 @@ def partition_notes(units: Units, sums: np.ndarray, method: str, point: np.ndarr
             "off on average."
         )
     return tuple(notes)
+
+
+def several_notes(shares: Sequence[FactorShare], units: str) -> list[str]:
+    """What to know where families or items have effects too: what counts as whose, and what intervals leave out."""
+    if not shares:
+        return []
+    around = " and ".join(f"their {other.noun}" for other in shares[0].within)
+    told = [f"The ICC of the answers counts what persons share with {around} as theirs."] if around else []
+    told.append(f"Conditional R² counts the effects of {named(shares)} together.")
+    note = crossed_note(shares, units)
+    return [*told, *([note] if note else [])]
 
 
 def _interval_notes(units: Units, sums: np.ndarray, method: str) -> list[str]:

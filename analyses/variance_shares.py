@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analyses import wording
+from analyses.grouping_factors import FactorShare, factors_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,14 +50,14 @@ def variance_blocks(components: pd.DataFrame) -> tuple[Block, ...]:
     )
 
 
-def shares_sentence(blocks: tuple[Block, ...]) -> str:
-    """The shares as a sentence, the largest first."""
+def shares_sentence(blocks: tuple[Block, ...], noun: str = "person") -> str:
+    """The shares as a sentence, the largest first; ``noun`` says whose effects they are."""
     if not blocks:
         return "This model has no person effects."
     ordered = sorted(blocks, key=lambda block: -block[2])
     named = [f"{_percent(share)} in {place_in_words(layer, block)}" for layer, block, share, _, _ in ordered]
     listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
-    return f"Of what person effects change in the predictions, {listed}."
+    return f"Of what {noun} effects change in the predictions, {listed}."
 
 
 def _percent(share: float) -> str:
@@ -69,3 +71,26 @@ def place_in_words(layer: str, block: str) -> str:
     number = layer.rpartition(".")[2]
     which = f"layer {int(number) + 1}" if number.isdigit() else layer
     return f"the {'biases' if block == 'bias' else 'weights' if block == 'weight' else block} of {which}"
+
+
+def blocks_of_factors(components: pd.DataFrame) -> tuple[tuple[str, tuple[Block, ...]], ...]:
+    """`variance_blocks` of every further grouping factor: (what its levels are, blocks)."""
+    return tuple(
+        (factor.noun, variance_blocks(components[components["term"] == factor.term]))
+        for factor in factors_of(components)[1:]
+    )
+
+
+def share_rows(factors: Sequence[FactorShare], blocks: Sequence[tuple[str, tuple[Block, ...]]]) -> list[dict[str, Any]]:
+    """Rows of a table: share and intraclass correlation of each factor, then each factor's blocks."""
+    rows: list[dict[str, Any]] = []
+    for one in factors:
+        counts = {"parameters": one.parameters, "at_boundary": one.at_boundary}
+        rows.append({"kind": "factor share", "name": one.factor.term, "value": one.share, **counts})
+        rows.append({"kind": "factor icc", "name": one.factor.term, "value": one.icc})
+    for noun, own in blocks:
+        for layer, block, share, count, zero in own:
+            where = {"kind": f"share {noun}".strip(), "name": f"{layer} {block}".strip()}
+            where |= {"layer": layer, "block": block}
+            rows.append({**where, "value": share, "parameters": count, "at_boundary": zero})
+    return rows

@@ -82,3 +82,8 @@ def percent(share: float) -> str:
 def thousands(count: int) -> str:
     """9999 becomes ``9,999``."""
     return f"{count:,}"
+
+
+def plural(word: str) -> str:
+    """``families`` for ``family``, ``sites`` for ``site``."""
+    return f"{word[:-1]}ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else f"{word}s"

@@ -9,10 +9,12 @@ from pathlib import Path
 import streamlit as st
 
 from analyses.figures.labels import is_transition, parameter_label
+from analyses.grouping_factors import Factor
 from analyses.stability_marks import MARK
-from app.state import FoundRun, OpenRun
+from app.state import FactorTables, FoundRun, OpenRun
 
 PERSONS = "persons"
+PERSON = Factor(term="person", noun="person", is_person=True)
 LEVELS = (0.90, 0.95, 0.99)
 ORDERS = {"estimate": "smallest to largest", "group": "by group", "certainty": "most reliable first"}
 VALUES = {
@@ -134,10 +136,10 @@ def _unit_choice(opened: OpenRun) -> str:
     return PERSONS if chosen == PERSONS else name
 
 
-def default_parameter(opened: OpenRun) -> str:
+def default_parameter(shown: FactorTables) -> str:
     """What the Persons page opens with: the transition that varies most, or the last bias."""
-    names = [str(name) for name in opened.effects["parameter"].unique()]
-    known = opened.components[opened.components["parameter"].isin(names)]
+    names = [str(name) for name in shown.effects["parameter"].unique()]
+    known = shown.components[shown.components["parameter"].isin(names)]
     moves = known[known["parameter"].astype(str).map(is_transition).astype(bool)]
     if not moves.empty:
         return str(moves.sort_values("variance", ascending=False, kind="stable")["parameter"].iloc[0])
@@ -145,23 +147,39 @@ def default_parameter(opened: OpenRun) -> str:
     return (biases or names)[-1]
 
 
-def persons_settings(opened: OpenRun, *, by_group: bool) -> PersonsSettings:
+def chosen_factor(opened: OpenRun) -> FactorTables:
+    """Whose effects are shown: asked for where families or items have effects beside the persons."""
+    if len(opened.factors) < 2:
+        return FactorTables(PERSON, opened.effects, opened.components, opened.persons)
+    place = st.segmented_control(
+        "Whose effects?",
+        list(range(len(opened.factors))),
+        default=0,
+        required=True,
+        format_func=lambda place: opened.factors[place].nouns.capitalize(),
+        help="In this model persons have effects of their own, and so have the others named here. A row’s parameters "
+        "are the shared ones plus the effects of each.",
+        key=f"factor {opened.path}",
+    )
+    return opened.of_factor(opened.factors[place or 0])
+
+
+def persons_settings(opened: OpenRun, shown: FactorTables, *, by_group: bool) -> PersonsSettings:
     """Parameter and order, side by side."""
-    names = [str(name) for name in opened.effects["parameter"].unique()]
+    names = [str(name) for name in shown.effects["parameter"].unique()]
     # transitions first: they are what a reader looks for
     names.sort(key=lambda name: not is_transition(name))
     orders = [order for order in ORDERS if by_group or order != "group"]
+    nouns, unstable = shown.factor.nouns, opened.unstable if shown.factor.is_person else frozenset()
     left, right = st.columns([2, 1])
     parameter = left.selectbox(
-        "In what do persons differ?",
+        f"In what do {nouns} differ?",
         names,
-        index=names.index(default_parameter(opened)),
-        format_func=lambda name: (
-            f"{parameter_label(name)} {MARK}" if name in opened.unstable else parameter_label(name)
-        ),
-        key=f"parameter {opened.path}",
+        index=names.index(default_parameter(shown)),
+        format_func=lambda name: f"{parameter_label(name)} {MARK}" if name in unstable else parameter_label(name),
+        key=f"parameter {opened.path} {shown.factor.term}",
     )
-    order = right.selectbox("Order of persons", orders, format_func=ORDERS.__getitem__, key="order")
+    order = right.selectbox(f"Order of {nouns}", orders, format_func=ORDERS.__getitem__, key="order")
     return PersonsSettings(parameter=str(parameter), order=str(order))
 
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from analyses.grouping_factors import Factor, FactorShare, factor_shares, factors_of, levels_of
 from analyses.report import sentences
 from analyses.stability_marks import unstable_parameters
+from analyses.variance_shares import person_components
 from toolkit.errors import RunFolderError
 from toolkit.runs.folder import MANIFEST, SavedRun, load_run
 from toolkit.runs.folder import find_runs as run_folders
@@ -31,6 +33,23 @@ class FoundRun:
     label: str
 
 
+@dataclass(frozen=True, slots=True)
+class FactorTables:
+    """Tables of one grouping factor.
+
+    Attributes:
+        factor: whose effects.
+        effects: one row per level and parameter.
+        components: its variance components.
+        levels: one row per level: person (its label), group, rows_train.
+    """
+
+    factor: Factor
+    effects: pd.DataFrame
+    components: pd.DataFrame
+    levels: pd.DataFrame
+
+
 class OpenRun:
     """A saved run whose tables are read at first use and kept for the session."""
 
@@ -39,6 +58,7 @@ class OpenRun:
         self.manifest: dict[str, Any] = dict(run.manifest)
         self.study: dict[str, Any] = run.manifest.get("study") or {}
         self.group_names = sentences.group_labels(run.manifest)
+        self._of_factor: dict[str, FactorTables] = {}
 
     @cached_property
     def persons(self) -> pd.DataFrame:
@@ -52,8 +72,33 @@ class OpenRun:
 
     @cached_property
     def components(self) -> pd.DataFrame:
-        """Variance components."""
+        """Variance components of the persons, and the residual."""
+        return person_components(self.all_components)
+
+    @cached_property
+    def all_components(self) -> pd.DataFrame:
+        """Variance components of every grouping factor, and the residual."""
         return self.run.variance_components()
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """Whose effects the model has: the persons' first, then those of families or items."""
+        return factors_of(self.all_components)
+
+    @cached_property
+    def shares(self) -> tuple[FactorShare, ...]:
+        """What share of the differences each grouping factor holds; empty for persons alone."""
+        return factor_shares(self.all_components, (self.manifest.get("data") or {}).get("groupings", ()))
+
+    def of_factor(self, factor: Factor) -> FactorTables:
+        """Effects, variance components and levels of a grouping factor."""
+        if factor.term not in self._of_factor:
+            own = self.all_components["term"] == factor.term
+            effects = self.effects if factor.is_person else self.run.random_effects(factor.term)
+            components = self.components if factor.is_person else self.all_components[own].reset_index(drop=True)
+            levels = self.persons if factor.is_person else levels_of(self.run, factor)
+            self._of_factor[factor.term] = FactorTables(factor, effects, components, levels)
+        return self._of_factor[factor.term]
 
     @cached_property
     def transitions(self) -> pd.DataFrame:

@@ -119,9 +119,11 @@ def apa(*sentences_: str, key: str) -> None:
         st.code("\n".join(sentences_), language=None, wrap_lines=True)
 
 
-def explanation(*names: str) -> None:
-    """How to read the figures of these names."""
+def explanation(*names: str, text: str = "") -> None:
+    """How to read the figures of these names; ``text`` is of one that has no name."""
     with st.expander("How to read this", icon=":material/help:"):
+        if text:
+            st.markdown(plain(text))
         for name in names:
             st.markdown(plain(sentences.HOW_TO_READ[name]))
 

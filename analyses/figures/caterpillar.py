@@ -13,6 +13,7 @@ from analyses.figures.print_room import legend_above
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.rows import records
 from analyses.figures.screen_style import axis, screen_figure
+from analyses.wording import plural
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -29,8 +30,9 @@ def tidy(
     *,
     order: str = "estimate",
     group_names: Mapping[str, str] | None = None,
+    noun: str = "person",
 ) -> pd.DataFrame:
-    """One row per person for one parameter, in drawing order.
+    """One row per person (or family, item) for one parameter, in drawing order.
 
     Args:
         random_effects: the run's table of person effects (level, parameter, estimate, sd, low, high, reliability).
@@ -38,9 +40,11 @@ def tidy(
         parameter: which parameter to draw.
         order: ``estimate`` (smallest first), ``group`` (group, then estimate) or ``certainty`` (most reliable first).
         group_names: how each group label is written out.
+        noun: what has the effects, such as ``family``; ``persons`` has its levels then.
 
     Returns:
-        position, person, group, estimate, low, high, sd, reliability, parameter; group is ``""`` where unknown.
+        position, person, group, estimate, low, high, sd, reliability, parameter; group is ``""`` where unknown. With
+        another noun than person the column ``noun`` as well.
 
     Raises:
         ValueError: if ``order`` is none of the three.
@@ -57,7 +61,17 @@ def tidy(
     frame = frame.reset_index(drop=True)
     frame.insert(0, "position", frame.index + 1)
     columns = ["position", "person", "group", "estimate", "low", "high", "sd", "reliability", "parameter"]
-    return frame[columns]
+    return frame[columns] if noun == "person" else frame[columns].assign(noun=noun)
+
+
+def noun_of(frame: pd.DataFrame) -> str:
+    """What the effects of a frame belong to: persons, unless it says otherwise."""
+    return str(frame["noun"].iloc[0]) if "noun" in frame and len(frame) else "person"
+
+
+def difference_label(frame: pd.DataFrame) -> str:
+    """What the value axis shows."""
+    return f"Difference from the average {noun_of(frame)}"
 
 
 def span(frame: pd.DataFrame) -> tuple[float, float]:
@@ -102,10 +116,21 @@ def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 380) -> go
             )
         )
     figure.add_hline(y=0, line={"color": INK, "width": 1})
-    figure.update_xaxes(axis("Persons, sorted", showgrid=False, range=[0, len(frame) + 1], zeroline=False))
-    figure.update_yaxes(axis("Difference from the average person", range=list(span(frame))))
+    figure.update_xaxes(axis(_sorted(frame), showgrid=False, range=[0, len(frame) + 1], zeroline=False))
+    figure.update_yaxes(axis(screen_text(difference_label(frame)), range=list(span(frame))))
     figure.update_layout(margin={"b": 64})
     return figure
+
+
+def _sorted(frame: pd.DataFrame) -> str:
+    """Label of the axis along which marks are sorted."""
+    nouns = plural(noun_of(frame))
+    return f"{nouns[:1].upper()}{nouns[1:]}, sorted"
+
+
+def _two_lines(frame: pd.DataFrame) -> str:
+    """The label of the value axis, broken for print."""
+    return difference_label(frame).replace("from the", "from\nthe")
 
 
 def _hover_words(part: pd.DataFrame, *, names: bool) -> list[list[str]]:
@@ -130,7 +155,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
             label=print_text(f"{group or 'no group'} (n = {len(part)})"),
         )  # fmt: skip
     axes.axhline(0, color=INK, linewidth=0.6)
-    axes.set(xlabel="Persons, sorted", ylabel="Difference from\nthe average person", xlim=(0, len(frame) + 1))
+    axes.set(xlabel=print_text(_sorted(frame)), ylabel=print_text(_two_lines(frame)), xlim=(0, len(frame) + 1))
     legend_above(figure, width_mm)
     calm(axes, grid="y")
     return figure
@@ -140,9 +165,10 @@ def alt_text(frame: pd.DataFrame) -> str:
     """One sentence with the main numbers."""
     if frame.empty:
         return "No person effects to show."
+    noun, what = noun_of(frame), parameter_label(str(frame["parameter"].iloc[0]))
     away = int(((frame["low"] > 0) | (frame["high"] < 0)).sum())
     return (
-        f"Effects of {len(frame)} persons on {parameter_label(str(frame['parameter'].iloc[0]))}, with intervals: from "
+        f"Effects of {len(frame)} {plural(noun)} on {what}, with intervals: from "
         f"{number(frame['estimate'].min())} to {number(frame['estimate'].max())}; "
-        f"{away} of {len(frame)} intervals leave out zero, the average person."
+        f"{away} of {len(frame)} intervals leave out zero, the average {noun}."
     )

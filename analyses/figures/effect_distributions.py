@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analyses.figures.caterpillar import difference_label, noun_of
 from analyses.figures.labels import listed, number, parameter_label, print_text, screen_text
 from analyses.figures.palette import INK, group_styles
 from analyses.figures.print_room import wrapped
@@ -28,13 +29,15 @@ def tidy(caterpillar: pd.DataFrame) -> pd.DataFrame:
 
     Every person is drawn at the same size in every group, so that 26 and 74 persons look like 26 and 74.
     """
+    noun = noun_of(caterpillar)
     frame = caterpillar[["group", "estimate", "parameter"]].copy()
     frame = frame.sort_values(["group", "estimate"], kind="stable").reset_index(drop=True)
     frame["n"] = frame.groupby("group")["estimate"].transform("size")
     # low-discrepancy offsets: spread out like random ones, and the same in every drawing
     within = frame.groupby("group").cumcount()
     frame["offset"] = SPREAD * (2 * np.mod((within + 1) * GOLDEN, 1.0) - 1)
-    return frame[["group", "n", "estimate", "offset", "parameter"]]
+    frame = frame[["group", "n", "estimate", "offset", "parameter"]]
+    return frame if noun == "person" else frame.assign(noun=noun)
 
 
 def screen(frame: pd.DataFrame, *, span: tuple[float, float] | None = None, height: int = 380) -> go.Figure:
@@ -81,7 +84,7 @@ def screen(frame: pd.DataFrame, *, span: tuple[float, float] | None = None, heig
             zeroline=False,
         )
     )
-    figure.update_yaxes(axis("" if span else "Difference from the average person", range=list(span) if span else None))
+    figure.update_yaxes(axis("" if span else screen_text(difference_label(frame)), range=list(span) if span else None))
     figure.update_layout(margin={"b": 64, "l": 48})
     return figure
 
@@ -116,7 +119,9 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 89.0) -> Figure:
         print_text(f"{wrapped(group or 'no group', room)}\nn = {(frame['group'] == group).sum()}") for group in groups
     ]
     axes.set_xticks(range(len(groups)), labels)
-    axes.set(ylabel="Difference from\nthe average person", xlim=(-0.6, len(groups) - 0.4))
+    axes.set(
+        ylabel=print_text(difference_label(frame)).replace("from the", "from\nthe"), xlim=(-0.6, len(groups) - 0.4)
+    )
     axes.axhline(0, color=INK, linewidth=0.6)
     calm(axes, grid="y")
     return figure
@@ -135,4 +140,5 @@ def alt_text(frame: pd.DataFrame) -> str:
     for group, part in frame.groupby("group", sort=True):
         low, middle, high = (number(float(part["estimate"].quantile(share))) for share in (0.25, 0.5, 0.75))
         parts.append(f"{group or 'no group'} (n = {len(part)}) median {middle}, quartiles {low} to {high}")
-    return f"Distribution of person effects on {parameter_label(frame['parameter'].iloc[0])} by group: {listed(parts)}."
+    what = parameter_label(frame["parameter"].iloc[0])
+    return f"Distribution of {noun_of(frame)} effects on {what} by group: {listed(parts)}."

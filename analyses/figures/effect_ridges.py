@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analyses.figures.caterpillar import difference_label, noun_of
 from analyses.figures.labels import listed, number, parameter_label, print_text, screen_text
 from analyses.figures.long_labels import shortened
 from analyses.figures.palette import GRID, INK, Style, group_styles
@@ -33,13 +34,14 @@ def tidy(caterpillars: Iterable[pd.DataFrame]) -> pd.DataFrame:
     Returns:
         parameter, group, n (persons of the group), kind (``person`` or ``curve``), x (estimate, or point of the
         curve), density (of curves: Gaussian kernel, Silverman's bandwidth 0.9 min(SD, IQR/1.34) n^(-1/5); NaN for
-        persons). Groups of fewer than five persons have no curve.
+        persons). Groups of fewer than five persons have no curve. The column ``noun`` where it is not persons.
     """
     blocks = []
     for frame in caterpillars:
         for group, part in frame.groupby("group", sort=True):
             x = np.sort(part["estimate"].to_numpy(dtype=float))
             shared = {"parameter": str(part["parameter"].iloc[0]), "group": str(group), "n": len(x)}
+            shared |= {"noun": noun_of(frame)} if noun_of(frame) != "person" else {}
             blocks.append(pd.DataFrame({**shared, "kind": "person", "x": x, "density": np.nan}))
             if len(x) >= FEWEST_FOR_CURVE and np.ptp(x) > 0:
                 at, density = _curve(x)
@@ -99,7 +101,7 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
     figure.update_yaxes(
         axis(tickvals=list(range(parameters)), ticktext=labels, range=[parameters - 0.6, -0.95], zeroline=False)
     )
-    figure.update_xaxes(axis("Difference from the average person", zeroline=False))
+    figure.update_xaxes(axis(screen_text(difference_label(frame)), zeroline=False))
     return figure
 
 
@@ -115,7 +117,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 165.0) -> Figure:
     axes.axvline(0, color=INK, linewidth=0.6, zorder=1)
     labels = [print_text(cut(parameter_label(name), 0.34 * width_mm)) for _, name, _, _ in _rows(frame)]
     axes.set_yticks(range(parameters), labels)
-    axes.set(ylim=(parameters - 0.6, -0.9), xlabel="Difference from the average person")
+    axes.set(ylim=(parameters - 0.6, -0.9), xlabel=print_text(difference_label(frame)))
     calm(axes)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -155,4 +157,4 @@ def alt_text(frame: pd.DataFrame) -> str:
         said.append(f"{parameter_label(str(parameter))}: {listed(parts)}")
     more = persons["parameter"].nunique() - len(said)
     rest = f" {more} more parameters are drawn." if more else ""
-    return f"Distributions of person effects by group. {'. '.join(said)}.{rest}"
+    return f"Distributions of {noun_of(frame)} effects by group. {'. '.join(said)}.{rest}"

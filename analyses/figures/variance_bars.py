@@ -12,6 +12,7 @@ from analyses.figures.print_room import cut, wrapped
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.rows import records
 from analyses.figures.screen_style import axis, screen_figure
+from analyses.grouping_factors import between
 from analyses.variance_quantities import QUANTITIES
 from analyses.variance_shares import place_in_words
 
@@ -32,7 +33,8 @@ LABELS = {
 }
 # beyond so many percent there is no room for words at the right of a bar
 ROOM = 68.0
-FILLS = {QUANTITY: BLUE, SHARE: SKY}
+FACTORS = "Share of what the shared part leaves"
+FILLS = {QUANTITY: BLUE, FACTORS: BLUE}  # all others are shares of blocks
 
 
 def tidy(partition: VariancePartition) -> pd.DataFrame:
@@ -41,25 +43,35 @@ def tidy(partition: VariancePartition) -> pd.DataFrame:
     Shares are 0 to 1; the ends are NaN where no interval is known, as for the shares of blocks.
     """
     rows = [
-        (QUANTITY, LABELS.get(name, QUANTITIES[name]), float(value), float(low), float(high))
+        (QUANTITY, _label(name, partition), float(value), float(low), float(high))
         for name, value, low, high in zip(
             partition.quantities, partition.values, partition.low, partition.high, strict=True
         )
     ]
-    for layer, block, share, count, zero in partition.blocks:
-        of = f"{count} parameters" if count != 1 else "1 parameter"
-        still = f", {zero} without variance" if zero else ""
-        rows.append(
-            (
-                SHARE,
-                f"{place_in_words(layer, block).removeprefix('the ')} ({of}{still})",
-                float(share),
-                float("nan"),
-                float("nan"),
-            )
-        )
+    unknown = float("nan")
+    what = FACTORS if any(one.rest == one.rest for one in partition.factors) else "Share of what all effects change"
+    rows += [(what, between(one), one.share, unknown, unknown) for one in partition.factors]
+    divided = [(noun, blocks) for noun, blocks in partition.further_blocks if len(blocks) > 1]
+    for noun, blocks in (("person", partition.blocks), *divided):
+        for layer, block, share, count, zero in blocks:
+            of = f"{count} parameters" if count != 1 else "1 parameter"
+            still = f", {zero} without variance" if zero else ""
+            label = f"{place_in_words(layer, block).removeprefix('the ')} ({of}{still})"
+            rows.append((SHARE.replace("person", noun), label, float(share), unknown, unknown))
     frame = pd.DataFrame(rows, columns=["panel", "label", "value", "low", "high"])
     return frame.assign(level=partition.level)
+
+
+def _label(name: str, partition: VariancePartition) -> str:
+    """What a quantity is; with several grouping factors, whose effects it counts."""
+    if partition.factors:
+        several = {
+            "r2_conditional": "with all effects (conditional R²)",
+            "icc_model": "all effects, of what the shared part leaves",
+        }
+        if name in several:
+            return several[name]
+    return LABELS.get(name, QUANTITIES[name])
 
 
 def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
@@ -82,7 +94,7 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
         figure.add_trace(
             go.Bar(
                 x=100 * part["value"], y=list(range(len(part))), orientation="h", error_x=spread,
-                marker={"color": FILLS[panel], "line": {"color": INK, "width": 1}},
+                marker={"color": FILLS.get(panel, SKY), "line": {"color": INK, "width": 1}},
                 customdata=[_words(row) for row in records(part)], hovertemplate="%{customdata}<extra></extra>",
                 xaxis=f"x{suffix}", yaxis=f"y{suffix}",
             )
@@ -122,7 +134,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 127.0) -> Figure:
 
 def _print_panel(axes: Axes, part: pd.DataFrame, panel: str, width_mm: float) -> None:
     places, values = list(range(len(part))), 100 * part["value"].to_numpy(dtype=float)
-    axes.barh(places, values, height=0.56, color=FILLS[panel], edgecolor=INK, linewidth=0.5, zorder=2)
+    axes.barh(places, values, height=0.56, color=FILLS.get(panel, SKY), edgecolor=INK, linewidth=0.5, zorder=2)
     for place, row in zip(places, records(part), strict=True):
         end = 100 * (row.high if row.high == row.high else row.value)
         if row.low == row.low:

@@ -82,7 +82,11 @@ def effects(facts: RunFacts) -> str:
     if not names or not facts.personal:
         return "none: the model is the same for everybody"
     number = facts.effects["parameter"].nunique()
-    return f"{listed(names)} ({number} parameters a person, shrunken towards the average)"
+    said = f"{listed(names)} ({number} parameters a person, shrunken towards the average)"
+    for factor in facts.factors[1:]:
+        own = facts.of_factor(factor)[0]
+        said += f"; beside them {own['parameter'].nunique()} of each {factor.noun} ({own['level'].nunique()} in all)"
+    return said
 
 
 def versions(facts: RunFacts) -> str:

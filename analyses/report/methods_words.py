@@ -7,7 +7,9 @@ from typing import Any
 
 from analyses import wording
 from analyses.figures.labels import listed
+from analyses.grouping_factors import noun_of
 from analyses.report.sentences import MODEL_NAMES, counted, plural
+from toolkit.runs.reading import further_groupings
 
 _WHERE = {
     "last": "the last layer",
@@ -67,22 +69,63 @@ def model_sentences(manifest: Mapping[str, Any]) -> list[str]:
     name, config = str(manifest["model"]), manifest["config"]
     said = [_model(manifest, name, config)]
     if config.get("effects") is not None:
-        where = config["effects"] if isinstance(config["effects"], str) else ", ".join(config["effects"])
-        kind = "normally distributed deviations" + (
-            " with a full covariance matrix" if config.get("covariance") == "full" else ""
-        )
-        if name.startswith("specific"):
-            said.append(
-                f"{_WHERE.get(where, where).capitalize()} was every person’s own and trained by their rows alone."
-            )
-            return [*said, _fit(manifest, config)]
-        update = str(config.get("variance_update") or "em")
-        deviations = "deviations" if update == "unregularised" else kind
-        said.append(
-            f"Every person had {deviations} of their own from the shared parameters in {_WHERE.get(where, where)} "
-            f"(Wörtwein et al., 2023); {_UPDATES.get(update, update)}."
-        )
+        said.append(_deviations(manifest, config, name))
     return [*said, _fit(manifest, config)]
+
+
+def _deviations(manifest: Mapping[str, Any], config: Mapping[str, Any], name: str) -> str:
+    """Where persons (families, items) differ from the shared parameters, and how their variances were found."""
+    further = further_groupings(manifest)
+    if further:
+        return _several_deviations(manifest, config, further)
+    effects = config["effects"]
+    if isinstance(effects, Mapping):
+        effects = next(iter(effects.values()))
+    where = _place(effects)
+    if name.startswith("specific"):
+        return f"{where.capitalize()} was every person’s own and trained by their rows alone."
+    update, covariance = str(config.get("variance_update") or "em"), config.get("covariance")
+    if isinstance(covariance, Mapping):
+        covariance = next(iter(covariance.values()))
+    full = " with a full covariance matrix" if covariance == "full" else ""
+    deviations = "deviations" if update == "unregularised" else f"normally distributed deviations{full}"
+    return (
+        f"Every person had {deviations} of their own from the shared parameters in {where} "
+        f"(Wörtwein et al., 2023); {_UPDATES.get(update, update)}."
+    )
+
+
+def _several_deviations(manifest: Mapping[str, Any], config: Mapping[str, Any], further: tuple[str, ...]) -> str:
+    """`_deviations` with several grouping factors."""
+    columns = (str(manifest["data"].get("groupings", [{"name": "person"}])[0]["name"]), *further)
+    nouns = ["person", *(noun_of(column) for column in further)]
+
+    def of(setting: str, column: str) -> Any:
+        value = config.get(setting)
+        return value.get(column) if isinstance(value, Mapping) else value
+
+    places = [
+        f"{plural(noun)} in {_place(of('effects', column))}"
+        + (" (with a full covariance matrix)" if of("covariance", column) == "full" else "")
+        for noun, column in zip(nouns, columns, strict=True)
+    ]
+    update = str(config.get("variance_update") or "em")
+    variances = (
+        "the effects of all were estimated together, and their variances by maximum likelihood from the effects and "
+        "their posterior covariances"
+        if update == "em"
+        else _UPDATES.get(update, update).replace("person effects", "effects")
+    )
+    return (
+        f"Every {listed(nouns)} had normally distributed deviations from the shared parameters (Wörtwein et al., "
+        f"2023): {listed(places)}; {variances}."
+    )
+
+
+def _place(effects: Any) -> str:
+    """Where effects sit, in words."""
+    where = effects if isinstance(effects, str) else ", ".join(effects)
+    return _WHERE.get(where, where)
 
 
 def split_sentence(manifest: Mapping[str, Any]) -> str:

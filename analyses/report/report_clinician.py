@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from analyses import wording
 from analyses.figures.labels import listed
+from analyses.grouping_factors import noun_of
 from analyses.report import sentences
 from analyses.report.document import Report, Section
 from analyses.report.guard import suppressed_counts
@@ -15,6 +16,7 @@ from analyses.report.report_figures import kept_figure, means_figure
 from analyses.report.report_plain import disagreement, foresight, of_observed, plain_text, rates_table, spread
 from analyses.report.report_results import visible
 from toolkit.runs.kept import KeptAnalysis
+from toolkit.runs.reading import further_groupings
 
 RESEARCH = "For research, not for diagnosis."
 DESCRIBES = {
@@ -112,6 +114,8 @@ def _what(facts: Sequence[RunFacts]) -> Section:
         target = listed([f"“{name}”" for name in one.run.targets]) or "the outcome"
         what = f"the state at each {one.row}" if one.run.states is not None else f"{target} at each {one.row}"
         said.append(f"A computer model was taught to foresee {what}. {DESCRIBES.get(one.run.model, '')}".strip())
+        nouns = [noun_of(name) for name in further_groupings(one.manifest)]
+        said += [f"It also learns what answers have in common that come from one {noun}." for noun in nouns]
     states = facts[0].run.states
     if states:
         said.append(f"States are: {listed([f'“{state}”' for state in states])}.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analyses.grouping_factors import Factor, factors_of
 from analyses.report import sentences
 from analyses.report.guard import SMALLEST_SHOWN, checked_smallest, small_groups, total_gives_away
 from analyses.variance_shares import person_components
@@ -75,6 +76,16 @@ class RunFacts:
     def components(self) -> pd.DataFrame:
         """Variance components."""
         return person_components(self.run.variance_components())
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """Whose effects the model has: of the persons, and of families or items."""
+        return factors_of(self.run.variance_components())
+
+    def of_factor(self, factor: Factor) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Effects and variance components of a grouping factor."""
+        components = self.run.variance_components()
+        return self.run.random_effects(factor.term), components[components["term"] == factor.term]
 
     @cached_property
     def metrics(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from analyses.report.document import Section
 from analyses.report.report_facts import RunFacts, kind_of
 from analyses.report.report_results import TITLES
 from analyses.report.tables import ReportTable
+from analyses.run_comparison import hash_of_rows
 
 OF_DATA = {("base-rates", ""), ("hsic", "observed")}
 
@@ -43,7 +44,7 @@ def _known(entry: Missing, facts: RunFacts, every: Sequence[RunFacts]) -> bool:
     """Whether an analysis that is about the data, not about a model, was made with another run of the same data."""
     if (entry.kind, entry.value) not in OF_DATA:
         return False
-    same = [one for one in every if one.manifest["data"]["hash"] == facts.manifest["data"]["hash"]]
+    same = [one for one in every if hash_of_rows(one.manifest) == hash_of_rows(facts.manifest)]
     made = {(kind_of(kept), _value(kept)) for one in same for kept in one.kept}
     return (entry.kind, entry.value) in made or same[0].run.name != facts.run.name
 
@@ -88,7 +89,7 @@ def _comparisons(facts: Sequence[RunFacts]) -> list[Missing]:
     """Runs of the same data and outcome that were not compared."""
     by_data: dict[tuple[str, str], list[RunFacts]] = {}
     for one in facts:
-        by_data.setdefault((str(one.manifest["data"]["hash"]), one.outcome), []).append(one)
+        by_data.setdefault((hash_of_rows(one.manifest), one.outcome), []).append(one)
     found = []
     for same in by_data.values():
         if len(same) > 1 and not any(kind_of(kept) == "comparison" for one in same for kept in one.kept):

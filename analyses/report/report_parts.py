@@ -7,6 +7,7 @@ from typing import Any
 
 from analyses import wording
 from analyses.figures.labels import is_transition, listed, parameter_label
+from analyses.grouping_factors import Factor, factor_shares, shares_text
 from analyses.report import sentences
 from analyses.report.card_metrics import metrics_with_intervals
 from analyses.report.document import Section
@@ -153,12 +154,21 @@ def model_words(facts: RunFacts) -> list[str]:
         update = UPDATES.get(str(config.get("variance_update", "unregularised")), "")
         number = facts.effects["parameter"].nunique()
         said.append(f"Every person has {number} parameters of their own; their variances are {update}.")
+        said += [_further_words(facts, factor) for factor in facts.factors[1:]]
     if config.get("prediction") == "forecast":
         said.append(f"States are forecast: from the predictors up to a {facts.row} and the states observed before it.")
     status = manifest["status"]
     epochs = f"(Best epoch {status.get('best_epoch', '–')} of {status.get('epochs', '–')}.)"
     said.append(f"{sentences.status_words(manifest)} {epochs}")
     return said
+
+
+def _further_words(facts: RunFacts, factor: Factor) -> str:
+    """How many parameters vary by a further grouping factor."""
+    effects = facts.of_factor(factor)[0]
+    number, levels = effects["parameter"].nunique(), effects["level"].nunique()
+    named = f"{number} parameter{'' if number == 1 else 's'}"
+    return f"So has every one of the {levels} {factor.nouns}: {named}, beside those of the persons."
 
 
 def _shape(config: Mapping[str, Any], layers: str) -> str:
@@ -186,37 +196,45 @@ def prediction(facts: Sequence[RunFacts], options: ReportOptions) -> list[Sectio
 
 
 def persons(facts: RunFacts, options: ReportOptions) -> list[Section]:
-    """How far persons differ, in the parameter that varies most of its kind."""
+    """How far persons differ, in the parameter that varies most of its kind; then the same of families or items."""
     if not facts.personal:
         return []
-    parts = facts.components[facts.components["term"] != "residual"]
+    shares = factor_shares(facts.run.variance_components(), facts.manifest["data"].get("groupings", ()))
+    first = _spread_section(facts, facts.factors[0] if facts.factors else None, options, shares_text(shares))
+    further = [_spread_section(facts, factor, options) for factor in facts.factors[1:]]
+    return [section for section in (first, *further) if section is not None]
+
+
+def _spread_section(facts: RunFacts, factor: Factor | None, options: ReportOptions, lead: str = "") -> Section | None:
+    """How far the levels of one grouping factor differ; the first one has the table of all of them."""
+    effects, parts = facts.of_factor(factor) if factor else (facts.effects, facts.components.iloc[:0])
+    noun = factor.noun if factor else "person"
     moves = parts[[is_transition(str(name)) for name in parts["parameter"]]]
     biases = parts[[".bias" in str(name) for name in parts["parameter"]]]
     shown = next((part for part in (moves, biases, parts) if not part.empty), parts)
     if shown.empty:
-        return []
-    shown = shown.sort_values("variance", ascending=False)
-    parameter = str(shown["parameter"].iloc[0])
-    what = parameter_label(parameter)
-    frame = facts.effects[facts.effects["parameter"] == parameter]
-    text = [sentences.spread_sentence(frame, facts.components), sentences.group_reliability_sentence(frame)]
-    return [
-        Section(
-            title=f"How far persons differ: {facts.title}",
-            level=2,
-            text=text,
-            figure=catalogue_figure(
-                "caterpillar", facts.run, f"Person Effects on {what}, With 95% Intervals",
-                parameter=parameter, min_group=options.smallest,
-            ),
-            table=_spread_table(facts, options),
-            how_to_read="" if options.audience == "paper" else sentences.HOW_TO_READ["caterpillar"],
-        )
-    ]  # fmt: skip
+        return None
+    parameter = str(shown.sort_values("variance", ascending=False)["parameter"].iloc[0])
+    frame = effects[effects["parameter"] == parameter]
+    told = [sentences.spread_sentence(frame, parts, noun), sentences.group_reliability_sentence(frame, noun)]
+    is_person = factor is None or factor.is_person
+    return Section(
+        title=f"How far {wording.plural(noun)} differ: {facts.title}",
+        level=2,
+        text=[*([lead] if lead else []), *told],
+        figure=catalogue_figure(
+            "caterpillar", facts.run,
+            f"{noun[:1].upper()}{noun[1:]} Effects on {parameter_label(parameter)}, With 95% Intervals",
+            parameter=parameter, term=None if is_person or factor is None else factor.term,
+            min_group=options.smallest,
+        ),
+        table=_spread_table(facts, options) if is_person else None,
+        how_to_read="" if options.audience == "paper" else sentences.caterpillar_reading(noun),
+    )  # fmt: skip
 
 
 def _spread_table(facts: RunFacts, options: ReportOptions) -> ReportTable | None:
-    """Standard deviations, shares and reliability of the person effects."""
+    """Standard deviations, shares and reliability of the effects of every grouping factor."""
     smallest = options.smallest if options.guarded else SMALLEST_RANGE[0]
     try:
         return standard_table("variance", facts.run, TableOptions(smallest=smallest))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analyses import wording
 from analyses.figures.labels import is_transition, listed, parameter_label
+from analyses.wording import plural as plural
 
 RELIABLE = 0.8
 FAIR = 0.5
@@ -114,9 +115,15 @@ HOW_TO_READ = {
 }
 
 
-def plural(word: str) -> str:
-    """``families`` for ``family``, ``sites`` for ``site``."""
-    return f"{word[:-1]}ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else f"{word}s"
+def caterpillar_reading(noun: str = "person") -> str:
+    """How to read the sorted effects of persons, families or items."""
+    if noun == "person":
+        return HOW_TO_READ["caterpillar"]
+    return (
+        f"Each mark is one {noun}, sorted; the line is the range in which its true value probably lies. Zero is the "
+        f"average {noun}. What a {noun} has in common with all others of its kind is not in it, and neither are the "
+        f"effects of its persons: they stand on top. Estimates from few rows are pulled towards the average."
+    )
 
 
 def counted(count: int, word: str) -> str:
@@ -124,13 +131,15 @@ def counted(count: int, word: str) -> str:
     return f"{wording.thousands(count)} {word if count == 1 else plural(word)}"
 
 
-def reliability_words(reliability: float) -> str:
-    """How far one person's estimate rests on their own data: 1 - Var(person | data) / Var(persons)."""
+def reliability_words(reliability: float, noun: str = "person") -> str:
+    """How far one person's (family's) estimate rests on their own data: 1 - Var(person | data) / Var(persons)."""
     if not np.isfinite(reliability):
         return "no reliability can be given"
     if reliability >= RELIABLE:
-        return "mostly this person’s own data"
-    return "partly this person’s own data, partly the average" if reliability >= FAIR else "mostly the group’s average"
+        return f"mostly this {noun}’s own data"
+    if reliability >= FAIR:
+        return f"partly this {noun}’s own data, partly the average"
+    return "mostly the group’s average" if noun == "person" else "mostly the average"
 
 
 def reliability_sentence(effects: pd.DataFrame, rows: int) -> str:
@@ -148,11 +157,12 @@ def reliability_sentence(effects: pd.DataFrame, rows: int) -> str:
     return f"{start} (mean reliability {wording.bounded(reliability)}).{few}"
 
 
-def group_reliability_sentence(effects: pd.DataFrame) -> str:
-    """How many persons' estimates of one parameter rest mostly on the group's average.
+def group_reliability_sentence(effects: pd.DataFrame, noun: str = "person") -> str:
+    """How many persons' (families', items') estimates of one parameter rest mostly on the average.
 
     Args:
         effects: one row per person with a column ``reliability``.
+        noun: what has the effects.
     """
     reliability = effects["reliability"].to_numpy(dtype=float)
     weak = int(np.sum(reliability < FAIR))
@@ -160,31 +170,34 @@ def group_reliability_sentence(effects: pd.DataFrame) -> str:
     if total == 0:
         return "No reliability can be given for this parameter."
     mean = wording.bounded(float(np.clip(np.nanmean(reliability), 0, 1)))
+    average, own = ("the group’s average", "their own data") if noun == "person" else ("the average", "its own rows")
     if weak == 0:
-        return f"Mean reliability {mean}: for every person the estimate rests at least half on their own data."
-    who = "every person" if weak == total else f"{weak} of {total} persons"
-    return f"Mean reliability {mean}: for {who} the estimate is mostly the group’s average rather than their own data."
+        return f"Mean reliability {mean}: for every {noun} the estimate rests at least half on {own}."
+    who = f"every {noun}" if weak == total else f"{weak} of {total} {plural(noun)}"
+    return f"Mean reliability {mean}: for {who} the estimate is mostly {average} rather than {own}."
 
 
-def spread_sentence(caterpillar: pd.DataFrame, components: pd.DataFrame) -> str:
-    """How far persons differ in one parameter, with the standard deviation of the person effects.
+def spread_sentence(caterpillar: pd.DataFrame, components: pd.DataFrame, noun: str = "person") -> str:
+    """How far persons (families, items) differ in one parameter, with the standard deviation of their effects.
 
     Args:
         caterpillar: frame of ``analyses.figures.caterpillar.tidy``.
-        components: the run's variance components.
+        components: the run's variance components, of what has these effects.
+        noun: what has the effects.
     """
     parameter = str(caterpillar["parameter"].iloc[0])
     away = int(((caterpillar["low"] > 0) | (caterpillar["high"] < 0)).sum())
     row = components[components["parameter"] == parameter]
     what = f"moving {parameter_label(parameter)}" if is_transition(parameter) else parameter_label(parameter)
     unit = " on the scale of the scores (log odds)" if is_transition(parameter) else ""
-    start = f"Persons differ in {what}"
+    nouns = plural(noun)
+    start = f"{nouns[:1].upper()}{nouns[1:]} differ in {what}"
     if not row.empty:
         if bool(row["at_boundary"].fillna(value=False).iloc[0]):
             return f"{start} by so little that the model cannot tell it from zero."
         start += f" with a standard deviation of {wording.number(float(row['sd'].iloc[0]))}{unit}"
-    who = f"{away} of {len(caterpillar)} persons" if away else f"none of the {len(caterpillar)} persons"
-    return f"{start}: for {who} the interval leaves out the average person."
+    who = f"{away} of {len(caterpillar)} {nouns}" if away else f"none of the {len(caterpillar)} {nouns}"
+    return f"{start}: for {who} the interval leaves out the average {noun}."
 
 
 def group_labels(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analyses.report.snippet_parts import Raw, call, literal
+from toolkit.runs.reading import further_groupings
 
 DESIGNS = ("within-person-time", "random", "persons", "clusters", "future")
 BUNDLED = {
@@ -35,7 +36,7 @@ def fit_code(manifest: Mapping[str, Any], *, study: str = "study.toml") -> str:
     names = ["fit"] if bundled else ["Study", "fit"]
     targets = [str(target) for target in manifest.get("targets") or [manifest["target"]]]
     target = literal(targets[0]) if len(targets) == 1 else literal(list(targets)).replace("(", "[").replace(")", "]")
-    data = f"study.sequences({target})" if manifest["task"] == "sequence" else f"study.grouped({target})"
+    data = f"study.{'sequences' if manifest['task'] == 'sequence' else 'grouped'}({target}{_groupings(manifest)})"
     split = str(manifest["split"]["name"])
     own = {name: WRAPPERS[name] for name in WRAPPERS if manifest["config"].get(name) is not None}
     given = {**manifest["config"], **{name: Raw(name) for name in own}}
@@ -67,3 +68,9 @@ def fit_code(manifest: Mapping[str, Any], *, study: str = "study.toml") -> str:
         'print(metrics[metrics["scope"] != "person"].to_string(index=False))',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _groupings(manifest: Mapping[str, Any]) -> str:
+    """The further grouping factors of the run's data, where the run or its study has any."""
+    used = further_groupings(manifest)
+    return f", groupings={used!r}" if used or manifest["study"].get("groupings") else ""

@@ -55,6 +55,8 @@ def literal(value: Any) -> str:
         return f"({', '.join(literal(part) for part in value)}{',' if len(value) == 1 else ''})"
     if value is None or isinstance(value, bool | int | float | str):
         return repr(value)
+    if isinstance(value, dict):  # settings of several grouping factors
+        return "{" + ", ".join(f"{literal(key)}: {literal(entry)}" for key, entry in value.items()) + "}"
     raise TypeError
 
 

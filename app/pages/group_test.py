@@ -6,6 +6,7 @@ import streamlit as st
 
 from analyses import wording
 from analyses.figures import group_matrices, interval_matrix, null_distribution
+from analyses.figures.labels import listed
 from analyses.report import sentences, snippets
 from analyses.report.group_sections import difference_table
 from analyses.report.guard import SMALLEST_SHOWN
@@ -52,6 +53,7 @@ def page() -> None:
     states = opened.run.states or ()
     views.unstable(opened, cell_names(states, tested.value), cell_labels(states))
     _overall(tested, result)
+    _shared_effects(opened, tested)
     _single(tested, result)
     _code(opened, tested)
     _keep(opened, tested, result)
@@ -103,6 +105,14 @@ def _overall(tested: TestSettings, result: GroupTest) -> None:
     with columns[2]:
         bars = frame[["left", "right", "count", "beyond"]]
         views.downloads("hsic", figure=(null_distribution, frame), frame=bars, text=text)
+
+
+def _shared_effects(opened: OpenRun, tested: TestSettings) -> None:
+    """That a person's modelled transitions hold what persons share with a family."""
+    if tested.value == "observed" or len(opened.factors) < 2:
+        return
+    named = listed([factor.nouns for factor in opened.factors[1:]])
+    st.caption(views.plain(f"The modelled transitions of a person hold the effects of {named} as well."))
 
 
 def _caution(result: GroupTest) -> None:

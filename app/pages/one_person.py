@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from analyses.figures import person_matrix, person_series
-from analyses.figures.labels import is_transition, parameter_label, signed
+from analyses.figures.labels import is_transition, listed, parameter_label, signed
 from analyses.figures.rows import largest
 from analyses.report import sentences
 from analyses.stability_marks import cell_labels, cell_names
@@ -41,6 +41,7 @@ def page() -> None:
     else:
         _series(opened, person, effects, row)
     _effects(effects, settings)
+    _shared_effects(opened, settings, row)
 
 
 def _picker(opened: OpenRun) -> str:
@@ -149,18 +150,43 @@ def _reading(figure: tuple[str, Any], frame: pd.DataFrame, table: pd.DataFrame, 
         views.downloads("one-person-identifiable", figure=(module, frame), frame=table, text=module.alt_text(frame))
 
 
-def _effects(effects: pd.DataFrame, settings: Settings) -> None:
+def _effects(
+    effects: pd.DataFrame,
+    settings: Settings,
+    title: str = "This person’s effects with intervals",
+    noun: str = "person",
+) -> None:
     if effects.empty:
         return
-    with st.expander("This person’s effects with intervals", icon=":material/table:"):
+    with st.expander(title, icon=":material/table:"):
         shown = effects.assign(
             parameter=[parameter_label(str(name)) for name in effects["parameter"]],
-            rests_on=[sentences.reliability_words(value) for value in effects["reliability"]],
+            rests_on=[sentences.reliability_words(value, noun) for value in effects["reliability"]],
         )
         headings = {"parameter": "Parameter", "estimate": "Difference from average",
                     "low": f"{settings.level:.0%} interval, from", "high": "to", "reliability": "Reliability",
                     "rests_on": "The estimate is"}  # fmt: skip
-        views.table(shown, headings, key="effects table")
+        views.table(shown, headings, key=f"effects table {noun}")
+
+
+def _shared_effects(opened: OpenRun, settings: Settings, row: Any) -> None:
+    """Effects that this person shares with others: those of the family, and what else has some."""
+    further = opened.factors[1:]
+    if not further:
+        return
+    named = listed([factor.nouns for factor in further])
+    st.caption(
+        views.plain(
+            f"This model also has effects of {named}. What is predicted or expected of this person holds them; the "
+            "effects above are the person’s own. All of them stand on the page Persons, under “Whose effects?”."
+        )
+    )
+    for factor in further:
+        if factor.term != opened.study.get("cluster_name") or pd.isna(row["cluster"]):
+            continue
+        effects = opened.of_factor(factor).effects
+        mine = views.with_level(effects[effects["level"] == str(row["cluster"])], settings.level)
+        _effects(mine, settings, title=f"Effects of this person’s {factor.noun}", noun=factor.noun)
 
 
 views.guarded(page)

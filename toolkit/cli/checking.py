@@ -39,6 +39,7 @@ def _checked(result: StudyCheck, study: Study | None) -> Answer:
             "persons": result.persons,
             "rows": result.rows,
             "groups": groups if len(groups) <= MOST_GROUPS else {},
+            "groupings": result.levels,
             "classes": {target: len(labels) for target, labels in result.classes.items()},
             "usable": not faults,
             "findings": [finding.as_data() for finding in result.findings.ordered()],
@@ -57,6 +58,9 @@ def _counts(result: StudyCheck, study: Study | None, groups: dict[str, int]) -> 
         f"{study.title}: {result.persons} persons, {result.rows} rows ({spread}).",
         f"Targets: {', '.join(study.targets) or 'none'}. Features: {len(study.features)}.",
     ]
+    if result.levels:
+        levels = ", ".join(f"{name} ({count} levels)" for name, count in result.levels.items())
+        lines.append(f"Effects of their own beside the persons: {levels}.")
     if len(groups) > MOST_GROUPS:
         lines.append(f"Groups ({study.group}): {len(groups)} different ones.")
     elif groups:

@@ -63,6 +63,9 @@ def import_file(  # noqa: PLR0913 - one argument per option of the command
     state: Annotated[str | None, _option(f"States. {Role}", ROLES)] = None,
     target: Annotated[list[str] | None, _option(f"To predict; repeatable. {Role}", ROLES)] = None,
     feature: Annotated[list[str] | None, _option(f"Predictor; repeatable. {Role}", ROLES)] = None,
+    grouping: Annotated[
+        list[str] | None, _option("What else has effects of its own: family, item; repeatable.", ROLES)
+    ] = None,
     separator: Annotated[str | None, _option("comma, semicolon, tab or bar.", FILE)] = None,
     decimal: Annotated[str | None, _option("point or comma.", FILE)] = None,
     thousands: Annotated[str | None, _option("comma, point, space or apostrophe.", FILE)] = None,
@@ -92,7 +95,7 @@ def import_file(  # noqa: PLR0913 - one argument per option of the command
     roles = {"person": person, "cluster": cluster, "group": group, "time": time, "sequence": sequence, "state": state}
     reading = {"separator": separator, "decimal": decimal, "thousands": thousands, "encoding": encoding}
     wishes = Wishes(
-        roles={**roles, "targets": target, "features": feature},
+        roles={**roles, "targets": target, "features": feature, "groupings": grouping},
         reading={**reading, "sheet": sheet, "value_labels": tuple(labels) if labels else None},
         wide=tuple(wide or ()),
         join=join,

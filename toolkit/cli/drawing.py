@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from analyses.figures.presets import preset, sheet
 from analyses.figures.print_files import check_dpi
 from analyses.figures.print_fonts import font as print_font
 from analyses.figures.print_style import FORMATS
+from analyses.grouping_factors import noun_of
 from analyses.report import catalogue
 from analyses.report.guard import csv_bytes
+from analyses.wording import plural
 from toolkit.cli.answers import Answer
 from toolkit.errors import ConfigError
 from toolkit.runs.atomic import enough_room, write_atomically
@@ -94,7 +97,10 @@ def draw(
     further = tuple(load_run(other) for other in others)
     options = catalogue.FigureOptions(**given, others=further, settings=_settings(settings))
     made = catalogue.figure(name, run, options)
-    stem = f"{MARK}-{name}-{run.path.name}" if chosen.identifiable else f"{name}-{run.path.name}"
+    what = f"{name}-{safe_name(options.term)}" if options.term else name
+    stem = f"{MARK}-{what}-{run.path.name}" if chosen.identifiable else f"{what}-{run.path.name}"
+    if options.term:
+        chosen = replace(chosen, title=f"{chosen.title} (effects of {plural(noun_of(options.term))})")
     with print_font(paper.font):
         drawn = sheet(made.print_figure, size)
         contents = {f"{stem}.{kind}": drawn.content(kind, paper.dpi) for kind in formats}
@@ -166,6 +172,11 @@ def _answer(chosen: Entry, made: Built, paper: Paper, size: tuple[float, float],
         "preset": paper.preset, "size_mm": [width, height], "dpi": paper.dpi, MARK: chosen.identifiable,
     }  # fmt: skip
     return Answer(text="\n".join(line for line in lines if line), data=data)
+
+
+def safe_name(column: str) -> str:
+    """A column's name as part of a file name."""
+    return re.sub(r"[^\w-]+", "_", column)[:40]
 
 
 def _typed(option: str) -> str:

@@ -27,6 +27,9 @@ def figure(  # noqa: PLR0913 - one argument per option of the command
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("figures"),
     font: Annotated[str | None, typer.Option(help="Font family; one that every computer has by default.")] = None,
     parameter: Annotated[str | None, typer.Option(help="Person effect; the one that differs most by default.")] = None,
+    term: Annotated[
+        str | None, typer.Option(help="Whose effects: a grouping factor, family; persons by default.")
+    ] = None,
     value: Annotated[str | None, typer.Option(help="probability, expected, observed or score.")] = None,
     unit: Annotated[str | None, typer.Option(help=UNITS)] = None,
     level: Annotated[float | None, typer.Option(help="Level of the intervals, 0.95 by default.")] = None,
@@ -51,7 +54,7 @@ def figure(  # noqa: PLR0913 - one argument per option of the command
         list_figures().show(json)
         return
     asked = {
-        "parameter": parameter, "value": value, "unit": unit, "level": level, "resamples": resamples,
+        "parameter": parameter, "term": term, "value": value, "unit": unit, "level": level, "resamples": resamples,
         "permutations": permutations, "seed": seed, "person": person, "min_group": min_group,
     }  # fmt: skip
     answer = draw(

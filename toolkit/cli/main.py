@@ -86,6 +86,9 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
         str | None, typer.Option(help="Column to predict (several for pen: a,b); the study's first, or its states.")
     ] = None,
     effects: Annotated[str | None, typer.Option(help="Where person effects sit: last, last+T, all, ...")] = None,
+    groupings: Annotated[
+        str | None, typer.Option(help="What else has effects of its own: family,item; the study's; none.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/MODEL by default.")] = None,
     seed: Seed = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -115,6 +118,7 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
         resume=resume,
         options=options,
         settings=setting or [],
+        groupings=groupings,
     )
     answer.show(json)
     if answer.data["status"] == "NOT_FINITE":  # said already, as warning E301

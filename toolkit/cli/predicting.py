@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,13 +28,23 @@ def predict(
     population: Annotated[
         bool, typer.Option("--population", help="Leave the persons' own parameters out: the same model for everybody.")
     ] = False,
+    level: Annotated[
+        str | None,
+        typer.Option(help="person, population, or a grouping factor of the run: family, without the persons' effects."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse persons the run does not know.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the csv file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Predict new rows with a finished run; persons it does not know get the average person's prediction, marked."""
-    level: Literal["person", "population"] = "population" if population else "person"
-    predict_rows(run, study, data, out, level=level, strict=strict, overwrite=overwrite).show(json)
+    if population and level not in (None, "population"):
+        from toolkit.errors import ConfigError
+
+        raise ConfigError(
+            "--population is a level already", code="E302", column="--level", remedy="name one of the two"
+        )
+    chosen = level or ("population" if population else "person")
+    predict_rows(run, study, data, out, level=chosen, strict=strict, overwrite=overwrite).show(json)
 
 
 def predict_rows(
@@ -43,7 +53,7 @@ def predict_rows(
     data_file: Path | None,
     out: Path,
     *,
-    level: Literal["person", "population"],
+    level: str,
     strict: bool,
     overwrite: bool,
 ) -> Answer:
@@ -63,11 +73,22 @@ def predict_rows(
     _write(table, out)
     unknown = int(table.loc[~table["person_known"], "person"].nunique())
     said = [f"{len(table)} rows predicted: {out}"]
-    if unknown:
+    if unknown and level == "person":
         were = "1 person was" if unknown == 1 else f"{unknown} persons were"
-        said.append(f"{were} not in training: the average person's prediction (person_known is False).")
+        stands_in = "the average person's prediction"
+        if run.groupings:
+            known = ", ".join(f"{name}_known" for name in run.groupings)
+            stands_in = f"their {' and '.join(run.groupings)} speak for them where known ({known})"
+        said.append(f"{were} not in training: {stands_in} (person_known is False).")
+    elif level not in ("person", "population"):
+        said.append(f"Without the persons' own effects: those of {' and '.join(_used(run, level))} alone.")
     data: dict[str, Any] = {"rows": len(table), "persons_unknown": unknown, "file": str(out), "level": level}
     return Answer(text="\n".join(said), data=data)
+
+
+def _used(run: SavedRun, level: str) -> tuple[str, ...]:
+    """Grouping factors whose effects a level of prediction uses."""
+    return run.groupings[run.groupings.index(level) :]
 
 
 def rows_for_run(run: SavedRun, study: Study, data_file: Path | None) -> Any:
@@ -75,16 +96,13 @@ def rows_for_run(run: SavedRun, study: Study, data_file: Path | None) -> Any:
 
     Pseudonyms of another study are other persons, and nothing in the rows would show it: hence the comparison.
     """
-    from dataclasses import replace
-
     from toolkit.cli.studies import study_data
     from toolkit.data.outcomes import rows_for
-    from toolkit.data.pseudonyms import read_key
     from toolkit.errors import DataError
     from toolkit.runs.run import rows_of
 
     target = ",".join(run.targets)
-    own = rows_of(study_data(study, run.model, target))
+    own = rows_of(study_data(study, run.model, target, run.groupings))
     known = rows_for(str(run.manifest["task"]), own)
     if known.content_hash() != run.manifest["data"]["hash"]:
         raise DataError(
@@ -94,17 +112,10 @@ def rows_for_run(run: SavedRun, study: Study, data_file: Path | None) -> Any:
         )
     if data_file is None:
         return own
-    if study.pseudonymous and not read_key(study.key_path):
-        raise DataError(
-            "who is who in new rows stands in the key of the study, which is not on this computer",
-            code="E100",
-            remedy="predict where the study was imported",
-        )
-    # an imported study holds pseudonyms already; new rows hold ids
-    new = replace(study, data_file=data_file, pseudonymous=False)
+    new = study.of_new_rows(data_file)
     _warn_of_extra_columns(study, new)
     try:
-        return rows_of(study_data(new, run.model, target))
+        return rows_of(study_data(new, run.model, target, run.groupings))
     except DataError as error:
         if error.code == "E103" and error.column in study.features:
             raise DataError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import toolkit.models as models
+from analyses.grouping_factors import beside_persons
 from analyses.learning_curve import learning_curve
 from analyses.run_comparison import check_same_rows
 from analyses.stability import StabilityResult, stability
@@ -200,7 +201,7 @@ def stability_of_refits(
 
 def same_data(run: SavedRun, path: Path) -> Data:
     """The study's data, after checking that the run was fitted to them, with the split that is repeated here."""
-    data = study_data(Study.read(path), run.model, ",".join(run.targets))
+    data = study_data(Study.read(path), run.model, ",".join(run.targets), run.groupings)
     rows = rows_of(data)
     rows = rows_for(str(run.manifest["task"]), rows)
     if rows.content_hash() != run.manifest["data"]["hash"]:
@@ -213,4 +214,6 @@ def same_data(run: SavedRun, path: Path) -> Data:
 
 
 def _notes(run: SavedRun) -> tuple[str, ...]:
-    return (COMPARED, LINEAR) if run.states else (COMPARED,)
+    others = beside_persons(run.manifest)
+    more = (f"Effects of {others} were estimated in every fit, and are not compared here.",) if others else ()
+    return ((COMPARED, LINEAR) if run.states else (COMPARED,)) + more

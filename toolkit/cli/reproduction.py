@@ -37,7 +37,7 @@ def reproduce_run(
         check_target(out, overwrite=False)
     with tempfile.TemporaryDirectory(prefix="nme-reproduce-") as place:
         read = Study.read(source)
-        data = study_data(read, run.model, ",".join(run.targets))
+        data = study_data(read, run.model, ",".join(run.targets), run.groupings)
         check_data(run, data)
         target = Path(place) / run.path.name if out is None else out
         with busy("Fitting again", quiet):

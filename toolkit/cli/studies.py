@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import toolkit.models as models
 from toolkit.cli.answers import Answer
+from toolkit.data.further_factors import effects_of_factors
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError
 from toolkit.runs.manifest import MODEL_NAMES
@@ -28,16 +30,18 @@ def fit_study(  # noqa: PLR0913 - one argument per option of the command
     split: str,
     options: dict[str, Any],
     settings: list[str],
+    groupings: str | None = None,
 ) -> Answer:
     """Fit a model to a study; see the command for the arguments."""
     from toolkit.runs.fitting import fit
 
     study = Study.read(path)
     config = _config(model, {**options, **dict(_setting(word) for word in settings)})
+    config, further, notes = with_factors(config, study, groupings)
     folder = out or Path("runs") / model
     run = fit(
         config,
-        study_data(study, model, target),
+        study_data(study, model, target, further),
         seed=seed,
         device=device,
         split=split,
@@ -52,6 +56,7 @@ def fit_study(  # noqa: PLR0913 - one argument per option of the command
     return Answer(
         text="\n".join(
             [
+                *notes,
                 str(run.manifest["status"]["sentence"]),
                 "Mean per person on the test rows: "
                 + ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
@@ -59,18 +64,85 @@ def fit_study(  # noqa: PLR0913 - one argument per option of the command
                 f"Run folder: {folder}",
             ]
         ),
-        data={"run": str(folder), "status": run.status.name, "converged": run.status.converged, "test": scores},
+        data={
+            "run": str(folder),
+            "status": run.status.name,
+            "converged": run.status.converged,
+            "test": scores,
+            "groupings": further,
+        },
     )
 
 
-def study_data(study: Study, model: str, target: str | None) -> Data:
-    """The rows or sequences of a study that a model is fitted to."""
+def study_data(study: Study, model: str, target: str | None, groupings: Sequence[str] = ()) -> Data:
+    """The rows or sequences of a study that a model is fitted to.
+
+    Args:
+        study: the study.
+        model: name on the command line.
+        target: column, several with commas; the study's first number, or its states.
+        groupings: further grouping factors the model has effects of.
+    """
     if model.endswith("-crf"):
-        return study.sequences(target or study.state)
+        return study.sequences(target or study.state, groupings=groupings)
     numeric = [name for name in study.targets if name != study.state]
     if target is not None and "," in target:
-        return study.grouped([name.strip() for name in target.split(",")])
-    return study.grouped(target or (numeric or list(study.targets))[0])
+        return study.grouped([name.strip() for name in target.split(",")], groupings=groupings)
+    return study.grouped(target or (numeric or list(study.targets))[0], groupings=groupings)
+
+
+def with_factors(
+    config: models.Config, study: Study, asked: str | None
+) -> tuple[models.Config, tuple[str, ...], list[str]]:
+    """The configuration with the effects of further grouping factors, these factors, and what is to be said.
+
+    Args:
+        config: the settings so far; effects and covariance are the persons'.
+        study: names the factors and what varies by them.
+        asked: columns with commas, ``none``, or None for those of the study.
+
+    Raises:
+        ConfigError: E302 for a model without such effects where they were asked for, or a person among them.
+    """
+    from toolkit.models.several_factors import takes_further_factors
+
+    names = _asked_factors(study, asked)
+    if not names:
+        return config, (), []
+    if not takes_further_factors(config):
+        if asked is not None:
+            raise ConfigError(
+                "this model has effects of persons only, or none",
+                code="E302",
+                column="--groupings",
+                remedy="leave the option out, or fit nme-mlp or nme-crf",
+            )
+        listed = ", ".join(names)
+        return config, (), [f"This model has no effects of {listed}; the study's grouping factors are left out."]
+    assert isinstance(config, models.NmeMlp | models.NmeCrf)
+    known = {factor.name: factor for factor in study.groupings}
+    settings = effects_of_factors([known[name] for name in names], study.person, config.effects, config.covariance)
+    plain = {name: getattr(config, name) for name in config.model_fields_set}
+    return type(config)(**{**plain, **settings}), names, []
+
+
+def _asked_factors(study: Study, asked: str | None) -> tuple[str, ...]:
+    """Further grouping factors by name: those asked for, or the study's."""
+    if asked is None:
+        return study.grouping_names
+    names = tuple(name.strip() for name in asked.split(",") if name.strip())
+    if names == ("none",):
+        return ()
+    unknown = [name for name in names if name not in study.grouping_names]
+    if unknown:
+        raise ConfigError(
+            f"the study has no grouping factor '{unknown[0]}'",
+            code="E302",
+            column="--groupings",
+            remedy=f"write [groupings.{unknown[0]}] into the study file, so that its labels become pseudonyms"
+            + (f"; it has: {', '.join(study.grouping_names)}" if study.groupings else ""),
+        )
+    return names
 
 
 def _config(model: str, options: dict[str, Any]) -> models.Config:

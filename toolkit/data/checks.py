@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.groupings import Grouping
 from toolkit.errors import DataError
 
 
@@ -94,21 +97,26 @@ def check_further_factors(data: GroupedDataset) -> None:
         DataError: E138 a factor with one level, or one whose levels are the same rows as another's.
     """
     for place, factor in enumerate(data.groupings[1:], start=1):
-        if len(np.unique(np.asarray(factor.codes))) < 2:
+        require_own_levels(factor, data.groupings[:place])
+
+
+def require_own_levels(factor: Grouping, others: Sequence[Grouping]) -> None:
+    """Refuse a grouping factor with one level, or one that divides the rows as another one does (E138)."""
+    if len(np.unique(np.asarray(factor.codes))) < 2:
+        raise DataError(
+            f"grouping factor '{factor.name}' has a single level",
+            code="E138",
+            column=factor.name,
+            remedy="Leave it out: what is common to all rows is shared already",
+        )
+    for other in others:
+        if _same_rows(np.asarray(factor.codes), np.asarray(other.codes)):
             raise DataError(
-                f"grouping factor '{factor.name}' has a single level",
+                f"the levels of '{factor.name}' are the same rows as those of '{other.name}'",
                 code="E138",
                 column=factor.name,
-                remedy="Leave it out: what is common to all rows is shared already",
+                remedy="Leave one of them out: nothing could tell their effects apart",
             )
-        for other in data.groupings[:place]:
-            if _same_rows(np.asarray(factor.codes), np.asarray(other.codes)):
-                raise DataError(
-                    f"the levels of '{factor.name}' are the same rows as those of '{other.name}'",
-                    code="E138",
-                    column=factor.name,
-                    remedy="Leave one of them out: nothing could tell their effects apart",
-                )
 
 
 def _same_rows(one: np.ndarray, other: np.ndarray) -> bool:

@@ -138,7 +138,9 @@ class GroupedDataset:
         columns.require_person(groups)
 
         notices: list[ToolkitWarning] = []
-        groupings = tuple(grouping(frame[name], notices) for name in groups)
+        groupings = tuple(
+            grouping(frame[name], notices, kind="person" if name == groups[0] else name) for name in groups
+        )
         values, labels = np.full(len(frame), np.nan), None
         if target is not None:
             values, labels, found = target_values(
@@ -257,6 +259,10 @@ class GroupedDataset:
         if classes is not None:
             codes, labels = recode(codes, labels, classes, **where), tuple(classes)
         return replace(self, target=codes, classes=labels, ordered=self.ordered or classes is not None)
+
+    def of_persons(self) -> GroupedDataset:
+        """The same rows without further grouping factors."""
+        return self if len(self.groupings) == 1 else replace(self, groupings=self.groupings[:1])
 
     def content_hash(self) -> str:
         """SHA-256 (hexadecimal) of every value, label and name; equal data give equal hashes on every machine."""

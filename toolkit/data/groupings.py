@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,9 +37,9 @@ class Grouping:
         return f"Grouping({self.name!r}, {len(self.codes)} rows, {len(self.levels)} levels)"
 
 
-def grouping(series: pd.Series, notices: list[ToolkitWarning]) -> Grouping:
-    """Codes and labels of a grouping column; every row needs a label (E112)."""
-    codes, levels, found = label_codes(series, kind="person")
+def grouping(series: pd.Series, notices: list[ToolkitWarning], kind: str = "person") -> Grouping:
+    """Codes and labels of a grouping column; every row needs a label (E112). ``kind``: what a label stands for."""
+    codes, levels, found = label_codes(series, kind=kind)
     notices += found
     if (codes < 0).any():
         raise DataError(
@@ -49,6 +50,18 @@ def grouping(series: pd.Series, notices: list[ToolkitWarning]) -> Grouping:
             remedy="Fill in whose rows these are, or drop them",
         )
     return Grouping(name=str(series.name), codes=codes, levels=levels)
+
+
+def nested_in(factor: Grouping, factors: Sequence[Grouping]) -> list[str]:
+    """Names of the other factors of which every level of this one has a single level: families of persons."""
+    own = np.asarray(factor.codes)
+    count = len(np.unique(own))
+    return [
+        other.name
+        for other in factors
+        if other.name != factor.name
+        and len(np.unique(np.column_stack([own, np.asarray(other.codes)]), axis=0)) == count
+    ]
 
 
 def sequence_codes(series: pd.Series) -> Int[np.ndarray, " rows"]:

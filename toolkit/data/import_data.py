@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from toolkit.data.column_facts import kind_of_column
-from toolkit.data.import_labels import RoleLabels
+from toolkit.data.import_labels import RoleLabels, has_pseudonyms
 from toolkit.data.import_source import ImportSource
 from toolkit.data.pseudonyms import Key
 from toolkit.errors import RunFolderError
@@ -28,9 +28,9 @@ def write_data(
     import pyarrow.parquet as pq
 
     names = {
-        labels[role].column: {cell: key[role][label] for cell, label in labels[role].by_cell.items()}
-        for role in ("person", "cluster")
-        if role in labels
+        found.column: {cell: key[role][label] for cell, label in found.by_cell.items()}
+        for role, found in labels.items()
+        if has_pseudonyms(role)
     }
     temporary: str | None = None
     writer: pq.ParquetWriter | None = None

@@ -10,7 +10,7 @@ import pandas as pd
 
 from toolkit.data.import_source import ImportSource
 from toolkit.data.labels import label_codes
-from toolkit.data.pseudonyms import Key, extended
+from toolkit.data.pseudonyms import FACTOR, Key, extended
 from toolkit.data.roles import Proposal
 from toolkit.errors import DataError, ToolkitWarning
 
@@ -27,8 +27,20 @@ class RoleLabels:
     notices: tuple[ToolkitWarning, ...]
 
 
+def has_pseudonyms(role: str) -> bool:
+    """Whether the labels of a role are replaced by pseudonyms."""
+    return role in ("person", "cluster") or role.startswith(FACTOR)
+
+
+def factor_columns(proposal: Proposal) -> dict[str, str]:
+    """Role in the key -> column of the further grouping factors that have pseudonyms of their own."""
+    roles = proposal.roles
+    names = [name for name in roles.groupings if name not in (roles.person, roles.cluster, roles.group)]
+    return {f"{FACTOR}{name}": name for name in names}
+
+
 def labels_of_roles(source: ImportSource, proposal: Proposal) -> dict[str, RoleLabels]:
-    """Every label of persons, clusters, groups and states, in one pass over the file.
+    """Every label of persons, clusters, groups, states and further grouping factors, in one pass over the file.
 
     Raises:
         DataError: E112 with the rows that have no person.
@@ -37,7 +49,8 @@ def labels_of_roles(source: ImportSource, proposal: Proposal) -> dict[str, RoleL
     columns = {
         role: name for role in ("person", "cluster", "group", "state") if (name := getattr(roles, role)) is not None
     }
-    ids = [columns[role] for role in ("person", "cluster") if role in columns]
+    columns |= factor_columns(proposal)
+    ids = [name for role, name in columns.items() if has_pseudonyms(role)]
     cells: dict[str, dict[object, None]] = {role: {} for role in columns}
     missing: list[int] = []
     row = 0
@@ -67,13 +80,13 @@ def _without_id(series: pd.Series) -> np.ndarray:
 
 def _role_labels(cells: list[object], column: str, role: str) -> RoleLabels:
     series = pd.Series(cells, dtype=object, name=column).infer_objects()
-    codes, levels, notices = label_codes(series, kind=role)
+    codes, levels, notices = label_codes(series, kind=role.removeprefix(FACTOR))
     by_cell = {cell: levels[code] for cell, code in zip(cells, codes, strict=True) if code >= 0}
-    shown = notices if role in ("person", "cluster") else []
+    shown = notices if has_pseudonyms(role) else []
     return RoleLabels(column=column, by_cell=by_cell, names=levels, notices=tuple(shown))
 
 
 def extended_key(key: Key, labels: Mapping[str, RoleLabels], *, rng: np.random.Generator) -> Key:
-    """The key with a pseudonym for every person and cluster."""
-    wanted = {role: labels[role].names for role in ("person", "cluster") if role in labels}
+    """The key with a pseudonym for every person, cluster and level of a further grouping factor."""
+    wanted = {role: found.names for role, found in labels.items() if has_pseudonyms(role)}
     return {**key, **{role: extended(key.get(role, {}), names, role, rng=rng) for role, names in wanted.items()}}

@@ -16,7 +16,7 @@ import numpy as np
 from toolkit.data.column_facts import kind_of_column
 from toolkit.data.columns import require_columns
 from toolkit.data.import_data import write_data
-from toolkit.data.import_labels import RoleLabels, extended_key, labels_of_roles
+from toolkit.data.import_labels import RoleLabels, extended_key, factor_columns, labels_of_roles
 from toolkit.data.import_source import ImportSource
 from toolkit.data.labels import label_codes, natural_order
 from toolkit.data.pseudonyms import Key, key_folder, read_key, unpredictable, write_key
@@ -155,8 +155,19 @@ def _text(
         states=states if len(states) <= MOST_LISTED else (),
         group_labels=_group_labels(source, proposal, labels),
         questions=source.questions,
-        tables=_categories(source, proposal),
+        tables="\n".join(part for part in (_groupings(proposal), _categories(source, proposal)) if part),
     )
+
+
+def _groupings(proposal: Proposal) -> str:
+    """The tables of further grouping factors."""
+    own = set(factor_columns(proposal).values())
+    lines = []
+    for name in proposal.roles.groupings:
+        lines.append(f"[groupings.{quoted(name)}]  # its levels have effects of their own, beside the persons")
+        lines += ["pseudonymous = true"] if name in own else []
+        lines.append('# effects = "last"  # what varies by it; as the persons\' if left out')
+    return "\n".join([*lines, ""]) if lines else ""
 
 
 def _categories(source: ImportSource, proposal: Proposal) -> str:
@@ -222,7 +233,7 @@ def _claim(out: Path, *, overwrite: bool) -> str | None:
 
 def _origin(source: ImportSource, left_out: Sequence[str]) -> str:
     """Comments on the data file."""
-    lines = [f"imported from {source.format.words()}; persons and clusters are pseudonyms"]
+    lines = [f"imported from {source.format.words()}; persons, clusters and levels of groupings are pseudonyms"]
     if left_out:
         lines.append(f"{len(left_out)} column(s) of text or ids without a role were left out: they can hold names")
     return "\n".join(lines)

@@ -22,6 +22,7 @@ from toolkit.errors import DataError, ToolkitWarning
 Key = dict[str, dict[str, str]]
 PREFIX = {"person": ("P", 3), "cluster": ("C", 2)}  # letter and least number of digits
 OTHERS = ("G", 2)  # levels of further grouping factors, a role each
+FACTOR = "grouping "  # the role of the levels of a further grouping factor begins with this, its column follows
 COLUMNS = ["role", "label", "pseudonym"]
 
 
@@ -60,7 +61,7 @@ def pseudonymised(
 
     Args:
         frame: the rows; empty cells stay empty.
-        columns: column of each role ("person", "cluster"), ``None`` where the study has none.
+        columns: column of each role ("person", "cluster", "grouping item"), ``None`` where the study has none.
         key: pseudonyms assigned earlier, per role.
         rng: order of the new numbers.
 
@@ -71,7 +72,7 @@ def pseudonymised(
     for role, column in columns.items():
         if column is None:
             continue
-        codes, labels, found = label_codes(frame[column], kind=role)
+        codes, labels, found = label_codes(frame[column], kind=role.removeprefix(FACTOR))
         key[role] = extended(key.get(role, {}), labels, role, rng=rng)
         names = np.array([key[role][label] for label in labels] + [None], dtype=object)
         frame[column] = pd.Series(names[codes], index=frame.index, dtype="str")

@@ -15,7 +15,7 @@ from toolkit.data.columns import require_columns
 from toolkit.errors import ConfigError
 
 SINGLE = ("person", "cluster", "group", "time", "sequence", "state")
-SEVERAL = ("targets", "features")
+SEVERAL = ("targets", "features", "groupings")
 NONE = "-"
 MOST_STATES = 12
 MOST_GROUPS = 6
@@ -45,11 +45,12 @@ class Roles:
     state: str | None = None
     targets: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    groupings: tuple[str, ...] = ()
 
     def columns(self) -> list[str]:
         """All columns with a role, each once."""
         single = [name for role in SINGLE if (name := getattr(self, role)) is not None]
-        return list(dict.fromkeys([*single, *self.targets, *self.features]))
+        return list(dict.fromkeys([*single, *self.targets, *self.features, *self.groupings]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,8 +73,13 @@ class Proposal:
         for role in fields(self.roles):
             value = getattr(self.roles, role.name)
             shown = ", ".join(value) if isinstance(value, tuple) else value
-            rows.append((role.name, shown or NONE, self.reasons.get(role.name, "" if shown else "none found")))
+            rows.append((role.name, shown or NONE, self.reasons.get(role.name, "" if shown else _none(role.name))))
         return pd.DataFrame(rows, columns=["role", "column", "reason"])
+
+
+def _none(role: str) -> str:
+    """Why a role has no column: further grouping factors are never proposed."""
+    return "none named" if role == "groupings" else "none found"
 
 
 def propose_roles(frame: pd.DataFrame, *, said: Mapping[str, object] | None = None) -> Proposal:
@@ -97,15 +103,17 @@ def propose_roles(frame: pd.DataFrame, *, said: Mapping[str, object] | None = No
             column="person",
             remedy="Say which column says whose row it is (--person)",
         )
-    finder = _Finder(frame=frame, facts=facts, person=codes_of(frame[person]), taken=[person], given=given)
-    reasons = {"person": why}
+    further = given.get("groupings", ())
+    groupings = further if isinstance(further, tuple) else ()
+    finder = _Finder(frame=frame, facts=facts, person=codes_of(frame[person]), taken=[person, *groupings], given=given)
+    reasons = {"person": why, "groupings": "as you said" if groupings else ""}
     found: dict[str, str | None] = {"person": person}
     for role in ("state", "group", "cluster", "sequence", "time"):
         found[role], reasons[role] = finder.find(role)
     targets, reasons["targets"] = finder.targets(found["state"])
     features, gaps, reasons["features"] = finder.features(targets)
     return Proposal(
-        roles=Roles(**found, targets=targets, features=features),
+        roles=Roles(**found, targets=targets, features=features, groupings=groupings),
         reasons={role: reason for role, reason in reasons.items() if reason},
         with_gaps=gaps,
     )
@@ -179,8 +187,10 @@ class _Finder:
                 self.taken.append(value)
                 return value, "as you said"
             return None, ""
+        further = self.given.get("groupings", ())
+        shared = set(further) if role == "cluster" and isinstance(further, tuple) else set()
         for fact in self.facts.values():
-            if fact.name in self.taken or not _named(role, fact.name) or fact.filled == 0:
+            if fact.name in set(self.taken) - shared or not _named(role, fact.name) or fact.filled == 0:
                 continue
             reason = self._reason(role, fact, within_persons(self.frame[fact.name], self.person))
             if reason:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from toolkit.data.constructing import with_constructions
 from toolkit.data.constructions import TABLES, Constructions
 from toolkit.data.dates import with_day_first
 from toolkit.data.derivations import DERIVATIONS
+from toolkit.data.further_factors import FurtherFactor, effects_of_factors, further_factors, id_columns, of_new_rows
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.pseudonyms import key_folder, pseudonymised, read_key, unpredictable, write_key
 from toolkit.data.readers import ReadOptions, read_table
 from toolkit.data.sequences import SequenceBatch
 from toolkit.data.study_file import READING, nearest_name, read_settings
-from toolkit.errors import ConfigError, ToolkitWarning
+from toolkit.errors import ConfigError, DataError, ToolkitWarning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,6 +56,7 @@ class Study:
         state: the target that holds states.
         states: the states in their order.
         orders: of targets that are words with an order: the words from low to high.
+        groupings: further columns whose levels have effects of their own, beside the persons.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Study:
     state: str | None = None
     states: tuple[str, ...] = ()
     orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groupings: tuple[FurtherFactor, ...] = ()
 
     @classmethod
     def read(cls, path: str | Path, *, key_path: str | Path | None = None) -> Study:
@@ -101,6 +104,7 @@ class Study:
         settings = read_settings(path)
         data, roles = settings.pop("data"), settings.pop("roles")
         orders = _with_tuples(settings.pop("orders"))
+        groupings = further_factors(settings.pop("groupings", {}), roles)
         made = Constructions.from_settings({table: settings.pop(table) for table in TABLES if table in settings})
         roles["features"] = made.expanded(roles.get("features", ()))
         made.refuse_giveaways(roles.get("targets", ()), roles["features"])
@@ -121,10 +125,11 @@ class Study:
             derive=derive,
             constructions=made,
             orders=orders,
+            groupings=groupings,
         )
 
     def frame(self, *, rng: np.random.Generator | None = None) -> pd.DataFrame:
-        """The table with pseudonyms in place of persons and clusters.
+        """The table with pseudonyms in place of persons, clusters and levels of further grouping factors.
 
         A file that holds pseudonyms already is given as it is. Otherwise new persons get a pseudonym, and the key file
         is written; persons seen before keep theirs.
@@ -136,19 +141,20 @@ class Study:
             DataError: as :func:`read_table`; E103 or E104 for the id columns; E305 if the key cannot be kept.
         """
         derivation = DERIVATIONS[self.derive] if self.derive else None
-        ids = {"person": self.person, "cluster": self.cluster}
-        text_columns = derivation.text_columns if derivation else [column for column in ids.values() if column]
+        ids = id_columns(self.person, self.cluster, self.group, self.groupings, pseudonymous=self.pseudonymous)
+        text = [name for name in (self.person, self.cluster, *self.grouping_names) if name]
+        text_columns = derivation.text_columns if derivation else list(dict.fromkeys(text))
         frame = read_table(self.data_file, text_columns=text_columns, options=self.read_options)
         if derivation:
             frame = derivation.make(frame)
         require_unique_names(list(frame.columns))
-        require_columns(frame, ids)
+        require_columns(frame, {"person": self.person, "cluster": self.cluster, "grouping": self.grouping_names})
         if self.time is not None and self.day_first is not None and self.time in frame.columns:
             frame[self.time] = with_day_first(frame[self.time], day_first=self.day_first)
         frame = with_constructions(
             frame, self.constructions, person=self.person, time=self.time, sequence=self.sequence
         )
-        if self.pseudonymous:
+        if not ids:
             return frame
         known = read_key(self.key_path)
         frame, key, notices = pseudonymised(frame, ids, known, rng=unpredictable() if rng is None else rng)
@@ -158,25 +164,74 @@ class Study:
             warnings.warn(notice, stacklevel=2)
         return frame
 
+    @property
+    def grouping_names(self) -> tuple[str, ...]:
+        """Columns of the further grouping factors."""
+        return tuple(factor.name for factor in self.groupings)
+
+    def of_new_rows(self, data_file: Path) -> Study:
+        """The study with rows of another file, which holds ids and labels where its own holds pseudonyms.
+
+        Raises:
+            DataError: E100 if an imported study's key is not on this computer.
+        """
+        key = read_key(self.key_path)
+        if self.pseudonymous and not key:
+            raise DataError(
+                "who is who in new rows stands in the key of the study, which is not on this computer",
+                code="E100",
+                remedy="predict where the study was imported",
+            )
+        return replace(self, data_file=data_file, pseudonymous=False, groupings=of_new_rows(self.groupings, key))
+
+    def effects(self, person: str | tuple[str, ...], covariance: str = "diagonal") -> dict[str, Any]:
+        """The settings ``effects`` and ``covariance`` of a model with the study's grouping factors.
+
+        ``NmeMlp(**study.effects("last"))`` has persons' effects in the last layer, and those of families and items
+        where the study file says.
+
+        Args:
+            person: where the persons' effects sit.
+            covariance: of the persons' effects, ``diagonal`` or ``full``.
+        """
+        if not self.groupings:
+            return {"effects": person, "covariance": covariance}
+        return dict(effects_of_factors(self.groupings, self.person, person, covariance))
+
     def grouped(
-        self, target: str | Sequence[str] | None = None, features: Sequence[str] | None = None
+        self,
+        target: str | Sequence[str] | None = None,
+        features: Sequence[str] | None = None,
+        *,
+        groupings: Sequence[str] | None = None,
     ) -> GroupedDataset:
         """The rows for a model of single observations; ``target`` is the study's first one by default.
 
         Several targets are for the models that take several.
 
+        Args:
+            target: the column to predict.
+            features: the predictors; the study's by default.
+            groupings: further grouping factors; all of the study by default, ``()`` for the persons alone.
+
         Raises:
             DataError: as :meth:`frame` and :meth:`GroupedDataset.from_frame`.
         """
         target = target or self._first_target()
-        roles = self._roles(target, features)
+        roles = self._roles(target, features, groupings)
         targets = [target] if isinstance(target, str) else list(target)
         frame, kept = self._complete(self.frame(), [*targets, *roles["features"]])
         with numbered_as_before(kept):
             return GroupedDataset.from_frame(frame, **roles)
 
-    def sequences(self, target: str | None = None, features: Sequence[str] | None = None) -> SequenceBatch:
-        """The sequences for a chain model; ``target`` is the study's state column by default.
+    def sequences(
+        self,
+        target: str | None = None,
+        features: Sequence[str] | None = None,
+        *,
+        groupings: Sequence[str] | None = None,
+    ) -> SequenceBatch:
+        """The sequences for a chain model; ``target`` is the study's state column by default, the rest as `grouped`.
 
         Raises:
             DataError: as :meth:`frame` and :meth:`SequenceBatch.from_frame`.
@@ -184,7 +239,7 @@ class Study:
         target = target or self.state or self._first_target()
         if self.time is None:
             raise ConfigError("sequences need a time column", code="E302", column="time", remedy="Name it in [roles]")
-        roles = self._roles(target, features)
+        roles = self._roles(target, features, groupings)
         frame, kept = self._complete(self.frame(), list(roles["features"]))  # a state may be missing in a sequence
         with numbered_as_before(kept):
             return SequenceBatch.from_frame(frame, **roles)
@@ -212,12 +267,15 @@ class Study:
             raise ConfigError("the study names no target", code="E302", column="targets", remedy="Name it in [roles]")
         return self.targets[0]
 
-    def _roles(self, target: str | Sequence[str], features: Sequence[str] | None) -> dict[str, Any]:
+    def _roles(
+        self, target: str | Sequence[str], features: Sequence[str] | None, groupings: Sequence[str] | None
+    ) -> dict[str, Any]:
         """The keywords of ``from_frame``."""
+        further = self.grouping_names if groupings is None else tuple(groupings)
         return {
             "target": target,
             "features": self.features if features is None else self.constructions.expanded(features),
-            "groups": self.person,
+            "groups": (self.person, *further),
             "time": self.time,
             "sequence": self.sequence,
             "group": self.group,

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from toolkit.data import columns, oddities
-from toolkit.data.checks import require_several_persons, require_varying_target
+from toolkit.data.checks import require_own_levels, require_several_persons, require_varying_target
 from toolkit.data.findings import Findings
 from toolkit.data.groupings import Grouping, grouping, person_labels, sequence_codes
 from toolkit.data.labels import recode, row_numbers
@@ -33,6 +33,7 @@ class StudyCheck:
         rows_per_person: of each person, in the order of the labels.
         groups: label of the comparison group -> number of persons.
         classes: target -> its classes in the order of their codes, for targets that are no numbers.
+        levels: further grouping factor -> number of its levels.
     """
 
     findings: Findings
@@ -40,6 +41,7 @@ class StudyCheck:
     rows_per_person: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     groups: dict[str, int] = field(default_factory=dict)
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    levels: dict[str, int] = field(default_factory=dict)
 
     @property
     def persons(self) -> int:
@@ -57,6 +59,7 @@ def check_frame(frame: pd.DataFrame, study: Study) -> StudyCheck:
     findings = Findings()
     roles = {"target": study.targets, "feature": study.features, "person": study.person, "time": study.time}
     roles |= {"sequence": study.sequence, "group": study.group, "cluster": study.cluster}
+    roles |= {"grouping": study.grouping_names}
     if findings.tried(lambda: _table(frame, roles)) is None:
         return StudyCheck(findings=findings, rows=len(frame))
     notices: list[ToolkitWarning] = []
@@ -66,7 +69,9 @@ def check_frame(frame: pd.DataFrame, study: Study) -> StudyCheck:
     for name, values in targets.items():
         oddities.add_giveaways(findings, features, values, name, is_classification=name in classes)
     groups: tuple[str | None, ...] = ()
+    levels: dict[str, int] = {}
     if person is not None:
+        levels = _further(findings, frame, study, person, notices)
         groups = _persons(findings, frame, study, person, notices)
         _together(findings, frame, study, person, features, targets)
     findings.add_notices(notices)
@@ -78,6 +83,7 @@ def check_frame(frame: pd.DataFrame, study: Study) -> StudyCheck:
         rows_per_person=np.zeros(0, dtype=np.int64) if person is None else np.bincount(person.codes),
         groups={name: groups.count(name) for name in sorted({group for group in groups if group is not None})},
         classes=classes,
+        levels=levels,
     )
 
 
@@ -166,6 +172,21 @@ def _persons(
         unknown = (None,) * len(groups)
         oddities.add_group_oddities(findings, groups, clusters or unknown, study.group)
     return groups or ()
+
+
+def _further(
+    findings: Findings, frame: pd.DataFrame, study: Study, person: Grouping, notices: list[ToolkitWarning]
+) -> dict[str, int]:
+    """Levels of every further grouping factor that can have effects of its own (E112, E138)."""
+    known, found = [person], {}
+    for name in study.grouping_names:
+        factor = findings.tried(lambda name=name: grouping(frame[name], notices, kind=name))
+        if factor is None:
+            continue
+        findings.tried(lambda factor=factor: require_own_levels(factor, known))
+        known.append(factor)
+        found[name] = len(factor.levels)
+    return found
 
 
 def _together(

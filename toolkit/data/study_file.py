@@ -13,9 +13,9 @@ from toolkit.data.constructions import TABLES
 from toolkit.data.readers import KINDS as KINDS_OF_TABLES
 from toolkit.errors import ConfigError, DataError
 
-# key -> kind: "text", "list" (of text), "flag", "count" or "table"
+# key -> kind: "text", "list" (of text), "names" (text or a list of texts), "flag", "count" or "table"
 TOP = {key: "text" for key in ("name", "title", "citation", "licence", "unit")} | {
-    key: "table" for key in ("data", "roles", "group_labels", "orders", *TABLES)
+    key: "table" for key in ("data", "roles", "group_labels", "groupings", "orders", *TABLES)
 }
 READING = {key: "text" for key in ("separator", "decimal", "thousands", "encoding", "sheet")} | {"value_labels": "list"}
 DATA = {
@@ -30,6 +30,7 @@ ROLES = {key: "text" for key in ("person", "cluster", "group", "time", "sequence
 KINDS = {
     "text": "text in quotes",
     "list": "a list of texts",
+    "names": "text in quotes, or a list of texts",
     "flag": "true or false",
     "count": "a whole number, 1 or more",
     "table": "a table",
@@ -51,13 +52,13 @@ def read_settings(path: Path) -> dict[str, Any]:
             remedy="Make a study of it first: nme import FILE --out FOLDER",
         )
     settings = _toml(path)
-    _check(settings, TOP, where="the study file")
+    check_keys(settings, TOP, where="the study file")
     for table in ("data", "roles", "group_labels", "orders"):
         settings.setdefault(table, {})
-    _check(settings["data"], DATA, where="[data]")
-    _check(settings["roles"], ROLES, where="[roles]")
-    _check(settings["group_labels"], dict.fromkeys(settings["group_labels"], "text"), where="[group_labels]")
-    _check(settings["orders"], dict.fromkeys(settings["orders"], "list"), where="[orders]")
+    check_keys(settings["data"], DATA, where="[data]")
+    check_keys(settings["roles"], ROLES, where="[roles]")
+    check_keys(settings["group_labels"], dict.fromkeys(settings["group_labels"], "text"), where="[group_labels]")
+    check_keys(settings["orders"], dict.fromkeys(settings["orders"], "list"), where="[orders]")
     for table, key in (("data", "file"), ("roles", "person")):
         if not settings[table].get(key):
             raise ConfigError(f"the study file does not say '{key}' in [{table}]", code="E302", column=key)
@@ -79,7 +80,8 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError("the study file is not valid TOML", code="E302", rows=rows, remedy="Correct it") from None
 
 
-def _check(given: Mapping[str, Any], known: Mapping[str, str], *, where: str) -> None:
+def check_keys(given: Mapping[str, Any], known: Mapping[str, str], *, where: str) -> None:
+    """Refuse a key that is not known, with the nearest one, or a value of the wrong kind (E302)."""
     for key, value in given.items():
         if key not in known:
             raise ConfigError(
@@ -91,7 +93,9 @@ def _check(given: Mapping[str, Any], known: Mapping[str, str], *, where: str) ->
 
 
 def _is_kind(value: object, kind: str) -> bool:
-    if kind == "list":
+    if kind == "names" and isinstance(value, str):
+        return True
+    if kind in ("list", "names"):
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if kind == "count":
         return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -173,7 +173,8 @@ class FittedNetwork:
     def predict_frame(self, data: GroupedDataset, level: Level = "person", *, strict: bool = False) -> pd.DataFrame:
         """Predictions as a table; ``person_known`` is False where the population's prediction stands in.
 
-        Classes have one column ``probability_<class>`` each. Errors as in `predict`.
+        With several grouping factors ``family_known`` and the like say the same of the others. Classes have one column
+        ``probability_<class>`` each. Errors as in `predict`.
         """
         values = self.predict(data, level, strict=strict)
         frame = pd.DataFrame(
@@ -183,6 +184,9 @@ class FittedNetwork:
                 "person_known": self.codes(data) >= 0,
             }
         )
+        if self.further:
+            known = self.all_codes(data) >= 0
+            frame = frame.assign(**{f"{name}_known": known[:, k] for k, name in enumerate(self.groupings) if k})
         if self.classes is None:
             return frame.assign(prediction=values)
         frame["prediction"] = np.array(self.classes, dtype=object)[values.argmax(axis=1)]

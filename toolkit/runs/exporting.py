@@ -93,6 +93,7 @@ def _manifest(manifest: Mapping[str, Any], files: Mapping[str, str], smallest: i
     warnings = [f"{str(words).partition(':')[0]}: {NOTE}" for words in manifest.get("warnings") or []]
     changed = {
         "levels": [],
+        **({"further_levels": {}} if "further_levels" in manifest else {}),
         "without_persons": True,
         "exclusions": excluded,
         "warnings": warnings,

@@ -18,7 +18,7 @@ import pandas as pd
 from toolkit.errors import RunFolderError
 from toolkit.results import Result
 from toolkit.runs.atomic import enough_room, write_atomically
-from toolkit.runs.reading import of_target, of_term, read_checked, refuse_code
+from toolkit.runs.reading import further_groupings, of_target, of_term, read_checked, refuse_code
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +72,11 @@ class SavedRun:
         """State names of a chain model."""
         states = self.manifest["study"].get("states") or []
         return tuple(states) if self.manifest["task"] == "sequence" else None
+
+    @property
+    def groupings(self) -> tuple[str, ...]:
+        """Grouping factors beside the person that the run was fitted with."""
+        return further_groupings(self.manifest)
 
     def persons(self) -> pd.DataFrame:
         """Persons: pseudonym, group, cluster, rows per part, baseline level, whether they enter the metrics."""

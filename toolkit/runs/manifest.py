@@ -13,6 +13,7 @@ import torch
 
 import toolkit
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.groupings import nested_in
 from toolkit.data.study import Study
 from toolkit.models.tables import MINIMUM_ROWS
 from toolkit.runs.families import AnyTrained
@@ -68,6 +69,7 @@ def describe_run(
             "pseudonymous": data.pseudonymous,
             "features": list(data.feature_names),
             "features_left_out": list(network.scaler.dropped),
+            **_groupings(data),
         },
         "exclusions": _exclusions(data, few),
         "split": {
@@ -110,7 +112,23 @@ def _study(data: GroupedDataset, classes: tuple[str, ...] | None, study: Study |
         "states": list(classes or ()),
         "definitions": study.definitions() if study is not None else [],
         "unit": study.unit if study is not None else "row",
+        **({"groupings": list(study.grouping_names)} if study is not None and study.groupings else {}),
     }
+
+
+def _groupings(data: GroupedDataset) -> dict[str, Any]:
+    """Further grouping factors: how many levels each has, and in levels of which other factor each of them lies.
+
+    ``hash_persons`` is the hash of the same rows without them: models with and without further factors are compared on
+    the same rows.
+    """
+    if len(data.groupings) == 1:
+        return {}
+    found = [
+        {"name": factor.name, "levels": len(factor.levels), "within": nested_in(factor, data.groupings)}
+        for factor in data.groupings
+    ]
+    return {"groupings": found, "hash_persons": data.of_persons().content_hash()}
 
 
 def _exclusions(data: GroupedDataset, few: np.ndarray) -> list[dict[str, Any]]:

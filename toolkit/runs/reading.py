@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import DataError, RunFolderError
 
@@ -88,6 +88,14 @@ def of_target(table: pd.DataFrame, target: str | None, known: Sequence[str]) -> 
     if "target" not in table:
         return table.copy()
     return table[table["target"] == (target or known[0])].drop(columns="target").reset_index(drop=True)
+
+
+def further_groupings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Grouping factors of a run's data beside the person, in their order."""
+    named = manifest["data"].get("groupings")
+    if named is not None:
+        return tuple(str(factor["name"]) for factor in named[1:])
+    return tuple(str(name) for name in manifest.get("further_levels", {}))
 
 
 def of_term(table: pd.DataFrame, term: str | None) -> pd.DataFrame:

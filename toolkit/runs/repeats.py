@@ -22,6 +22,7 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.models.config import Config
 from toolkit.models.evaluation import metrics_table
 from toolkit.models.outcomes import task_of
+from toolkit.models.several_factors import data_for
 from toolkit.models.tables import persons_table
 from toolkit.results import read_only
 from toolkit.runs.fitting import fit
@@ -254,7 +255,7 @@ def fit_less_data(
     """Fit several models to less and less of each person's training rows (the paper's Fig. 5).
 
     All models see the same rows; validation and test rows stay as they are. The rows of each share are drawn anew,
-    not from those of the larger share.
+    not from those of the larger share. Models without effects of further grouping factors do without these.
 
     Args:
         configs: name of the model -> settings, such as generic and personal.
@@ -286,7 +287,7 @@ def fit_less_data(
             if progress is not None:
                 progress(before + done, total)
 
-        found = _fits(config, data, plans, device=device, progress=report, effects=False)
+        found = _fits(config, data_for(config, data), plans, device=device, progress=report, effects=False)
         tables.append(found.scores.assign(model=name))
     return pd.concat(tables, ignore_index=True)[["model", "share", "person", "metric", "value"]]
 

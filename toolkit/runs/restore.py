@@ -8,7 +8,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 import toolkit.models as models
-from toolkit.data.pseudonyms import read_key
+from toolkit.data.pseudonyms import FACTOR, read_key
 from toolkit.errors import ConfigError, RunFolderError
 from toolkit.models.config import Config
 from toolkit.models.extractors import Extractor
@@ -16,7 +16,6 @@ from toolkit.models.fitted import FittedNetwork
 from toolkit.models.modules import Module
 from toolkit.runs.families import AnyNetwork, family_of
 from toolkit.runs.folder import SavedRun
-from toolkit.runs.writing import FACTOR
 
 
 def restore_network(run: SavedRun, *, extractor: Extractor | None = None, module: Module | None = None) -> AnyNetwork:

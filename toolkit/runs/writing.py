@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save
 
 from toolkit.data.grouped import GroupedDataset
-from toolkit.data.pseudonyms import extended, read_key, unpredictable, write_key
+from toolkit.data.pseudonyms import FACTOR, extended, read_key, unpredictable, write_key
 from toolkit.errors import RunFolderError
 from toolkit.runs.atomic import enough_room, sha256, sync_folder, write_atomically
 from toolkit.runs.families import family_of
@@ -34,10 +34,6 @@ NAMED_COLUMNS = {
     "experts": {"expert": "expert"},
     "gate": {"person": "person", "expert": "expert"},
 }
-
-
-# in the key, the role of the levels of a further grouping factor begins with this
-FACTOR = "grouping "
 
 
 def check_target(folder: Path, *, overwrite: bool) -> None:

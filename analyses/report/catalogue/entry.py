@@ -22,6 +22,7 @@ class FigureOptions:
 
     Attributes:
         parameter: person effect to draw, as the run names it; each figure has a default.
+        term: grouping factor whose effects are drawn (``family``); the persons by default.
         value: which transitions: ``probability``, ``expected``, ``observed`` or ``score``.
         unit: what is resampled or shuffled together: ``auto``, ``person`` or ``cluster``.
         level: of the intervals.
@@ -34,6 +35,7 @@ class FigureOptions:
     """
 
     parameter: str | None = None
+    term: str | None = None
     value: str | None = None
     unit: str = "auto"
     level: float = 0.95

@@ -25,14 +25,15 @@ from analyses.figures.labels import transition_of
 from analyses.report.catalogue.building import built
 from analyses.report.catalogue.entry import Built, Entry, FigureOptions
 from analyses.report.catalogue.run_parts import (
+    Drawn,
     chosen_parameter,
     chosen_unit,
+    drawn_effects,
     outcome,
     person_effects,
     persons_to_show,
 )
 from analyses.variance import variance_of_run
-from analyses.variance_shares import person_components
 from toolkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -40,40 +41,42 @@ if TYPE_CHECKING:
 
 
 def _caterpillar(run: SavedRun, options: FigureOptions) -> Built:
-    effects = person_effects(run)
-    persons, note = persons_to_show(run, options.min_group)
-    return built(
-        caterpillar, caterpillar.tidy(effects, persons, chosen_parameter(run, effects, options.parameter)), note=note
-    )
+    drawn = drawn_effects(run, options.term, options.min_group)
+    return built(caterpillar, _sorted_effects(run, drawn, options.parameter), note=drawn.note)
+
+
+def _sorted_effects(run: SavedRun, drawn: Drawn, parameter: str | None) -> pd.DataFrame:
+    """The caterpillar frame of one parameter."""
+    chosen = chosen_parameter(run, drawn.effects, parameter)
+    return caterpillar.tidy(drawn.effects, drawn.levels, chosen, noun=drawn.factor.noun)
 
 
 def _distributions(run: SavedRun, options: FigureOptions) -> Built:
-    effects = person_effects(run)
-    persons, note = persons_to_show(run, options.min_group)
-    rows = caterpillar.tidy(effects, persons, chosen_parameter(run, effects, options.parameter))
-    return built(effect_distributions, effect_distributions.tidy(rows), note=note)
+    drawn = drawn_effects(run, options.term, options.min_group)
+    rows = _sorted_effects(run, drawn, options.parameter)
+    return built(effect_distributions, effect_distributions.tidy(rows), note=drawn.note)
 
 
 MOST_RIDGES = 16
 
 
 def _ridges(run: SavedRun, options: FigureOptions) -> Built:
-    effects = person_effects(run)
-    persons, note = persons_to_show(run, options.min_group)
-    names, still = [chosen_parameter(run, effects, options.parameter)], 0
+    drawn = drawn_effects(run, options.term, options.min_group)
+    names, still = [chosen_parameter(run, drawn.effects, options.parameter)], 0
     if options.parameter is None:
-        names, still = _that_vary(run, effects)
-    rows = [caterpillar.tidy(effects, persons, name) for name in names]
+        names, still = _that_vary(drawn.components, drawn.effects)
+    rows = [_sorted_effects(run, drawn, name) for name in names]
+    nouns = drawn.factor.nouns
     dropped = (
-        f"{still} parameters are not drawn: they hardly vary between persons, or others vary more." if still else ""
+        f"{still} parameters are not drawn: they hardly vary between {nouns}, or others vary more." if still else ""
     )
-    notes = [effect_ridges.SHRUNKEN, dropped, note]
+    shrunken = effect_ridges.SHRUNKEN.replace("persons", nouns).replace("person", drawn.factor.noun)
+    notes = [shrunken, dropped, drawn.note]
     return built(effect_ridges, effect_ridges.tidy(rows), note=" ".join(part for part in notes if part))
 
 
-def _that_vary(run: SavedRun, effects: pd.DataFrame) -> tuple[list[str], int]:
+def _that_vary(components: pd.DataFrame, effects: pd.DataFrame) -> tuple[list[str], int]:
     """Parameters in which persons differ, most of them first by kind; and how many are left."""
-    components = person_components(run.variance_components())
     known = components[components["parameter"].isin(effects["parameter"].unique())]
     if known.empty:  # no prior, no variances: every parameter may vary
         known = pd.DataFrame({"parameter": effects["parameter"].unique(), "variance": 1.0, "at_boundary": False})
@@ -226,21 +229,21 @@ MODEL_FIGURES: tuple[Entry, ...] = (
         title="Person effects with their intervals, sorted",
         needs=EFFECTS,
         build=_caterpillar,
-        options=("parameter", "min_group"),
+        options=("parameter", "term", "min_group"),
     ),
     Entry(
         name="distributions",
         title="Person effects by group, every person as a point",
         needs=EFFECTS,
         build=_distributions,
-        options=("parameter", "min_group"),
+        options=("parameter", "term", "min_group"),
     ),
     Entry(
         name="ridges",
         title="Distributions of person effects by group, one parameter above the other",
         needs=EFFECTS,
         build=_ridges,
-        options=("parameter", "min_group"),
+        options=("parameter", "term", "min_group"),
     ),
     Entry(
         name="shrinkage",

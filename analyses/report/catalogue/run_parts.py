@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.figures.labels import is_transition
+from analyses.grouping_factors import Factor, factor_of, levels_of
 from analyses.matrices import observed_transitions, transition_matrices
 from analyses.report.guard import suppressed_counts
-from analyses.variance_shares import person_components
 from toolkit.errors import ConfigError, DataError, RunFolderError
 
 if TYPE_CHECKING:
@@ -57,6 +57,41 @@ def person_effects(run: SavedRun) -> pd.DataFrame:
     return effects
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drawn:
+    """Effects of one grouping factor as figures draw them.
+
+    Attributes:
+        factor: whose effects. effects: their table. levels: one row per level (or person), groups written out.
+        components: variance components of the factor. note: which groups lost their name.
+    """
+
+    factor: Factor
+    effects: pd.DataFrame
+    levels: pd.DataFrame
+    components: pd.DataFrame
+    note: str
+
+
+def drawn_effects(run: SavedRun, term: str | None, min_group: int) -> Drawn:
+    """What a figure of effects needs, of the persons or of the grouping factor ``term``.
+
+    Raises:
+        RunFolderError: E406 for a model without any. DataError: E302 for a factor the run does not have.
+    """
+    person_effects(run)
+    factor, components = factor_of(run, term), run.variance_components()
+    levels, note = _with_shown_groups(run, levels_of(run, factor), min_group)
+    note = note.replace("persons", factor.nouns)
+    return Drawn(
+        factor=factor,
+        effects=run.random_effects(None if factor.is_person else factor.term),
+        levels=levels,
+        components=components[components["term"] == factor.term].reset_index(drop=True),
+        note=note,
+    )
+
+
 def chosen_parameter(run: SavedRun, effects: pd.DataFrame, asked: str | None) -> str:
     """The parameter asked for, or the one of the run in which persons differ most: a transition, else a bias.
 
@@ -74,7 +109,8 @@ def chosen_parameter(run: SavedRun, effects: pd.DataFrame, asked: str | None) ->
     moves = [name for name in names if is_transition(name)]
     biases = [name for name in names if ".bias" in name]
     candidates = moves or biases or names
-    variance = person_components(run.variance_components()).set_index("parameter")["variance"].reindex(candidates)
+    components, term = run.variance_components(), effects["term"].iloc[0]
+    variance = components[components["term"] == term].set_index("parameter")["variance"].reindex(candidates)
     return candidates[int(np.nan_to_num(variance.to_numpy(dtype=float), nan=-1.0).argmax())]
 
 
@@ -145,7 +181,11 @@ def persons_to_show(run: SavedRun, min_group: int) -> tuple[pd.DataFrame, str]:
     Groups of 1 to ``min_group - 1`` persons, and one more if that would give a single one away, lose their name:
     their persons are drawn together.
     """
-    persons = run.persons()
+    return _with_shown_groups(run, run.persons(), min_group)
+
+
+def _with_shown_groups(run: SavedRun, persons: pd.DataFrame, min_group: int) -> tuple[pd.DataFrame, str]:
+    """`persons_to_show` for a table of persons, or of the levels of another factor."""
     words = group_words(run)
     labels = [None if pd.isna(label) else words.get(str(label), str(label)) for label in persons["group"]]
     sizes = pd.Series(labels, dtype=object).value_counts()

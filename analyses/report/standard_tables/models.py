@@ -11,28 +11,24 @@ import numpy as np
 import pandas as pd
 
 from analyses import wording
-from analyses.figures.labels import is_transition, parameter_label
 from analyses.model_comparison import LOWER_IS_BETTER
 from analyses.report.guard import COMPLEMENTARY, small_label
 from analyses.report.report_baseline import baseline_table
 from analyses.report.sentences import LEVEL_NAMES, METRIC_NAMES, MODEL_NAMES
+from analyses.report.standard_tables.components import components_table, refuse_few
 from analyses.report.standard_tables.entry import TableEntry, TableOptions, found_analysis, small_note
 from analyses.report.tables import (
     ReportTable,
     Spanner,
-    bounded_cell,
     bounded_three_cell,
-    one_cell,
     three_cell,
     two_cell,
 )
-from analyses.variance_shares import person_components, variance_blocks
 from toolkit.errors import DataError
 
 if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
 
-MOST_PARAMETERS = 45  # lines; beyond, parameters are summed up by layer
 _BOUNDED = {"krippendorff_alpha", "ordinal_alpha", "kendall", "pearson", "ccc", "accuracy", "auc"}
 
 
@@ -104,37 +100,6 @@ def metrics_table(run: SavedRun, *, split: str, smallest: int) -> ReportTable:
         spanners=(Spanner(label="Over persons", columns=(*spread, "persons", "excluded")),),
         data=plain,
     )  # fmt: skip
-
-
-def components_table(run: SavedRun, *, smallest: int) -> ReportTable:
-    """How far persons differ: SD, share and reliability of each parameter, or of each layer where there are many.
-
-    Args:
-        run: a finished run of a personalised model.
-        smallest: the smallest number of persons that is shown.
-    """
-    components = person_components(run.variance_components())
-    persons = components[components["term"] != "residual"].reset_index(drop=True)
-    if persons.empty:
-        raise DataError("this model has no person effects", code="E406", remedy="choose a run of a personalised model")
-    _refuse_few(run, smallest)
-    effects = run.random_effects()
-    reliability = effects.groupby("parameter")["reliability"].mean()
-    told = persons.assign(reliability=[float(reliability.get(name, float("nan"))) for name in persons["parameter"]])
-    alone = told if len(told) <= MOST_PARAMETERS else told[[is_transition(str(n)) for n in told["parameter"]]]
-    if alone.empty or len(alone) > MOST_PARAMETERS:
-        return _by_block(run, told)
-    residual = components[components["term"] == "residual"]
-    return _by_parameter(run, alone, residual, left=len(told) - len(alone))
-
-
-def _refuse_few(run: SavedRun, smallest: int) -> None:
-    if len(run.persons()) < smallest:
-        raise DataError(
-            f"the run has fewer than {smallest} persons, so what describes them is not shown",
-            code="E408",
-            column="min-group",
-        )
 
 
 def _metric_heading(name: str) -> str:
@@ -219,60 +184,13 @@ def _who(persons: int, excluded: int, smallest: int) -> dict[str, int | str]:
     return {"persons": f"≥ {persons + excluded - smallest + 1}", "excluded": small_label(smallest)}
 
 
-def _by_parameter(run: SavedRun, parts: pd.DataFrame, residual: pd.DataFrame, left: int) -> ReportTable:
-    ordered = parts.sort_values("share", ascending=False, kind="stable").reset_index(drop=True)
-    frame = pd.DataFrame(
-        {
-            "parameter": [parameter_label(str(name)) for name in ordered["parameter"]],
-            "sd": ordered["sd"].astype(float),
-            "share": 100 * ordered["share"].astype(float),
-            "reliability": ordered["reliability"].astype(float),
-        }
-    )
-    if not residual.empty:
-        line = {"parameter": "Residual", "sd": float(residual["sd"].iloc[0]), "share": 100 * residual["share"].iloc[0]}
-        frame = pd.concat([frame, pd.DataFrame([line | {"reliability": float("nan")}])], ignore_index=True)
-    marks = {
-        (int(row), "parameter"): "a"
-        for row in np.flatnonzero(ordered["at_boundary"].fillna(value=False).to_numpy(bool))
-    }
-    more = f" {left} further parameters are not listed." if left else ""
-    return ReportTable(
-        frame=frame,
-        title=f"How Far Persons Differ in the Parameters of {MODEL_NAMES.get(run.model, run.model)}",
-        note=f"N = {wording.thousands(len(run.persons()))} persons. SD: of the person effects. Share: of what "
-        "varies, in percent. Reliability: mean over persons of 1 − Var(person | data) / Var(persons); "
-        f"below .50 an estimate is mostly the average of all.{more}",
-        specific={"a": "Not distinguishable from zero."} if marks else {},
-        headings={"parameter": "Parameter", "sd": "SD", "share": "Share (%)", "reliability": "Reliability"},
-        formats={"reliability": bounded_cell, "share": one_cell},
-        marks=marks,
-        data=ordered[["parameter", "variance", "sd", "share", "reliability", "at_boundary"]],
-    )
-
-
-def _by_block(run: SavedRun, parts: pd.DataFrame) -> ReportTable:
-    rows = [
-        {"layer": f"{layer} {block}".strip(), "parameters": count, "at_zero": zero, "share": 100 * share}
-        for layer, block, share, count, zero in variance_blocks(parts)
-    ]
-    return ReportTable(
-        frame=pd.DataFrame(rows),
-        title=f"Where Persons Differ in {MODEL_NAMES.get(run.model, run.model)}, by Part of the Model",
-        note=f"N = {wording.thousands(len(run.persons()))} persons. Share: of what person effects change in the "
-        "predictions, in percent. At zero: parameters in which persons cannot be told apart.",
-        headings={"layer": "Part", "parameters": "Parameters", "at_zero": "At zero", "share": "Share (%)"},
-        formats={"share": one_cell},
-    )
-
-
 def _build_comparison(run: SavedRun, options: TableOptions) -> ReportTable:
     kept = found_analysis(run, "comparison", "nme compare RUN OTHER", options.analysis)
     return comparison_table(kept.summary, smallest=options.smallest)
 
 
 def _build_baseline(run: SavedRun, options: TableOptions) -> ReportTable:
-    _refuse_few(run, options.smallest)
+    refuse_few(run, options.smallest)
     kept = found_analysis(run, "baseline", "nme analyze baseline RUN", options.analysis)
     made = baseline_table(kept)
     if made is None:  # the demonstration keeps one correlation only
