@@ -70,7 +70,7 @@ def _lines(title: str, lines: list[tuple[str, str]]) -> Section:
 def _model(facts: RunFacts) -> list[tuple[str, str]]:
     return [
         ("Name", facts.run.name),
-        ("What it is", sentences.MODEL_SENTENCES.get(facts.run.model, facts.run.model)),
+        ("What it is", sentences.model_sentence(facts.manifest)),
         ("Outcome", said.outcome(facts)),
         ("Predictors", said.predictors(facts)),
         ("What differs between persons", said.effects(facts)),

@@ -36,6 +36,7 @@ def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, floa
 def metrics_with_intervals(*runs: RunFacts, guarded: bool = True) -> ReportTable:
     """Every metric on the rows set aside: mean over persons with its interval, pooled value, persons."""
     frame = pd.concat([_lines(facts, guarded) for facts in runs], ignore_index=True)
+    several = next((said for facts in runs if (said := sentences.effects_note(facts.manifest))), "")
     if len(runs) == 1:
         frame = frame.drop(columns="model")
     return ReportTable(
@@ -43,7 +44,7 @@ def metrics_with_intervals(*runs: RunFacts, guarded: bool = True) -> ReportTable
         title="Prediction on the Rows Set Aside for Judging",
         headings=HEADINGS,
         numbers={"mean", "interval", "pooled", "persons"},
-        note=NOTE,
+        note=f"{NOTE} {several}".rstrip(),
     )
 
 

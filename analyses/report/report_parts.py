@@ -147,8 +147,9 @@ def model_words(facts: RunFacts) -> list[str]:
     hidden = [str(width) for width in config.get("hidden") or []]
     layers = f"{len(hidden)} hidden layer{'s' if len(hidden) > 1 else ''} of {listed(hidden)} units" if hidden else ""
     said = [
-        sentences.MODEL_SENTENCES.get(facts.run.model, f"{facts.run.model}."),
-        f"It predicts {facts.outcome} from {len(features)} predictors: {shown}." + _shape(config, layers),
+        sentences.model_sentence(manifest),
+        f"It predicts {facts.outcome} from {sentences.counted(len(features), 'predictor')}: {shown}."
+        + _shape(config, layers),
     ]
     if facts.personal:
         update = UPDATES.get(str(config.get("variance_update", "unregularised")), "")

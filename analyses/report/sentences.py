@@ -10,6 +10,7 @@ import pandas as pd
 
 from analyses import wording
 from analyses.figures.labels import is_transition, listed, parameter_label
+from analyses.grouping_factors import beside_persons
 from analyses.wording import plural as plural
 
 RELIABLE = 0.8
@@ -113,6 +114,19 @@ HOW_TO_READ = {
         "curve no longer improves, and the best state is kept."
     ),
 }
+
+
+def model_sentence(manifest: Mapping[str, Any]) -> str:
+    """What kind of model a run is, and what else than persons has effects in it."""
+    name = str(manifest["model"])
+    said, others = MODEL_SENTENCES.get(name, f"{name}."), beside_persons(manifest)
+    return f"{said} {others[:1].upper()}{others[1:]} have effects of their own as well." if others else said
+
+
+def effects_note(manifest: Mapping[str, Any]) -> str:
+    """What “with person effects” means where families or items have effects too; empty for persons alone."""
+    others = beside_persons(manifest)
+    return f"With person effects: with those of {others} as well. Without: with none of them." if others else ""
 
 
 def caterpillar_reading(noun: str = "person") -> str:

@@ -45,7 +45,7 @@ def page() -> None:
 
 def _contents(opened: OpenRun) -> None:
     st.subheader(views.plain(opened.study.get("title") or opened.study.get("name") or "This run"), anchor=False)
-    views.sentence(sentences.MODEL_SENTENCES.get(opened.run.model, f"Model: {opened.run.model}"))
+    views.sentence(sentences.model_sentence(opened.manifest))
     outcome = f"Outcome: {opened.outcome}"
     if opened.has_states:
         outcome += f" (states: {', '.join(str(state) for state in opened.run.states or ())})"
@@ -62,6 +62,9 @@ def _contents(opened: OpenRun) -> None:
             "Per person: mean over persons. Undefined: persons whose test rows hold one value only; "
             "they are left out of the mean, and counted."
         )
+        several = sentences.effects_note(opened.manifest)
+        if several:
+            st.caption(views.plain(several))
     _next_steps(opened)
 
 

@@ -14,7 +14,7 @@ from analyses import wording
 from analyses.model_comparison import LOWER_IS_BETTER
 from analyses.report.guard import COMPLEMENTARY, small_label
 from analyses.report.report_baseline import baseline_table
-from analyses.report.sentences import LEVEL_NAMES, METRIC_NAMES, MODEL_NAMES
+from analyses.report.sentences import LEVEL_NAMES, METRIC_NAMES, MODEL_NAMES, effects_note
 from analyses.report.standard_tables.components import components_table, refuse_few
 from analyses.report.standard_tables.entry import TableEntry, TableOptions, found_analysis, small_note
 from analyses.report.tables import (
@@ -85,11 +85,13 @@ def metrics_table(run: SavedRun, *, split: str, smallest: int) -> ReportTable:
     frame = plain.assign(metric=plain["metric"].str[:1].str.upper() + plain["metric"].str[1:])
     frame["metric"] = frame["metric"].where(~frame["metric"].duplicated(), "")
     spread = ("mean", "sd", "lower_quartile", "median", "upper_quartile")
+    several = effects_note(run.manifest)
     return ReportTable(
         frame=frame,
         title=f"Prediction of {run.manifest['target']} on the {split.title()} Rows: Pooled and Over Persons",
         note="Pooled: all rows together. Undefined: persons without a value, such as those who were in one state only; "
-        f"they are left out of the distribution.{f' {small_note(smallest)}' if hidden else ''}",
+        f"they are left out of the distribution.{f' {small_note(smallest)}' if hidden else ''}"
+        f"{f' {several}' if several else ''}",
         headings={
             "metric": "Metric", "level": "Prediction", "pooled": "Pooled", "mean": "M", "sd": "SD",
             "lower_quartile": "25%", "median": "Median", "upper_quartile": "75%", "persons": "n",
