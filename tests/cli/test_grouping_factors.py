@@ -205,7 +205,7 @@ def test_new_persons_of_known_families_are_adapted(study, capsys, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert nme("fit", file, *few, "--out", runs / "nme-mlp") == 0
-        code, text = said(capsys, "adapt", runs / "nme-mlp", file, "--out", runs / "adapted")
+        code, _ = said(capsys, "adapt", runs / "nme-mlp", file, "--out", runs / "adapted")
         assert code == 0
         assert nme("analyze", "adaptation", runs / "nme-mlp", "--study", file, "--resamples", "99") == 0
     adapted = load_run(runs / "adapted")
