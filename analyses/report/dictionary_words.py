@@ -129,6 +129,7 @@ COLUMNS = {
     "loss": Meaning("Loss on the training rows."),
     "penalty": Meaning("Penalty of the person effects: their prior."),
     "sigma2": Meaning("Residual variance on the standardised scale."),
+    "lr": Meaning("Learning rate of the epoch."),
     "variance_mean": Meaning("Mean variance of the person effects."),
     "variance[<parameter>]": Meaning(
         "Variance of the person effects on this parameter, on the scale of the estimation."
