@@ -24,6 +24,7 @@ FILES = {
     "random_effects.parquet": "One row per person (family, item) and parameter: what differs between them.",
     "variance_components.parquet": "One row per parameter that differs between persons (families, items): how far.",
     "transitions.parquet": "One row per person and step from one state into the next.",
+    "transition_covariates.parquet": "One row per covariate and step: by how much it shifts the transition.",
     "predictions.parquet": "One row per {row}: truth and predictions.",
     "metrics.parquet": "How well the model predicts, for each person, averaged and pooled.",
     "trace.parquet": "One row per epoch of the training.",
@@ -101,6 +102,19 @@ COLUMNS = {
     "score": Meaning("Transition score of the person; group tables: mean over persons.", "log odds"),
     "probability": Meaning("Softmax of the scores over the row; the predictors are left out.", SHARE),
     "probability_<state>": Meaning("Predicted probability of the state, with person effects.", SHARE),
+    "covariate": Meaning("Column that shifts the transitions."),
+    "meaning": Meaning("What one unit of the covariate is."),
+    "transition_covariates.estimate": Meaning(
+        "Difference per unit of the covariate, against the average move out of the state.", "log odds"
+    ),
+    "se": Meaning("Standard error of the estimate; empty where the data do not determine it.", "log odds"),
+    "transition_covariates.low": Meaning("Lower end of the 95% interval of the estimate.", "log odds"),
+    "transition_covariates.high": Meaning("Upper end of the 95% interval of the estimate.", "log odds"),
+    "pvalue": Meaning("Two-sided p value of the estimate (Wald)."),
+    "transition_covariates.probability": Meaning(
+        "Probability inside a long sequence at the covariate's value 0, predictors left out.", SHARE
+    ),
+    "probability_shifted": Meaning("The same at the covariate's value 1.", SHARE),
     "expected": Meaning("Share of steps that the model expects, given the person's predictors.", SHARE),
     "generic": Meaning("Softmax of the shared scores: the average person.", SHARE),
     "observed": Meaning("Number of such steps in the data.", "steps"),

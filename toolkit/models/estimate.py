@@ -21,7 +21,8 @@ from toolkit.effects.posterior import Posterior, newton_step, posterior
 from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.random_effects import RandomEffects
 from toolkit.effects.sweeping import MiniBatches
-from toolkit.models import joint_rounds
+from toolkit.effects.terms import SLOPES
+from toolkit.models import chain_slopes, joint_rounds
 from toolkit.models.fit_state import Estimate, State
 from toolkit.numerics.covariance import VARIANCE_FLOOR, to_log_cholesky, with_floor
 from toolkit.optimise.descent import Keeper
@@ -312,10 +313,12 @@ def _polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) 
     for step in range(1, POLISH_STEPS + 1):
         before = _variances(state)
         _round(problem, state)
+        moved = chain_slopes.slopes_step(problem, state) if SLOPES in state.shared else 0.0
         loss = float(_loss_sum(problem, state)) / problem.rows
         trace.append({"epoch": trace[-1]["epoch"] + 1, "loss": loss} | _variance_row(state))
         after = _variances(state)
-        if bool(((after - before).abs() <= POLISH_TOLERANCE * (after + NEGLIGIBLE * after.max())).all()):
+        still = ((after - before).abs() <= POLISH_TOLERANCE * (after + NEGLIGIBLE * after.max())).all()
+        if bool(still) and moved <= POLISH_TOLERANCE:
             return step
     return POLISH_STEPS
 

@@ -113,8 +113,7 @@ def chain_loss(
         states,
         sequence_transitions(parameters, lines, covariates, forbidden),
         steps >= 0,
-        parameters.get("start"),
-        parameters.get("end"),
+        *sequence_ends(parameters, lines),
     )
     loss = -loglik if weights is None else -weights * loglik
     return torch.zeros(outputs.shape[0], dtype=outputs.dtype, device=outputs.device).index_add(0, lines, loss)
@@ -127,6 +126,15 @@ def sequence_emissions(
     flat = outputs.reshape(-1, outputs.shape[-1])
     gathered = torch.index_select(flat, 0, steps.clamp(min=0).reshape(-1)).reshape(*steps.shape, -1)
     return torch.where((steps >= 0)[..., None], gathered, 0.0)
+
+
+def sequence_ends(
+    parameters: Mapping[str, Tensor], lines: Int[Tensor, " batch"]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Start and end scores, if learned: the shared ones (state,), or those of each sequence's line (batch, state)."""
+    found = [parameters.get("start"), parameters.get("end")]
+    start, end = [v if v is None or v.dim() == 1 else torch.index_select(v, 0, lines) for v in found]
+    return start, end
 
 
 def sequence_transitions(

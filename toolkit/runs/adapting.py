@@ -109,6 +109,7 @@ def adapt(  # noqa: PLR0913 - as fit: what is adapted, to which rows, and where 
     )  # fmt: skip
     manifest["adapted_from"] = _origin(run)
     made = family_of(found.trained.network.config).tables(found.trained, found.rows, found.labels) if kept else {}
+    made.pop("transition_covariates", None)  # of all persons: what the run adapted from says
     adapted = Run(trained=found.trained, tables=made, manifest=manifest, split=found.labels)
     if target is not None:
         write_run(adapted, found.rows, target, overwrite=overwrite)

@@ -17,6 +17,7 @@ from toolkit.runs.atomic import enough_room, sha256, sync_folder, write_atomical
 from toolkit.runs.folder import MANIFEST, SavedRun
 
 KEPT = ("generic.safetensors", "variance_components.parquet", "trace.parquet")
+OF_EVERYBODY = ("transition_covariates.parquet",)  # of some models
 NOTE = "left out of this copy; the run it was exported from has it"
 
 
@@ -49,6 +50,7 @@ def export_without_persons(
         )
     _check_free(folder, overwrite=overwrite)
     content = {name: run.content(name) for name in KEPT}
+    content |= {name: run.content(name) for name in OF_EVERYBODY if name in run.manifest["files"]}
     content |= {f"{name}.parquet": _parquet(table) for name, table in tables.items()}
     partial = folder.parent / f".{folder.name}.{os.getpid()}.part"
     shutil.rmtree(partial, ignore_errors=True)

@@ -108,6 +108,23 @@ class SavedRun:
             )
         return self._table("transitions")
 
+    def transition_covariates(self) -> pd.DataFrame:
+        """How covariates shift the transitions.
+
+        Columns: covariate, meaning, from_state, to_state, estimate, se, low, high, pvalue, probability,
+        probability_shifted.
+
+        Raises:
+            RunFolderError: E406 for a model without transition covariates.
+        """
+        if "transition_covariates.parquet" not in self.manifest["files"]:
+            raise RunFolderError(
+                f"{self.model} was fitted without transition covariates",
+                code="E406",
+                remedy="choose a run of a chain model with transition_covariates",
+            )
+        return self._table("transition_covariates")
+
     def posterior(self) -> PersonPosterior:
         """Posterior means and covariances of the person effects, on the scale of the fit: personal data.
 

@@ -19,6 +19,7 @@ from toolkit.models import NmeCrf, NmeMlp
 from toolkit.models.chain_covariates import Covariates
 from toolkit.models.chain_structure import forbidden_of, refuse_forbidden
 from toolkit.models.config import Config
+from toolkit.models.covariate_table import covariate_table
 from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.fitted import FittedNetwork
@@ -122,6 +123,8 @@ def tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict[s
     }
     if trained.network.task == "sequence":
         found["transitions"] = transitions_table(trained, data)
+    if trained.network.covariates is not None:
+        found["transition_covariates"] = covariate_table(trained, data, labels)
     return found
 
 

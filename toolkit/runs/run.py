@@ -124,6 +124,26 @@ class Run:
             raise DataError("this model has no transitions", code="E406", remedy="fit NmeCrf or GenericCrf")
         return self.tables["transitions"].copy()
 
+    def transition_covariates(self) -> pd.DataFrame:
+        """How covariates shift the transitions.
+
+        Columns: covariate, meaning, from_state, to_state, estimate, se, low, high, pvalue, probability,
+        probability_shifted.
+
+        Estimates are differences of log-odds, centred within rows; see `covariate_table` in
+        `toolkit.models.covariate_table`.
+
+        Raises:
+            DataError: E406 for a model without transition covariates.
+        """
+        if "transition_covariates" not in self.tables:
+            raise DataError(
+                "this model has no transition covariates",
+                code="E406",
+                remedy="fit NmeCrf or GenericCrf with transition_covariates",
+            )
+        return self.tables["transition_covariates"].copy()
+
     def experts(self) -> pd.DataFrame:
         """Weights of every expert: expert, persons, parameter, weight, shared, difference.
 
