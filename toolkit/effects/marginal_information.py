@@ -22,7 +22,7 @@ from torch import Tensor
 
 from toolkit.effects.joint import factors_of, joint_posterior
 from toolkit.effects.posterior import loss_curvature
-from toolkit.effects.problem import Problem
+from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.random_effects import EffectLayout, RandomEffects
 
 # Eigenvalues of the scaled information below this share of the largest say that the data do not identify a direction.
@@ -71,7 +71,7 @@ class Information:
 
 @torch.no_grad()
 def marginal_information(
-    problem: Problem, shared: Mapping[str, Tensor], effects: Sequence[RandomEffects], names: Sequence[str]
+    problem: ProblemParts, shared: Mapping[str, Tensor], effects: Sequence[RandomEffects], names: Sequence[str]
 ) -> Information:
     """Information about some shared parameters at the posterior mode of the effects.
 
@@ -90,13 +90,15 @@ def marginal_information(
     present = [part for part in effects if part.layout.size]
     turned = [_turning(part.layout, chosen, shared) for part in present]
     like = next(iter(shared.values()))
-    lines = like.new_zeros((len(problem.persons), sum(sizes)))
-    if present:
-        lines = problem.lines_of(*(part.eta for part in effects)) @ torch.cat(turned).to(like)
-    curvature = loss_curvature(problem, shared, whole, lines).double()
-    total = curvature.sum(dim=0)
-    if present:
-        total = total - _explained(problem, curvature, effects, turned)
+    total = torch.zeros((whole.size, whole.size), dtype=torch.float64, device=like.device)
+    for piece in problem.pieces():
+        lines = like.new_zeros((len(piece.persons), whole.size))
+        if present:
+            lines = piece.lines_of(*(part.eta for part in effects)) @ torch.cat(turned).to(like)
+        curvature = loss_curvature(piece, shared, whole, lines).double()
+        total += curvature.sum(dim=0)
+        if present:
+            total -= _explained(piece, curvature, effects, turned)
     return Information(names=chosen, sizes=sizes, matrix=total)
 
 
