@@ -32,7 +32,8 @@ def excess_transitions(counts: ArrayLike) -> Float[np.ndarray, "persons S S"]:
     """Share of each person's transitions beyond base rates and the common association, in [-1, 1].
 
     Args:
-        counts: how often each person moved from x into y, shape (persons, S, S).
+        counts: how often each person moved from x into y, shape (persons, S, S); NaN in everybody where a transition
+            cannot occur.
 
     Returns:
         ``(n_xy - m_xy) / n_..``; NaN for a person without transitions. Rows and columns of a person sum to zero.
@@ -42,6 +43,7 @@ def excess_transitions(counts: ArrayLike) -> Float[np.ndarray, "persons S S"]:
     """
     values = np.asarray(counts, dtype=np.float64)
     observed_transitions(values)
+    values = np.nan_to_num(values)
     total = values.sum(axis=(1, 2), keepdims=True)
     if not total.any():
         raise DataError("nobody has any transitions", code="E115", column="counts")

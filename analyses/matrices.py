@@ -20,21 +20,24 @@ def observed_transitions(counts: ArrayLike, smoothing: float | int = 0.5) -> Flo
     """Transition probabilities from counts: ``(count + smoothing) / row total``; a row without counts is uniform.
 
     Args:
-        counts: how often each person moved from x into y, shape (persons, S, S).
-        smoothing: added to every count; with 0 a row that a person never left is NaN.
+        counts: how often each person moved from x into y, shape (persons, S, S); NaN in everybody where a transition
+            cannot occur, which then has probability 0.
+        smoothing: added to every count of a transition that can occur; with 0 a row that a person never left is NaN.
 
     Raises:
         DataError: E111 for missing or negative counts, E127 for another shape, E302 for a negative smoothing.
     """
     values = np.asarray(counts, dtype=np.float64)
     _check_shape(values, "counts")
+    possible = ~np.isnan(values).all(axis=0)
+    values = np.where(possible, values, 0.0)
     if not np.all(values >= 0) or not np.isfinite(values).all():
         raise DataError(
             "counts are missing, negative or infinite", code="E111", column="counts", remedy="Count every transition"
         )
     if smoothing < 0:
         raise DataError("smoothing is negative", code="E302", column="smoothing", remedy="Use 0 or more; 0.5 is usual")
-    smoothed = values + smoothing
+    smoothed = values + smoothing * possible
     total = smoothed.sum(axis=2, keepdims=True)
     return np.divide(smoothed, total, out=np.full_like(smoothed, np.nan), where=total > 0)
 
@@ -51,7 +54,7 @@ def transition_matrices(
 
     Returns:
         Persons, states (both in order of first appearance), and matrices of shape (persons, S, S); NaN where the table
-        has no row.
+        has no row, and for counts (``observed``) also where nobody has a score: a transition that cannot occur.
 
     Raises:
         DataError: E103 for a missing column, E113 for a cell that occurs twice, E120 for a state not in `states`.
@@ -80,6 +83,11 @@ def transition_matrices(
         )
     matrices = np.full((len(persons), len(order), len(order)), np.nan)
     matrices[person, start, end] = frame[value].to_numpy(dtype=np.float64, na_value=np.nan)
+    if value == "observed" and "score" in frame.columns:
+        scored = np.zeros(matrices.shape[1:], dtype=bool)
+        scored[start[frame["score"].notna()], end[frame["score"].notna()]] = True
+        if scored.any():
+            matrices[:, ~scored] = np.nan
     return tuple(persons), tuple(order), matrices
 
 

@@ -156,7 +156,7 @@ def _adjusting(options: Mapping[str, Any]) -> list[str]:
         return [counts, "matrices = excess_transitions(counts)"]
     return [
         counts,
-        "share = counts.sum(axis=2) + 0.5",
+        "share = np.nansum(counts, axis=2) + 0.5",
         "matrices = excess_from_probabilities(matrices, share / share.sum(axis=1, keepdims=True))",
     ]
 

@@ -11,6 +11,7 @@ from analyses.report import sentences, snippets
 from analyses.report.group_sections import difference_table
 from analyses.report.guard import SMALLEST_SHOWN
 from analyses.report.tables import p_cell
+from analyses.shifted_matrices import shift_warning
 from analyses.stability_marks import cell_labels, cell_names
 from app import group_comparison, inputs, state, views
 from app.group_comparison import GroupTest
@@ -109,6 +110,9 @@ def _overall(tested: TestSettings, result: GroupTest) -> None:
 
 def _shared_effects(opened: OpenRun, tested: TestSettings) -> None:
     """That a person's modelled transitions hold what persons share with a family."""
+    shifted = shift_warning(opened.manifest, tested.value)
+    if shifted is not None:
+        st.warning(views.plain(f"{shifted[0].upper()}{shifted[1:]}."))
     if tested.value == "observed" or len(opened.factors) < 2:
         return
     named = listed([factor.nouns for factor in opened.factors[1:]])

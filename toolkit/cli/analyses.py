@@ -9,6 +9,7 @@ import pandas as pd
 
 from analyses import hsic_test
 from analyses.baseline_report import baseline_report
+from analyses.shifted_matrices import warn_of_shifts
 from analyses.transitions import observed_transitions, transition_matrices
 from toolkit.cli.answers import Answer
 from toolkit.cli.keeping import kept
@@ -111,6 +112,7 @@ def baseline(
 def grouped_matrices(run: SavedRun, value: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Persons with a group, their matrices (persons, state, state) and their group labels."""
     persons, matrices = all_matrices(run, value)
+    warn_of_shifts(run.manifest, value)
     label = run.persons().set_index("person")["group"].reindex(persons)
     known = label.notna().to_numpy()
     if not known.any():

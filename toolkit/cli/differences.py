@@ -175,7 +175,7 @@ def _adjusted(run: SavedRun, persons: list[str], matrices: np.ndarray, value: st
     mine = counts[[place[name] for name in persons]]
     if value == "observed":
         return excess_transitions(mine)
-    share = mine.sum(axis=2) + 0.5
+    share = np.nansum(mine, axis=2) + 0.5
     return excess_from_probabilities(matrices, share / share.sum(axis=1, keepdims=True))
 
 

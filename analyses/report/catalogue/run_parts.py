@@ -13,6 +13,7 @@ from analyses.figures.labels import is_transition
 from analyses.grouping_factors import Factor, factor_of, levels_of
 from analyses.matrices import observed_transitions, transition_matrices
 from analyses.report.guard import suppressed_counts
+from analyses.shifted_matrices import warn_of_shifts
 from toolkit.errors import ConfigError, DataError, RunFolderError
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def grouped_matrices(run: SavedRun, value: str, unit: str) -> GroupedMatrices:
         ConfigError: E302. DataError: E124 for a run without groups, E126 for persons without a cluster.
     """
     persons, matrices = all_matrices(run, value)
+    warn_of_shifts(run.manifest, value)
     table = run.persons().set_index("person").reindex(persons)
     known = table["group"].notna().to_numpy()
     if not known.any():
