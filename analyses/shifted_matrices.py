@@ -14,8 +14,9 @@ def shift_warning(manifest: Mapping[str, Any], value: str) -> str | None:
     given = manifest.get("config", {}).get("transition_covariates") or ()
     if not given or value == "observed":
         return None
+    does = "shifts" if len(given) == 1 else "shift"
     return (
-        f"in this model {', '.join(given)} {'shifts' if len(given) == 1 else 'shift'} the transitions of everybody alike, so that matrices of the model "
+        f"in this model {', '.join(given)} {does} the transitions of everybody alike, so that matrices of the model "
         "differ by it without noise and intervals between groups are too short; the table of transition covariates "
         "has the differences with their standard errors, and observed transitions can be compared"
     )

@@ -284,7 +284,8 @@ def test_a_chain_without_effects_has_pytorch_crfs_likelihood():
             warnings.simplefilter("ignore")  # its torch.where takes a byte mask
             expected = peer(arguments.scores["emissions"], arguments.states, reduction="none").detach()
             decoded = np.array(peer.decode(arguments.scores["emissions"]))
-        torch.testing.assert_close(chain.log_likelihood(states=arguments.states, **arguments.scores), expected)
+        found = chain.log_likelihood(states=arguments.states, **arguments.scores)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
         if isinstance(config, GenericCrf):
             last = trained.estimate.outcome.trace[-1]["loss"]  # per row, before the last step
             assert float(-expected.sum()) / data.n_rows == pytest.approx(last, rel=2e-2)

@@ -206,9 +206,13 @@ class FittedNetwork:
     def pair_marginals(self, data: GroupedDataset) -> tuple[np.ndarray, np.ndarray]:
         """Expected transitions of each sequence given its predictors (batch, state, state), and person codes."""
         arguments, layout = self._chain(data, self.all_codes(data))
-        pairs = chain.marginals(**arguments.scores)[1].sum(dim=1)
+        pairs = chain.expected_transitions(**arguments.scores)
         assert layout.sequences is not None
         return pairs.cpu().numpy().astype(np.float64), np.asarray(layout.sequences.person)
+
+    def chain_scores(self, data: GroupedDataset, level: Level = "person") -> tuple[ChainScores, Layout]:
+        """Scores of the sequences of a data set at a level, and where their rows are; errors as in `predict`."""
+        return self._chain(data, self._checked_codes(data, level, strict=False))
 
     @torch.no_grad()
     def outputs(self, data: GroupedDataset, codes: np.ndarray) -> tuple[Tensor, Layout]:

@@ -12,6 +12,12 @@ import pandas as pd
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
 from toolkit.errors import DataError
+from toolkit.models.chain_quantities import (
+    best_paths,
+    expected_transitions,
+    move_probabilities,
+    state_probabilities,
+)
 from toolkit.models.effect_tables import correlations
 from toolkit.models.fitted import FittedNetwork, Level
 from toolkit.models.nme_crf import Prediction
@@ -79,11 +85,41 @@ class Run:
 
     def decode(self, data: Data, level: Level = "person", *, strict: bool = False) -> np.ndarray:
         """Most likely states of whole sequences (Viterbi), by name, in the order of the rows."""
-        network = self.trained.network
-        if not isinstance(network, FittedNetwork):
-            raise DataError("only chain models decode sequences", code="E302", remedy="use predict")
+        network = self._chain()
         codes = network.decode(rows_of(data), level, strict=strict)
         return np.array(network.classes, dtype=object)[codes]
+
+    def best_paths(self, data: Data, n_best: int = 5, level: Level = "person") -> pd.DataFrame:
+        """The n most likely paths of every sequence; see `toolkit.models.chain_quantities.best_paths`."""
+        return best_paths(self._chain(), rows_of(data), n_best, level)
+
+    def state_probabilities(self, data: Data, level: Level = "person") -> pd.DataFrame:
+        """Probability of every state in each row; see `toolkit.models.chain_quantities.state_probabilities`."""
+        return state_probabilities(self._chain(), rows_of(data), level)
+
+    def move_probabilities(self, data: Data, level: Level = "person") -> pd.DataFrame:
+        """Probability of every move into each row; see `toolkit.models.chain_quantities.move_probabilities`."""
+        return move_probabilities(self._chain(), rows_of(data), level)
+
+    def expected_transitions(
+        self, data: Data, *, draws: int = 200, level: float = 0.95, rng: np.random.Generator
+    ) -> pd.DataFrame:
+        """Expected transitions of every person, averaged over the posterior of the person's effects.
+
+        See `toolkit.models.chain_quantities.expected_transitions`.
+        """
+        network = self._chain()
+        assert isinstance(self.trained, Trained)
+        found = self.trained.estimate.posterior
+        covariance = None if found is None else found.covariance.cpu().numpy().astype(np.float64)
+        return expected_transitions(network, rows_of(data), covariance, draws=draws, level=level, rng=rng)
+
+    def _chain(self) -> FittedNetwork:
+        """The network of a chain (E302 for another model)."""
+        network = self.trained.network
+        if not isinstance(network, FittedNetwork) or network.task != "sequence":
+            raise DataError("only chain models have paths and transitions", code="E302", remedy="use predict")
+        return network
 
     def persons(self) -> pd.DataFrame:
         """Persons with group, cluster, rows per part, baseline level."""
