@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from tests.bad_input.conftest import study_frame
 from toolkit import GroupedDataset, SequenceBatch, fit, load_run
 from toolkit.errors import ConfigError, Interrupted, RunFolderError, ToolkitWarning
-from toolkit.models import GenericCrf, GenericMlp, NmeCrf, NmeMlp
+from toolkit.models import GenericCrf, GenericMlp, MlpLme, NmeCrf, NmeMlp
 from toolkit.models import estimate as estimation
 from toolkit.runs import checkpoint, writing
 from toolkit.runs.checkpoint import CheckpointKeeper, checkpoint_folder, read_checkpoint
@@ -258,6 +258,16 @@ def test_row_58_a_killed_fit_is_resumed_to_the_same_weights(study_file, undistur
     nothing_left(out)
 
 
+@pytest.mark.slow
+def test_row_58_a_killed_fit_in_mini_batches_is_resumed_to_the_same_weights(study_file, tmp_path, command):
+    words = ("fit", study_file, *WORDS, "--set", "batch=16", "--set", "batch_by='rows'", "--out")
+    assert command(*words, tmp_path / "whole")[0] == 0
+    ended = disturbed("os.kill(os.getpid(), signal.SIGKILL)", *words, tmp_path / "run")
+    assert ended.returncode == -signal.SIGKILL
+    assert command(*words, tmp_path / "run", "--resume")[0] == 0
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
 CASES = {
     "linear, with its fixed point": (NmeMlp(hidden=(), epochs=30), "within-person-time"),
     "every row trains": (NmeMlp(hidden=(2,), epochs=120, patience=20), None),
@@ -268,11 +278,18 @@ CASES = {
     "early stopping": (NmeMlp(hidden=(3,), effects="all", epochs=300, patience=26, lr=0.05), "within-person-time"),
     "single precision": (GenericMlp(hidden=(4,), epochs=40, precision="float32"), "within-person-time"),
     "chain": (NmeCrf(hidden=(3,), epochs=40, variance_update="paper"), "within-person-time"),
+    "in mini-batches": (
+        NmeMlp(hidden=(3,), effects="first", epochs=40, batch=20, clip=1.0, schedule="cosine", monitor="ccc"),
+        "within-person-time",
+    ),
+    "EM with retraining": (MlpLme(hidden=(2,), epochs=15, rounds=1, patience=30), "within-person-time"),
     "generic chain": (GenericCrf(hidden=(3,), epochs=40), "within-person-time"),
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name.startswith("EM") else name for name in CASES]
+)
 def test_row_58_every_kind_of_fit_resumes_to_the_same_weights(name, tmp_path):
     config, split = CASES[name]
     target = "state" if "chain" in name else "mood"

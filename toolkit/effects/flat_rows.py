@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -47,6 +48,14 @@ class Batch:
         if self.slots is not None:
             empty = rows.new_zeros((self.lines * self.longest, rows.shape[1]))
             rows = empty.index_copy_(0, self.slots, rows)
+        return rows.view(self.lines, self.longest, -1)
+
+    def filled(self, rows: Float[Tensor, "rows width"]) -> Float[Tensor, "lines longest width"]:
+        """Values of the rows in their lines, and of some row where padded: a network may not be finite at zero."""
+        if self.slots is not None:
+            source = torch.zeros(self.lines * self.longest, dtype=torch.int64, device=rows.device)
+            source.index_copy_(0, self.slots, torch.arange(len(rows), device=rows.device))
+            rows = rows.index_select(0, source)
         return rows.view(self.lines, self.longest, -1)
 
     def flat(self, lines: Float[Tensor, "lines longest width"]) -> Float[Tensor, "rows width"]:

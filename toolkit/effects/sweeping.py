@@ -34,18 +34,21 @@ class SharedVector:
 
     Args:
         parameters: replaced by views of the vector.
+        held: names of those that stay as they are.
     """
 
-    def __init__(self, parameters: dict[str, Tensor]) -> None:
-        self.vector = torch.cat([value.detach().reshape(-1) for value in parameters.values()])
-        sizes = [value.numel() for value in parameters.values()]
-        for (name, value), part in zip(list(parameters.items()), self.vector.split(sizes), strict=True):
+    def __init__(self, parameters: dict[str, Tensor], held: frozenset[str] = frozenset()) -> None:
+        self.trained = [name for name in parameters if name not in held]
+        values = [parameters[name].detach() for name in self.trained]
+        self.vector = torch.cat([value.reshape(-1) for value in values])
+        parts = self.vector.split([value.numel() for value in values])
+        for name, value, part in zip(self.trained, values, parts, strict=True):
             parameters[name] = part.view(value.shape)
         self.views = parameters
 
     def joined(self, gradients: Mapping[str, Tensor]) -> Tensor:
         """Gradients by name, as one vector."""
-        return torch.cat([gradients[name].reshape(-1) for name in self.views])
+        return torch.cat([gradients[name].reshape(-1) for name in self.trained])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -209,7 +212,7 @@ class MiniBatches:
     def _penalty(self, precision: Tensor) -> float:
         """The prior term of all persons, ``1/2 sum_i eta_i' Sigma^-1 eta_i``, some persons at a time."""
         parts = self.objective.eta.split(SUMMED) if self.objective.layout.size else ()
-        return sum(0.5 * float((self.objective.penalties(part, precision) * part).sum()) for part in parts)
+        return sum((0.5 * float((self.objective.penalties(part, precision) * part).sum()) for part in parts), 0.0)
 
 
 def _sizes(layout: EffectLayout) -> list[int]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from toolkit.errors import ConfigError
+from toolkit.models.monitors import check_monitor
+
+# Settings of the loop that trains mixed effects networks, as they are when left out.
+LOOP = {"batch_by": None, "clip": None, "schedule": "plateau", "monitor": "loss"}
+LOOP |= {"mixed_precision": False, "compile": False}
 
 
 class Config(BaseModel):
@@ -26,7 +32,14 @@ class Config(BaseModel):
         clip: largest norm of the gradient of a step; a longer one is shortened.
         schedule: of the learning rate: ``plateau`` (a quarter when the monitored loss no longer falls, as published),
             ``constant``, or ``cosine`` (falling over all epochs).
+        monitor: what decides when to stop and which state is kept, of the validation rows: ``loss``, or a metric of
+            `toolkit.metrics` by its name (``ccc``, ``krippendorff_alpha``, ``auc``, ...), over all rows or, as
+            ``ccc_by_person``, as the mean over persons. Whether more or less of it is better is known.
         precision: floating point type of all tensors.
+        mixed_precision: matrix products in half precision (bfloat16) on a GPU, with ``precision="float32"``;
+            parameters, their gradients, variances and posteriors keep theirs.
+        compile: compile the network with ``torch.compile``: for mini-batches of a network other than a plain
+            perceptron, whose steps are written out by hand. Where it does not work the network runs as it is (W230).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
@@ -40,7 +53,10 @@ class Config(BaseModel):
     batch_by: Literal["persons", "rows"] | None = None
     clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     schedule: Literal["plateau", "constant", "cosine"] = "plateau"
+    monitor: str = "loss"
     precision: Literal["float64", "float32"] = "float64"
+    mixed_precision: bool = False
+    compile: bool = False
 
     def __init__(self, **settings: Any) -> None:
         """Validate the settings; see the class for what they mean.
@@ -64,6 +80,32 @@ class Config(BaseModel):
                 column="batch_by",
                 remedy="give their size (batch=256), or leave batch_by out",
             )
+        if self.compile and self.batch is None:
+            raise ConfigError(
+                "compile is for mini-batches, whose shapes hardly change",
+                code="E302",
+                column="compile",
+                remedy="give their size (batch=256), or leave compile out",
+            )
+        if self.mixed_precision and self.precision != "float32":
+            raise ConfigError(
+                "mixed_precision is half precision beside single precision",
+                code="E302",
+                column="mixed_precision",
+                remedy='use precision="float32", or leave it out',
+            )
+        check_monitor(self.monitor, str(getattr(self, "task", "sequence")))
+
+    def refuse_settings(self, plain: Mapping[str, Any], reason: str) -> None:
+        """Refuse settings that do not apply (E302).
+
+        Args:
+            plain: their values where they are left out.
+            reason: why they do not, in words that follow their name.
+        """
+        for name, value in plain.items():
+            if getattr(self, name) != value:
+                raise ConfigError(f"{name} {reason}", code="E302", column=name, remedy="leave it out")
 
 
 def _in_plain_words(error: ValidationError, kind: type[BaseModel]) -> ConfigError:

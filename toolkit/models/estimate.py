@@ -43,12 +43,14 @@ def estimate(
     settings: Settings,
     *,
     sweep: Sweep | None = None,
+    validate: Callable[[], float] | None = None,
     progress: Progress | None = None,
     keeper: Keeper | None = None,
 ) -> Estimate:
     """Fit the model by gradient descent and variance updates; see the module for the method.
 
     A ``sweep`` takes the steps of an epoch in mini-batches; variances are updated over all training rows as ever.
+    ``validate`` takes the place of the validation loss.
     """
     trained = {name: value for name, value in state.shared.items() if name not in state.held}
     parameters = {**trained, **({"eta": state.eta} if state.layout.size else {})}
@@ -71,7 +73,7 @@ def estimate(
         settings,
         undecayed=frozenset(name for name in parameters if name.split(".")[0] == "eta"),
         update=lambda epoch: _update(train, state, epoch),
-        validate=_validation(validation, state),
+        validate=validate or validation_loss(validation, state),
         progress=progress,
         keeper=keeper,
     )
@@ -150,7 +152,7 @@ def _precision(state: State) -> Tensor:
     return state.cached
 
 
-def _validation(problem: ProblemParts | None, state: State) -> Callable[[], float] | None:
+def validation_loss(problem: ProblemParts | None, state: State) -> Callable[[], float] | None:
     """Mean loss per validation row at person level, as a function of no arguments."""
     if problem is None:
         return None

@@ -80,6 +80,11 @@ class State:
         return problem.lines_of(self.eta, *(factor.eta for factor in self.further))
 
     @property
+    def further_effects(self) -> tuple[RandomEffects, ...]:
+        """Effects of further grouping factors, detached."""
+        return tuple(factor.effects for factor in self.further)
+
+    @property
     def covariance(self) -> Float[Tensor, "d d"]:
         """Covariance of the person effects."""
         return from_log_cholesky(self.log_cholesky, self.layout.size, diagonal=self.rule.diagonal)
@@ -117,6 +122,11 @@ class Estimate:
     polish_steps: int
     exact: bool
     further: tuple[tuple[RandomEffects, Posterior], ...] = ()
+
+    @property
+    def further_effects(self) -> tuple[RandomEffects, ...]:
+        """Effects of further grouping factors."""
+        return tuple(effects for effects, _ in self.further)
 
 
 def person_weight(rule: VarianceRule, sigma2: float) -> float:

@@ -17,7 +17,6 @@ from toolkit.effects.terms import CHAIN_NAMES
 from toolkit.errors import ConfigError
 from toolkit.models.batch_losses import ChainLosses, RowLosses
 from toolkit.models.chain_covariates import ChainParts
-from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config
 from toolkit.models.fit_state import State
 from toolkit.models.networks import Mlp
@@ -108,12 +107,12 @@ def check_batches(config: Config, module: nn.Module, state: State) -> None:
             column="batch",
             remedy="leave batch out, or name one column in groups",
         )
-    if isinstance(config, MlpLme) or state.held or not isinstance(module, Mlp):
+    if config.compile and type(module) is Mlp:
         raise ConfigError(
-            "mini-batches are for perceptrons and chains of which every parameter is trained",
+            "compile has nothing to do for a perceptron, whose steps are written out by hand",
             code="E302",
-            column="batch",
-            remedy="leave batch out",
+            column="compile",
+            remedy="leave it out",
         )
 
 
@@ -123,8 +122,8 @@ def mini_batches(
     """The sweep over mini-batches of a state; its shared parameters become views of one vector."""
     assert config.batch is not None
     objective = Objective(
-        network=_network(module, state.layout),
-        shared=SharedVector(state.shared),
+        network=_network(config, module, state),
+        shared=SharedVector(state.shared, state.held),
         layout=state.layout,
         eta=state.eta,
         weight=lambda: state.weight,
@@ -145,18 +144,22 @@ def mini_batches(
     )
 
 
-def _network(module: nn.Module, layout: EffectLayout) -> PersonalNetwork:
+def _network(config: Config, module: nn.Module, state: State) -> PersonalNetwork:
     """Perceptrons have a fast way of their own; any other module goes by autograd."""
+    layout = state.layout
     kept = [(name, shape) for name, shape, _ in _labelled(layout) if name not in CHAIN_NAMES]
     own = EffectLayout(
         names=tuple(name for name, _ in kept),
         shapes=tuple(shape for _, shape in kept),
         labels=tuple(label for name, shape, labels in _labelled(layout) if name not in CHAIN_NAMES for label in labels),
     )
-    if type(module) is Mlp:  # thresholds and exposures are no layers
+    # thresholds and exposures are no layers; by hand there are no two precisions
+    if isinstance(module, Mlp) and type(module) is Mlp and not config.mixed_precision:
         layers = [(f"layers.{place}.weight", f"layers.{place}.bias") for place in range(len(module.layers))]
         return PersonalPerceptron(layers=layers, layout=own)
-    return PersonalModule(module=module, layout=own)
+    return PersonalModule(
+        module=module, layout=own, held=state.held, mixed=config.mixed_precision, compiled=config.compile
+    )
 
 
 def _labelled(layout: EffectLayout) -> list[tuple[str, tuple[int, ...], tuple[str, ...]]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_serializer, field_validator
 
 from toolkit.errors import ConfigError
-from toolkit.models.config import Config
+from toolkit.models.config import LOOP, Config
 from toolkit.models.extractors import Extractor
 
 
@@ -43,12 +43,8 @@ class PenConfig(Config):
 
     def model_post_init(self, context: Any, /) -> None:
         """An extractor of one's own takes the place of hidden layers."""
+        self.refuse_settings(LOOP, "does not apply to networks of experts")
         super().model_post_init(context)
-        for name, plain in {"batch_by": None, "clip": None, "schedule": "plateau"}.items():
-            if getattr(self, name) != plain:
-                raise ConfigError(
-                    f"{name} does not apply to networks of experts", code="E302", column=name, remedy="leave it out"
-                )
         if self.extractor is not None and self.hidden:
             raise ConfigError(
                 "an extractor and hidden layers do not go together",

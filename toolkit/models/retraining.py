@@ -60,7 +60,7 @@ def estimate_with_retraining(
     stages = [
         Stage(
             names=tuple(state.shared), objective=objective, rows=train.rows, epochs=settings.epochs,
-            validate=steps._validation(validation, state), begin=begin if number else None,
+            validate=steps.validation_loss(validation, state), begin=begin if number else None,
         )
         for number in range(rounds + 1)
     ]  # fmt: skip

@@ -153,6 +153,7 @@ def trace_table(trained: Trained) -> pd.DataFrame:
     """
     columns = ["epoch", "objective", "loss", "penalty", "sigma2", "variance_mean", "validation", "lr"]
     rows = list(trained.estimate.outcome.trace)
+    columns += ["monitor"] if rows and "monitor" in rows[0] else []
     columns += [name for name in (rows[0] if rows else ()) if name.startswith("variance[")]
     frame = pd.DataFrame(rows, columns=columns).astype("float64")
     frame["phase"] = pd.array(np.where(frame["objective"].notna(), "training", "variances"), dtype="string")

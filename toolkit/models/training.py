@@ -12,18 +12,19 @@ from torch import nn
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.outcomes import CLASS_TASKS
 from toolkit.data.sequences import cut_at_parts
-from toolkit.effects.problem import Problem
+from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.random_effects import FactorEffects
 from toolkit.errors import ConfigError
 from toolkit.models.chain_covariates import fit_covariates
 from toolkit.models.chain_structure import chain_parts
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config
-from toolkit.models.estimate import estimate
-from toolkit.models.fit_state import Estimate
+from toolkit.models.estimate import estimate, validation_loss
+from toolkit.models.fit_state import Estimate, State
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.minibatches import check_batches, mini_batches, pieces_of
 from toolkit.models.modules import is_linear
+from toolkit.models.monitors import LOSS, watch
 from toolkit.models.outcomes import criterion_of, task_of
 from toolkit.models.pieces import Pieces
 from toolkit.models.placement import effect_layout, held_names, of_factor, reported_scale
@@ -40,6 +41,7 @@ from toolkit.models.starting import (
 )
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Outcome, Progress, Settings
+from toolkit.optimise.watching import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,6 +101,13 @@ def train(
         keeper: keeps the state of training between epochs.
     """
     task = task_of(config)
+    if config.mixed_precision and device.type != "cuda":
+        raise ConfigError(
+            "mixed_precision is for GPUs: on a CPU it saves nothing",
+            code="E302",
+            column="mixed_precision",
+            remedy="leave it out, or use a GPU",
+        )
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     fitted_rows = np.flatnonzero(labels == "train")
     cut = cut_at_parts(data, labels) if task == "sequence" else data
@@ -128,7 +137,7 @@ def train(
     start_values(config, data, fitted_rows, scaler, first, shared)
     settings = Settings(
         lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay,
-        schedule=config.schedule, clip=config.clip,
+        schedule=config.schedule, clip=config.clip, mixed_precision=config.mixed_precision,
     )  # fmt: skip
     sweep = mini_batches(config, first.data, module, state, generator) if isinstance(first, Pieces) else None
     if isinstance(config, MlpLme):
@@ -138,7 +147,11 @@ def train(
             progress=progress, keeper=keeper,
         )  # fmt: skip
     else:
-        found = estimate(first, second, state, settings, sweep=sweep, progress=progress, keeper=keeper)
+        live = replace(fitted_network(config, data, scaler, module, state, criterion), covariates=covariates)
+        validate = _watched(config, live, cut.take(np.flatnonzero(labels == "validation")), second, state)
+        found = estimate(
+            first, second, state, settings, sweep=sweep, validate=validate, progress=progress, keeper=keeper
+        )
     network = replace(fitted_network(config, data, scaler, module, found, criterion), covariates=covariates)
     scales = [reported_scale(layout, module, shared, scaler, linear=is_linear(config)) for layout in layouts]
     return Trained(
@@ -150,8 +163,30 @@ def train(
     )
 
 
+def _watched(
+    config: Config, live: FittedNetwork, rows: GroupedDataset, problem: ProblemParts | None, state: State
+) -> Watch | None:
+    """The metric that decides when to stop; None where it is the loss."""
+    if config.monitor == LOSS:
+        return None
+    loss = validation_loss(problem, state)
+    if loss is None:
+        raise ConfigError(
+            "monitor needs validation rows",
+            code="E302",
+            column="monitor",
+            remedy="use a split that has some, or leave monitor out",
+        )
+    return watch(config.monitor, live.task, live, rows, loss)
+
+
 def fitted_network(
-    config: Config, data: GroupedDataset, scaler: Scaler, module: nn.Module, found: Estimate, criterion: Criterion
+    config: Config,
+    data: GroupedDataset,
+    scaler: Scaler,
+    module: nn.Module,
+    found: Estimate | State,
+    criterion: Criterion,
 ) -> FittedNetwork:
     """The network with what was estimated, ready to predict."""
     task = task_of(config)
@@ -167,7 +202,7 @@ def fitted_network(
         effects=found.effects,
         further=tuple(
             FactorEffects(grouping=grouping.name, levels=grouping.levels, effects=effects)
-            for grouping, (effects, _) in zip(data.groupings[1:], found.further, strict=False)
+            for grouping, effects in zip(data.groupings[1:], found.further_effects, strict=False)
         ),
         criterion=criterion,
     )

@@ -13,6 +13,7 @@ from toolkit.optimise.descent import Descent, Keeper, copied
 from toolkit.optimise.schedules import SHRINK, ScheduleName, schedule_of
 from toolkit.optimise.status import Status
 from toolkit.optimise.sweeps import FullBatch, NotFinite, Sweep
+from toolkit.optimise.watching import Watch, judged
 
 # Without validation rows: the monitored numbers may move by no more than this (relative) over `patience` epochs.
 SETTLED_LOSS = 1e-4
@@ -33,6 +34,7 @@ class Settings:
     weight_decay: float = 0.0
     schedule: ScheduleName = "plateau"
     clip: float | None = None
+    mixed_precision: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,6 +47,7 @@ class Outcome:
         epochs: number of epochs finished.
         status: how it ended.
         failed: what was not a finite number, if training broke off.
+        monitor: what was watched, where there were validation rows.
     """
 
     trace: tuple[dict[str, float], ...]
@@ -52,12 +55,15 @@ class Outcome:
     epochs: int
     status: Status
     failed: str = "loss"
+    monitor: str = "validation loss"
 
     def sentence(self, *, validated: bool) -> str:
         """The outcome in words; ``validated`` says whether there was a validation loss to watch."""
         # without validation the objective is that of the state the epoch before has led to
         failed = self.epochs + 1 if validated else self.best_epoch + 1
-        return self.status.sentence(validated=validated, failed=failed, kept=self.best_epoch, what=self.failed)
+        return self.status.sentence(
+            validated=validated, failed=failed, kept=self.best_epoch, what=self.failed, monitor=self.monitor
+        )
 
 
 def minimise(
@@ -82,7 +88,8 @@ def minimise(
         settings: learning rate, epochs, patience, weight decay.
         undecayed: parameters that weight decay leaves alone (person effects have their own prior).
         update: called after each epoch with its number (from 1); returns numbers for the trace.
-        validate: validation loss at the current state. Without it the loop runs until the training objective settles.
+        validate: validation loss at the current state, or a `Watch` with a metric that decides in its place. Without it
+            the loop runs until the training objective settles.
         progress: called with epoch, epochs and the monitored loss.
         keeper: keeps the state of the loop between epochs, and puts it back when an interrupted one goes on.
     """
@@ -90,7 +97,7 @@ def minimise(
     sweep = (
         objective
         if isinstance(objective, Sweep)
-        else FullBatch(objective=objective, parameters=parameters, clip=settings.clip)
+        else FullBatch(objective=objective, parameters=parameters, clip=settings.clip, mixed=settings.mixed_precision)
     )
     descent = _start(parameters, buffers, settings, undecayed, validated=validated)
     descent.moments = sweep.moments
@@ -103,7 +110,7 @@ def minimise(
         except NotFinite as problem:
             status, failed = Status.NOT_FINITE, str(problem)
             break
-        monitored = row["validation"] if validated else row["loss"]
+        monitored = judged(row, validate)
         _judge(descent, monitored, epoch, validated=validated)
         if progress is not None:
             progress(epoch, settings.epochs, monitored)
@@ -120,8 +127,9 @@ def minimise(
     else:
         descent.best_epoch = descent.epoch
     return Outcome(
-        trace=tuple(descent.trace), best_epoch=descent.best_epoch, epochs=descent.epoch, status=status, failed=failed
-    )
+        trace=tuple(descent.trace), best_epoch=descent.best_epoch, epochs=descent.epoch, status=status, failed=failed,
+        monitor=validate.name if isinstance(validate, Watch) else "validation loss",
+    )  # fmt: skip
 
 
 def _start(
@@ -165,6 +173,8 @@ def _epoch(
     row["validation"] = validate() if validate is not None else math.nan
     if validate is not None and not math.isfinite(row["validation"]):
         raise NotFinite("validation loss")
+    if isinstance(validate, Watch):
+        row["monitor"] = validate.metric()
     row["lr"] = rate
     descent.trace.append(row)
     return row
@@ -176,7 +186,8 @@ def _judge(descent: Descent, monitored: float, epoch: int, *, validated: bool) -
     if validated and monitored < descent.best_loss:
         descent.keep(epoch)
         descent.best_loss = monitored
-    if monitored < descent.mark - PROGRESS * abs(descent.mark) or epoch == 1:
+    progress = PROGRESS * abs(descent.mark) if math.isfinite(descent.mark) else 0.0
+    if monitored < descent.mark - progress or epoch == 1:
         descent.mark, descent.marked_epoch = monitored, epoch
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 class Status(Enum):
     """Outcome of a training run."""
 
-    VALIDATED = "The validation loss stopped improving; the best state was restored."
+    VALIDATED = "The {monitor} stopped improving; the best state was restored."
     SETTLED = "The training objective settled."
     OUT_OF_EPOCHS = (
         "All epochs were used before the {monitor} settled; raise epochs or the learning rate and look at the "
@@ -24,7 +24,15 @@ class Status(Enum):
         """True when the stopping rule was met."""
         return self in {Status.VALIDATED, Status.SETTLED}
 
-    def sentence(self, *, validated: bool, failed: int = 1, kept: int = 0, what: str = "loss") -> str:
+    def sentence(
+        self,
+        *,
+        validated: bool,
+        failed: int = 1,
+        kept: int = 0,
+        what: str = "loss",
+        monitor: str = "validation loss",
+    ) -> str:
         """The outcome in words.
 
         Args:
@@ -32,6 +40,7 @@ class Status(Enum):
             failed: the epoch in which a number was not finite.
             kept: the epoch whose state was kept.
             what: the term that was not finite.
+            monitor: what was watched beside or in place of that loss.
         """
-        monitor = "validation loss" if validated else "training objective"
+        monitor = monitor if validated else "training objective"
         return self.value.format(monitor=monitor, failed=failed, kept=kept, what=what)

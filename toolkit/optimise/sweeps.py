@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -44,11 +45,13 @@ class FullBatch:
         objective: returns the terms to report; ``objective`` is the one that is minimised.
         parameters: leaves to optimise, by name.
         clip: largest norm of the gradient; None does not clip.
+        mixed: products in half precision (bfloat16); parameters, gradients and the rest keep theirs.
     """
 
     objective: Callable[[], dict[str, Tensor]]
     parameters: Mapping[str, Tensor]
     clip: float | None = None
+    mixed: bool = False
 
     @property
     def moments(self) -> dict[str, Tensor]:
@@ -58,7 +61,9 @@ class FullBatch:
     def __call__(self, descent: Descent, sound: Callable[[], None]) -> dict[str, float]:
         """Objective, gradient, step."""
         descent.optimiser.zero_grad(set_to_none=True)
-        terms = self.objective()
+        device = next(iter(self.parameters.values())).device.type
+        with torch.autocast(device, dtype=torch.bfloat16) if self.mixed else nullcontext():
+            terms = self.objective()
         terms["objective"].backward()
         for name in [*(name for name in terms if name != "objective"), "objective"]:
             if not bool(torch.isfinite(terms[name])):

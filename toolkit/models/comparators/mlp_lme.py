@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from toolkit.errors import ConfigError
+from toolkit.models.config import LOOP
 from toolkit.models.nme import MlpConfig
 
 
@@ -30,6 +31,7 @@ class MlpLme(MlpConfig):
 
     def model_post_init(self, context: object, /) -> None:
         """The mixed model stands on a perceptron's activations."""
+        self.refuse_settings({"batch": None, **LOOP}, "does not apply to EM with retraining, which takes full steps")
         super().model_post_init(context)
         if self.task != "regression":
             raise ConfigError("MlpLme is for numeric outcomes", code="E302", column="task", remedy="use NmeMlp")
