@@ -29,7 +29,11 @@ DESCRIBES = {
     "person.",
     "generic-mlp": "It learns what goes along with the outcome, in the same way for everybody.",
 }
-DESCRIBES |= {"specific-mlp": DESCRIBES["nme-mlp"], "mlp-lme": DESCRIBES["nme-mlp"]}
+DESCRIBES |= {
+    "specific-crf": DESCRIBES["nme-crf"],
+    "specific-mlp": DESCRIBES["nme-mlp"],
+    "mlp-lme": DESCRIBES["nme-mlp"],
+}
 DESCRIBES |= {"pen": DESCRIBES["nme-mlp"], "pen-shared": DESCRIBES["generic-mlp"]}
 HEADINGS = {
     "base-rates": "How often do the states occur?",

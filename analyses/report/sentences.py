@@ -18,7 +18,7 @@ FAIR = 0.5
 FEW_ROWS = 10
 
 MODEL_NAMES = {"nme-crf": "NME-CRF", "generic-crf": "Generic-CRF", "nme-mlp": "NME-MLP", "generic-mlp": "Generic-MLP",
-               "specific-mlp": "Specific-MLP", "mlp-lme": "MLP-LME", "pen": "PEN",
+               "specific-crf": "Specific-CRF", "specific-mlp": "Specific-MLP", "mlp-lme": "MLP-LME", "pen": "PEN",
                "pen-shared": "PEN, shared network"}  # fmt: skip
 MODEL_SENTENCES = {
     "nme-crf": "NME-CRF: a sequence model of states in which every person has their own transitions and their own "
@@ -26,6 +26,7 @@ MODEL_SENTENCES = {
     "generic-crf": "Generic-CRF: a sequence model of states with one set of transitions for everybody.",
     "nme-mlp": "NME-MLP: a neural network for one outcome in which every person has their own last layer.",
     "generic-mlp": "Generic-MLP: a neural network for one outcome, the same for everybody.",
+    "specific-crf": "Specific-CRF: a sequence model of states whose transitions every person learns alone.",
     "specific-mlp": "Specific-MLP: a neural network for one outcome whose last layer every person learns alone.",
     "mlp-lme": "MLP-LME: a neural network for one outcome with a linear mixed model on its last hidden layer.",
     "pen": "PEN: a neural network with an expert for every person, and a gate that learns to recognise the persons.",

@@ -16,7 +16,8 @@ BUNDLED = {
     "valence-arousal": "valence-arousal",
 }
 CLASSES = {"nme-mlp": "NmeMlp", "nme-crf": "NmeCrf", "generic-mlp": "GenericMlp", "generic-crf": "GenericCrf",
-           "specific-mlp": "SpecificMlp", "mlp-lme": "MlpLme", "pen": "Pen", "pen-shared": "PenShared"}  # fmt: skip
+           "specific-crf": "SpecificCrf", "specific-mlp": "SpecificMlp",
+           "mlp-lme": "MlpLme", "pen": "Pen", "pen-shared": "PenShared"}  # fmt: skip
 
 WRAPPERS = {"extractor": "Extractor", "module": "Module"}
 

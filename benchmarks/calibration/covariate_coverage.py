@@ -45,7 +45,7 @@ def one(seed: np.random.SeedSequence, *, families: bool, personal: bool) -> dict
         frame, target="state", features=list(FEATURES), groups=["person", "family"] if families else "person",
         time="segment", group="depressed", classes=STATES,
     )  # fmt: skip
-    shared = {"hidden": (), "forbidden": "self", "transition_covariates": "depressed", "lr": 0.05, "epochs": 200}
+    shared = {"hidden": (), "forbidden": ("self",), "transition_covariates": ("depressed",), "lr": 0.05, "epochs": 200}
     config = NmeCrf(effects="T", **shared) if personal else GenericCrf(**shared)
     table = fit(config, data, seed=1, split=None, progress=None).transition_covariates()
     known = true_shifts(np.asarray(truth.effect))

@@ -80,7 +80,10 @@ def check(
 def fit(  # noqa: PLR0913 - one argument per option of the command
     study: Annotated[Path, typer.Argument(help="study.toml")],
     model: Annotated[
-        str, typer.Option(help="nme-mlp, nme-crf, generic-mlp, generic-crf, specific-mlp, mlp-lme, pen, pen-shared.")
+        str,
+        typer.Option(
+            help="nme-mlp, nme-crf, generic-mlp, generic-crf, specific-mlp, specific-crf, mlp-lme, pen, pen-shared."
+        ),
     ] = "nme-mlp",
     target: Annotated[
         str | None, typer.Option(help="Column to predict (several for pen: a,b); the study's first, or its states.")

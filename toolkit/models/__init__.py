@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from toolkit.models.comparators.generic_crf import GenericCrf as GenericCrf
     from toolkit.models.comparators.generic_mlp import GenericMlp as GenericMlp
     from toolkit.models.comparators.mlp_lme import MlpLme as MlpLme
+    from toolkit.models.comparators.specific_crf import SpecificCrf as SpecificCrf
     from toolkit.models.comparators.specific_mlp import SpecificMlp as SpecificMlp
     from toolkit.models.config import Config as Config
     from toolkit.models.extractors import Extractor as Extractor
@@ -24,6 +25,7 @@ _HOME = {
     "NmeCrf": "toolkit.models.nme_crf",
     "GenericMlp": "toolkit.models.comparators.generic_mlp",
     "GenericCrf": "toolkit.models.comparators.generic_crf",
+    "SpecificCrf": "toolkit.models.comparators.specific_crf",
     "SpecificMlp": "toolkit.models.comparators.specific_mlp",
     "MlpLme": "toolkit.models.comparators.mlp_lme",
     "Pen": "toolkit.models.pen",

@@ -25,6 +25,7 @@ MODEL_NAMES = {
     "NmeCrf": "nme-crf",
     "GenericMlp": "generic-mlp",
     "GenericCrf": "generic-crf",
+    "SpecificCrf": "specific-crf",
     "SpecificMlp": "specific-mlp",
     "MlpLme": "mlp-lme",
     "Pen": "pen",
