@@ -2,11 +2,12 @@
 
 Run as ``nice python -m benchmarks.peers.million_rows [--rows 1000000 --persons 10000 --batch 256]``.
 
-Memory is measured in processes of their own: the data set is made (20 features and the target in double precision), the
-fit runs for ten epochs, variances and the posterior included (two rounds of them at the end); what counts is the largest resident set above that before
-the data were there, as a multiple of the data's bytes. Time is process CPU time per epoch: of the same fit, its rounds
-of posterior and variances (every ten epochs) included, and of the plain network, which shuffles rows, gathers batches
-and makes steps of autograd and Adam. One thread, float32. Result in ``benchmarks/results/million_rows.json``.
+Memory is measured in processes of their own: the data set is made (20 features and the target in double precision),
+the fit runs for ten epochs, variances and the posterior included, with two rounds of them at the end; what counts is
+the largest resident set above that before the data were there, as a multiple of the data's bytes. Time is process CPU
+time per epoch: of the same fit, its rounds of posterior and variances (every ten epochs) included, and of the plain
+network, which shuffles rows, gathers batches and makes steps of autograd and Adam. One thread, float32. Result in
+``benchmarks/results/million_rows.json``.
 """
 
 from __future__ import annotations
