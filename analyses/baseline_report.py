@@ -16,7 +16,7 @@ from analyses.baseline_identity import IdentityResult, permuted_identity
 from analyses.baseline_levels import ROWS_IN_WORDS, bias_parameters, scatter_frames
 from analyses.baseline_slope import SlopeResult, corrected_slope
 from analyses.correlation import KINDS
-from analyses.grouping_factors import beside_persons
+from analyses.grouping_factors import beside_persons, cluster_nouns
 from toolkit.errors import ConfigError, DataError, ToolkitWarning
 from toolkit.runs.folder import SavedRun
 
@@ -204,7 +204,7 @@ def _units(frame: pd.DataFrame, unit: str, run: SavedRun) -> tuple[np.ndarray | 
             column="cluster",
             remedy="use --unit person, or name a cluster column in study.toml",
         )
-    return frame["cluster"].to_numpy(dtype=object), str(run.manifest["study"]["cluster_name"] or "clusters")
+    return frame["cluster"].to_numpy(dtype=object), cluster_nouns(run.manifest)
 
 
 def _rows(view: BaselineView) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from analyses.drivers import CellDrivers, cell_drivers
 from analyses.drivers_sequences import SequenceDrivers, sequence_drivers
+from analyses.grouping_factors import cluster_nouns
 from analyses.matrices import observed_transitions, transition_matrices
 from toolkit.errors import ConfigError, DataError
 from toolkit.runs.folder import SavedRun
@@ -107,7 +108,7 @@ def drivers_of_run(
         side,
         persons=kept.index.to_numpy(dtype=object),
         unit=clusters.to_numpy(dtype=object) if unit == "cluster" else None,
-        unit_name=str(run.manifest["study"]["cluster_name"] or "clusters") if unit == "cluster" else None,
+        unit_name=cluster_nouns(run.manifest) if unit == "cluster" else None,
         cell=cell,
         group_names=(str(words.get(first, first)), str(words.get(second, second))),
         scale="score" if value == "score" else "probability",

@@ -88,6 +88,12 @@ def noun_of(column: str) -> str:
     return re.sub(r"\s(id|nr|no|number|code|label)$", "", words, flags=re.IGNORECASE) or words
 
 
+def cluster_nouns(manifest: Mapping[str, Any]) -> str:
+    """What is resampled or shuffled as a whole, in the plural: ``families`` where the column is ``family_id``."""
+    noun = noun_of(str(manifest["study"].get("cluster_name") or "cluster"))
+    return noun if noun.endswith("s") else wording.plural(noun)
+
+
 def factor_shares(components: pd.DataFrame, groupings: Sequence[Mapping[str, Any]]) -> tuple[FactorShare, ...]:
     """Shares of every factor from a run's variance components; empty for persons alone.
 

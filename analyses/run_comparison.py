@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.grouping_factors import cluster_nouns
 from analyses.model_comparison import ModelComparison, compare_models
 from toolkit.errors import ConfigError, DataError
 
@@ -124,7 +125,7 @@ def _clusters(run: SavedRun, persons: list[str], unit: str) -> tuple[np.ndarray 
     clusters = run.persons().set_index("person")["cluster"].reindex(persons)
     if clusters.isna().any():
         raise DataError("not every person has a cluster", code="E126", remedy="use the unit person")
-    return clusters.to_numpy(dtype=object), str(run.manifest["study"]["cluster_name"] or "clusters")
+    return clusters.to_numpy(dtype=object), cluster_nouns(run.manifest)
 
 
 def _unique_names(runs: Sequence[SavedRun]) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from analyses import wording
 from analyses.component_interval import METHODS
-from analyses.grouping_factors import FactorShare, factor_shares, named, noun_of, shares_text
+from analyses.grouping_factors import FactorShare, cluster_nouns, factor_shares, named, shares_text
 from analyses.resampling import (
     Units,
     check_draws,
@@ -285,9 +285,7 @@ def variance_of_run(
         rows["prediction_population"].to_numpy(dtype=np.float64),
         rows["person"].to_numpy(dtype=object),
         unit=cluster.to_numpy(dtype=object) if unit == "cluster" else None,
-        unit_name=wording.plural(noun_of(str(run.manifest["study"]["cluster_name"] or "cluster")))
-        if unit == "cluster"
-        else None,
+        unit_name=cluster_nouns(run.manifest) if unit == "cluster" else None,
         blocks=blocks,
         method=method,
         resamples=resamples,

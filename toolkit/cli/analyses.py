@@ -9,6 +9,7 @@ import pandas as pd
 
 from analyses import hsic_test
 from analyses.baseline_report import baseline_report
+from analyses.grouping_factors import cluster_nouns
 from analyses.shifted_matrices import warn_of_shifts
 from analyses.transitions import observed_transitions, transition_matrices
 from toolkit.cli.answers import Answer
@@ -188,4 +189,4 @@ def units(run: SavedRun, persons: list[str], unit: str) -> np.ndarray | None:
 
 def unit_name(run: SavedRun, unit: str) -> str:
     """The unit in words."""
-    return "persons" if unit == "person" else str(run.manifest["study"]["cluster_name"] or "clusters")
+    return "persons" if unit == "person" else cluster_nouns(run.manifest)

@@ -200,7 +200,7 @@ class AbsentNetwork(nn.Module):
             "the run was fitted with a network of your own, which is not in the run folder",
             code="E405",
             column="module",
-            remedy="give it: restore_network(run, module=Module(...)), or adapt(..., module=...)",
+            remedy="do this in Python and give it: restore_network(run, module=Module(...)), or adapt(..., module=...)",
         )
 
 

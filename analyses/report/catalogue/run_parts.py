@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.figures.labels import is_transition
-from analyses.grouping_factors import Factor, factor_of, levels_of
+from analyses.grouping_factors import Factor, cluster_nouns, factor_of, levels_of
 from analyses.matrices import observed_transitions, transition_matrices
 from analyses.report.guard import suppressed_counts
 from analyses.shifted_matrices import warn_of_shifts
@@ -166,7 +166,7 @@ def grouped_matrices(run: SavedRun, value: str, unit: str) -> GroupedMatrices:
         matrices=matrices[known],
         group=table["group"][known].astype(str).to_numpy(dtype=object),
         unit=clusters.to_numpy(dtype=object) if kind == "cluster" else None,
-        unit_name="persons" if kind == "person" else str(run.manifest["study"].get("cluster_name") or "clusters"),
+        unit_name="persons" if kind == "person" else cluster_nouns(run.manifest),
     )
 
 
