@@ -19,7 +19,7 @@ FEW_ROWS = 10
 
 MODEL_NAMES = {"nme-crf": "NME-CRF", "generic-crf": "Generic-CRF", "nme-mlp": "NME-MLP", "generic-mlp": "Generic-MLP",
                "specific-crf": "Specific-CRF", "specific-mlp": "Specific-MLP", "mlp-lme": "MLP-LME", "pen": "PEN",
-               "pen-shared": "PEN, shared network"}  # fmt: skip
+               "pen-shared": "PEN, shared network", "unme-mlp": "uNME-MLP", "unme-crf": "uNME-CRF"}  # fmt: skip
 MODEL_SENTENCES = {
     "nme-crf": "NME-CRF: a sequence model of states in which every person has their own transitions and their own "
     "last layer.",

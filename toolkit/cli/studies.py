@@ -16,6 +16,9 @@ from toolkit.errors import ConfigError
 from toolkit.runs.manifest import MODEL_NAMES
 from toolkit.runs.run import Data
 
+# uNME of the paper: person effects without a prior, for comparison
+UNREGULARISED = {"unme-mlp": "nme-mlp", "unme-crf": "nme-crf"}
+
 
 def fit_study(  # noqa: PLR0913 - one argument per option of the command
     path: Path,
@@ -148,13 +151,15 @@ def _asked_factors(study: Study, asked: str | None) -> tuple[str, ...]:
 def _config(model: str, options: dict[str, Any]) -> models.Config:
     """The configuration of a model by its name on the command line."""
     classes = {name: kind for kind, name in MODEL_NAMES.items()}
+    if model in UNREGULARISED:
+        return getattr(models, classes[UNREGULARISED[model]])(**{"variance_update": "unregularised", **options})
     if model not in classes:
-        near = difflib.get_close_matches(model, classes, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(model, [*classes, *UNREGULARISED], n=1, cutoff=0.0)
         raise ConfigError(
             "this model is not known",
             code="E302",
             column="model",
-            remedy=f"did you mean '{near[0]}'? Known: {', '.join(classes)}",
+            remedy=f"did you mean '{near[0]}'? Known: {', '.join([*classes, *UNREGULARISED])}",
         )
     return getattr(models, classes[model])(**options)
 
