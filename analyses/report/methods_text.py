@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
 
 _PERMUTED = ("phipson2010permutation", "winkler2015blocks")
-_MODELS = {"crf": ("lafferty2001crf",), "nme": ("wortwein2023nme",), "pen": ("feffer2018experts",)}
+_MODELS = {
+    "crf": ("lafferty2001crf",),
+    "nme": ("wortwein2023nme",),
+    "pen": ("feffer2018experts",),
+    "lmm": ("bates2015lme4",),
+}
 _METRICS = {"krippendorff_alpha": "hayes2007krippendorff", "ccc": "lin1989concordance"}
 _SOFTWARE = {
     "torch": "paszke2019pytorch",

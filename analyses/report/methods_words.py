@@ -67,6 +67,8 @@ def exclusion_text(manifest: Mapping[str, Any]) -> str:
 def model_sentences(manifest: Mapping[str, Any]) -> list[str]:
     """The model, where persons differ in it, and how it was estimated."""
     name, config = str(manifest["model"]), manifest["config"]
+    if name == "lmm":
+        return _linear_mixed(manifest, config)
     said = [_model(manifest, name, config)]
     if config.get("effects") is not None:
         said.append(_deviations(manifest, config, name))
@@ -126,6 +128,20 @@ def _place(effects: Any) -> str:
     """Where effects sit, in words."""
     where = effects if isinstance(effects, str) else ", ".join(effects)
     return _WHERE.get(where, where)
+
+
+def _linear_mixed(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """A linear mixed model: fixed effects, random effects as lme4 writes them, how it was estimated."""
+    left_out = set(manifest["data"].get("features_left_out") or ())
+    fixed = listed([str(name) for name in manifest["data"]["features"] if name not in left_out])
+    what = str(manifest.get("target") or "the target")
+    random = str(config.get("random") or "(1 | person)")
+    method = str(manifest["status"].get("method") or "maximum likelihood")
+    about = f"fixed effects of {fixed}" if fixed else "a common level"
+    return [
+        f"“{what}” was modelled by a linear mixed model (LMM; Bates et al., 2015) with {about} and random "
+        f"effects {random}.",
+    ]
 
 
 def split_sentence(manifest: Mapping[str, Any]) -> str:

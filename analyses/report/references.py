@@ -70,6 +70,15 @@ _ALL = (
             "archiveprefix": "arXiv",
         },
     ),
+    _article(
+        "bates2015lme4",
+        "Bates, Douglas and Mächler, Martin and Bolker, Ben and Walker, Steve",
+        2015,
+        "Fitting linear mixed-effects models using lme4",
+        "Journal of Statistical Software",
+        "67(1), 1–48",
+        "10.18637/jss.v067.i01",
+    ),
     _proceedings(
         "feffer2018experts",
         "Feffer, Michael and Rudovic, Ognjen and Picard, Rosalind W.",

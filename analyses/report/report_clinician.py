@@ -33,6 +33,7 @@ DESCRIBES |= {
     "specific-crf": DESCRIBES["nme-crf"],
     "specific-mlp": DESCRIBES["nme-mlp"],
     "mlp-lme": DESCRIBES["nme-mlp"],
+    "lmm": DESCRIBES["nme-mlp"],
 }
 DESCRIBES |= {"pen": DESCRIBES["nme-mlp"], "pen-shared": DESCRIBES["generic-mlp"]}
 HEADINGS = {

@@ -18,7 +18,8 @@ FAIR = 0.5
 FEW_ROWS = 10
 
 MODEL_NAMES = {"nme-crf": "NME-CRF", "generic-crf": "Generic-CRF", "nme-mlp": "NME-MLP", "generic-mlp": "Generic-MLP",
-               "specific-crf": "Specific-CRF", "specific-mlp": "Specific-MLP", "mlp-lme": "MLP-LME", "pen": "PEN",
+               "specific-crf": "Specific-CRF", "specific-mlp": "Specific-MLP", "mlp-lme": "MLP-LME",
+               "lmm": "LMM", "pen": "PEN",
                "pen-shared": "PEN, shared network", "unme-mlp": "uNME-MLP", "unme-crf": "uNME-CRF"}  # fmt: skip
 MODEL_SENTENCES = {
     "nme-crf": "NME-CRF: a sequence model of states in which every person has their own transitions and their own "
@@ -29,6 +30,7 @@ MODEL_SENTENCES = {
     "specific-crf": "Specific-CRF: a sequence model of states whose transitions every person learns alone.",
     "specific-mlp": "Specific-MLP: a neural network for one outcome whose last layer every person learns alone.",
     "mlp-lme": "MLP-LME: a neural network for one outcome with a linear mixed model on its last hidden layer.",
+    "lmm": "LMM: a linear mixed model of one outcome, fitted by exact maximum likelihood.",
     "pen": "PEN: a neural network with an expert for every person, and a gate that learns to recognise the persons.",
     "pen-shared": "PEN, shared network: the part of a network of experts that is the same for everybody.",
 }

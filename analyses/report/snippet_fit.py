@@ -17,7 +17,7 @@ BUNDLED = {
 }
 CLASSES = {"nme-mlp": "NmeMlp", "nme-crf": "NmeCrf", "generic-mlp": "GenericMlp", "generic-crf": "GenericCrf",
            "specific-crf": "SpecificCrf", "specific-mlp": "SpecificMlp",
-           "mlp-lme": "MlpLme", "pen": "Pen", "pen-shared": "PenShared"}  # fmt: skip
+           "mlp-lme": "MlpLme", "lmm": "Lmm", "pen": "Pen", "pen-shared": "PenShared"}  # fmt: skip
 
 WRAPPERS = {"extractor": "Extractor", "module": "Module"}
 

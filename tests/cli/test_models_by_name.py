@@ -17,8 +17,8 @@ from toolkit.cli.studies import UNREGULARISED
 from toolkit.runs.folder import load_run
 from toolkit.runs.manifest import MODEL_NAMES
 
-FEW = {"pen": ["--set", "epochs=2"], "pen-shared": ["--set", "epochs=2"], "mlp-lme": ["--set", "rounds=1"]}
-ROWS = ["generic-mlp", "nme-mlp", "specific-mlp", "mlp-lme", "unme-mlp"]
+FEW = {"pen": ["--set", "epochs=2"], "pen-shared": ["--set", "epochs=2"], "mlp-lme": ["--set", "rounds=1"], "lmm": []}
+ROWS = ["generic-mlp", "nme-mlp", "specific-mlp", "mlp-lme", "lmm", "unme-mlp"]
 CHAINS = ["generic-crf", "nme-crf", "specific-crf", "unme-crf"]
 NAMES = [*MODEL_NAMES.values(), *UNREGULARISED]
 
@@ -39,7 +39,8 @@ def fitted(study: Path, model: str) -> Path:
     out = study.parent / "runs" / model
     if not out.exists():
         few = FEW.get(model, ["--epochs", "5"])
-        small = [] if model.startswith("pen") else ["--set", "hidden=(2,)", "--groupings", "none"]
+        small = [] if model.startswith("pen") else ["--groupings", "none"]
+        small += [] if model.startswith(("pen", "lmm")) else ["--set", "hidden=(2,)"]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert nme("fit", study, "--model", model, "--out", out, *small, *few) == 0

@@ -82,8 +82,8 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
     model: Annotated[
         str,
         typer.Option(
-            help="nme-mlp, nme-crf, generic-mlp, generic-crf, specific-mlp, specific-crf, mlp-lme, pen, pen-shared, "
-            "unme-mlp, unme-crf (no prior)."
+            help="nme-mlp, nme-crf, generic-mlp, generic-crf, specific-mlp, specific-crf, mlp-lme, lmm, pen, "
+            "pen-shared, unme-mlp, unme-crf (no prior)."
         ),
     ] = "nme-mlp",
     target: Annotated[

@@ -21,7 +21,7 @@ from toolkit.cli.studies import study_data
 from toolkit.data.outcomes import rows_for
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, DataError, RunFolderError
-from toolkit.models.config import Config
+from toolkit.models.config import Configuration
 from toolkit.runs.folder import SavedRun, load_run
 from toolkit.runs.kept import Recipe, near
 from toolkit.runs.repeats import (
@@ -106,7 +106,7 @@ def run_less_data(
     return kept(runs[0], "less-data", result, recipe)
 
 
-def config_of(run: SavedRun) -> Config:
+def config_of(run: SavedRun) -> Configuration:
     """The settings of a run as its configuration class takes them."""
     kind = getattr(models, run.manifest["network"]["config_class"], None)
     if kind is None:

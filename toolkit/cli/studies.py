@@ -12,6 +12,7 @@ import toolkit.models as models
 from toolkit.cli.answers import Answer
 from toolkit.data.further_factors import effects_of_factors
 from toolkit.data.study import Study
+from toolkit.effects.formula import RandomTerm
 from toolkit.errors import ConfigError
 from toolkit.runs.manifest import MODEL_NAMES
 from toolkit.runs.run import Data
@@ -95,8 +96,8 @@ def study_data(study: Study, model: str, target: str | None, groupings: Sequence
 
 
 def with_factors(
-    config: models.Config, study: Study, asked: str | None
-) -> tuple[models.Config, tuple[str, ...], list[str]]:
+    config: models.Configuration, study: Study, asked: str | None
+) -> tuple[models.Configuration, tuple[str, ...], list[str]]:
     """The configuration with the effects of further grouping factors, these factors, and what is to be said.
 
     Args:
@@ -122,11 +123,24 @@ def with_factors(
             )
         listed = ", ".join(names)
         return config, (), [f"This model has no effects of {listed}; the study's grouping factors are left out."]
+    if isinstance(config, models.Lmm):
+        return (*_with_random(config, study, names), [])
     assert isinstance(config, models.NmeMlp | models.NmeCrf)
     known = {factor.name: factor for factor in study.groupings}
     settings = effects_of_factors([known[name] for name in names], study.person, config.effects, config.covariance)
     plain = {name: getattr(config, name) for name in config.model_fields_set}
     return type(config)(**{**plain, **settings}), names, []
+
+
+def _with_random(
+    config: models.Lmm, study: Study, names: tuple[str, ...]
+) -> tuple[models.Configuration, tuple[str, ...]]:
+    """A linear mixed model: the factors that its random effects name, or levels of every factor of the study."""
+    if config.terms is not None:
+        named = {term.grouping for term in config.terms}
+        return config, tuple(name for name in names if name in named)
+    terms = tuple(RandomTerm(grouping=name) for name in (study.person, *names))
+    return models.Lmm(random=terms, reml=config.reml), names
 
 
 def _asked_factors(study: Study, asked: str | None) -> tuple[str, ...]:
@@ -148,7 +162,7 @@ def _asked_factors(study: Study, asked: str | None) -> tuple[str, ...]:
     return names
 
 
-def _config(model: str, options: dict[str, Any]) -> models.Config:
+def _config(model: str, options: dict[str, Any]) -> models.Configuration:
     """The configuration of a model by its name on the command line."""
     classes = {name: kind for kind, name in MODEL_NAMES.items()}
     if model in UNREGULARISED:

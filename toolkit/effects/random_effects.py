@@ -46,12 +46,14 @@ class EffectLayout:
         labels: one readable label per coordinate, ``layers.1.weight[2]`` or ``transitions[positive,other]``.
         mixing: turns effects into deviations of the network's parameters (parameters, d), where the two are on
             different scales or some parameters have no effect (forbidden transitions); None where they are the same.
+        units: what one unit of each effect is in the units of the data, where that is known beforehand.
     """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
     mixing: Float[Tensor, "parameters d"] | None = None
+    units: tuple[float, ...] | None = None
 
     @property
     def size(self) -> int:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from toolkit.models.comparators.specific_crf import SpecificCrf as SpecificCrf
     from toolkit.models.comparators.specific_mlp import SpecificMlp as SpecificMlp
     from toolkit.models.config import Config as Config
+    from toolkit.models.config import Configuration as Configuration
     from toolkit.models.extractors import Extractor as Extractor
+    from toolkit.models.lmm import Lmm as Lmm
     from toolkit.models.modules import Module as Module
     from toolkit.models.nme import NmeMlp as NmeMlp
     from toolkit.models.nme_crf import NmeCrf as NmeCrf
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Config": "toolkit.models.config",
+    "Configuration": "toolkit.models.config",
     "NmeMlp": "toolkit.models.nme",
     "NmeCrf": "toolkit.models.nme_crf",
     "GenericMlp": "toolkit.models.comparators.generic_mlp",
@@ -28,6 +31,7 @@ _HOME = {
     "SpecificCrf": "toolkit.models.comparators.specific_crf",
     "SpecificMlp": "toolkit.models.comparators.specific_mlp",
     "MlpLme": "toolkit.models.comparators.mlp_lme",
+    "Lmm": "toolkit.models.lmm",
     "Pen": "toolkit.models.pen",
     "PenShared": "toolkit.models.pen",
     "Extractor": "toolkit.models.extractors",

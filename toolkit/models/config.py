@@ -16,8 +16,25 @@ LOOP = {"batch_by": None, "clip": None, "schedule": "plateau", "monitor": "loss"
 LOOP |= {"mixed_precision": False, "compile": False}
 
 
-class Config(BaseModel):
-    """Base of all configuration classes: what every gradient-trained network needs.
+class Configuration(BaseModel):
+    """Base of all configuration classes: typed, frozen, and nothing but what is declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    def __init__(self, **settings: Any) -> None:
+        """Validate the settings; see the class for what they mean.
+
+        Raises:
+            ConfigError: E302 names the setting, what is wrong with it, and the nearest known name.
+        """
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise _in_plain_words(error, type(self)) from None
+
+
+class Config(Configuration):
+    """What every network that is trained by its gradient needs.
 
     Attributes:
         hidden: widths of the hidden layers; ``()`` is a linear network.
@@ -39,10 +56,8 @@ class Config(BaseModel):
         mixed_precision: matrix products in half precision (bfloat16) on a GPU, with ``precision="float32"``;
             parameters, their gradients, variances and posteriors keep theirs.
         compile: compile the network with ``torch.compile``: for mini-batches of a network other than a plain
-            perceptron, whose steps are written out by hand. Where it does not work the network runs as it is (W235).
+            perceptron, whose steps are written out by hand. Where it does not work the network runs as it is (W230).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
     hidden: tuple[int, ...] = (10, 5)
     lr: float = Field(default=0.01, gt=0, allow_inf_nan=False)
@@ -57,17 +72,6 @@ class Config(BaseModel):
     precision: Literal["float64", "float32"] = "float64"
     mixed_precision: bool = False
     compile: bool = False
-
-    def __init__(self, **settings: Any) -> None:
-        """Validate the settings; see the class for what they mean.
-
-        Raises:
-            ConfigError: E302 names the setting, what is wrong with it, and the nearest known name.
-        """
-        try:
-            super().__init__(**settings)
-        except ValidationError as error:
-            raise _in_plain_words(error, type(self)) from None
 
     def model_post_init(self, context: Any, /) -> None:
         """Check what a type cannot say."""

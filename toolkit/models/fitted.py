@@ -20,7 +20,7 @@ from toolkit.effects.terms import GAPS
 from toolkit.errors import DataError
 from toolkit.models.chain_covariates import Covariates
 from toolkit.models.chain_structure import forbidden_of, refuse_forbidden
-from toolkit.models.config import Config
+from toolkit.models.config import Configuration
 from toolkit.models.likelihoods import sequence_emissions, sequence_transitions
 from toolkit.models.nme_crf import CrfConfig, Prediction
 from toolkit.models.outcome_networks import thresholds
@@ -60,7 +60,7 @@ class FittedNetwork:
         criterion: how the outcome was judged, with the weights of its classes.
     """
 
-    config: Config
+    config: Configuration
     task: Task
     scaler: Scaler
     classes: tuple[str, ...] | None
@@ -104,7 +104,7 @@ class FittedNetwork:
         """
         if self.task != "ordinal":
             return None
-        bias = self.shared[f"layers.{len(self.config.hidden)}.bias"]
+        bias = self.shared[f"layers.{len(getattr(self.config, 'hidden', ()))}.bias"]
         return (thresholds(self.shared[GAPS]) - bias).cpu().numpy().astype(np.float64)
 
     def codes(self, data: GroupedDataset) -> np.ndarray:

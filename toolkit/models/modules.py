@@ -11,7 +11,7 @@ from pydantic import field_serializer, field_validator
 from torch import nn
 
 from toolkit.errors import ConfigError
-from toolkit.models.config import Config
+from toolkit.models.config import Config, Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,11 +87,11 @@ class NetworkConfig(Config):
         return value.describe() if isinstance(value, Module) else value
 
 
-def is_linear(config: Config) -> bool:
+def is_linear(config: Configuration) -> bool:
     """Whether the network is a linear layer and nothing else."""
-    return not config.hidden and own_module(config) is None
+    return not getattr(config, "hidden", ()) and own_module(config) is None
 
 
-def own_module(config: Config) -> Any:
+def own_module(config: Configuration) -> Any:
     """The network of one's own, or its description where it is not at hand; None for a perceptron."""
     return getattr(config, "module", None)

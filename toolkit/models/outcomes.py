@@ -15,7 +15,7 @@ from toolkit.effects.problem import ProblemParts
 from toolkit.effects.random_effects import EffectLayout
 from toolkit.effects.terms import GAPS
 from toolkit.errors import ConfigError, DataError
-from toolkit.models.config import Config
+from toolkit.models.config import Configuration
 from toolkit.models.nme import MlpConfig
 from toolkit.models.nme_crf import CrfConfig
 from toolkit.models.pen import PenConfig
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from toolkit.models.prepare import Scaler, Task
 
 
-def task_of(config: Config) -> Task:
+def task_of(config: Configuration) -> Task:
     """The kind of outcome a configuration models."""
     if isinstance(config, CrfConfig):
         return "sequence"
     return config.task if isinstance(config, MlpConfig | PenConfig) else "regression"
 
 
-def exposure_of(config: Config) -> str | None:
+def exposure_of(config: Configuration) -> str | None:
     """The feature that is an exposure, if the configuration names one."""
     return config.exposure if isinstance(config, MlpConfig) else None
 
 
-def check_outcome(config: Config, data: GroupedDataset) -> None:
+def check_outcome(config: Configuration, data: GroupedDataset) -> None:
     """Refuse a target that the task cannot be about.
 
     Raises:
@@ -73,7 +73,7 @@ def _check_counts(data: GroupedDataset) -> None:
         )
 
 
-def criterion_of(config: Config, data: GroupedDataset, training: np.ndarray) -> Criterion:
+def criterion_of(config: Configuration, data: GroupedDataset, training: np.ndarray) -> Criterion:
     """How the outcome is judged: weights of the classes (balanced by the training rows).
 
     Args:

@@ -15,7 +15,7 @@ from toolkit.effects.terms import CHAIN_NAMES, TRANSITIONS, layer_names, layer_o
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.chain_structure import forbidden_of
 from toolkit.models.comparators.mlp_lme import MlpLme
-from toolkit.models.config import Config
+from toolkit.models.config import Configuration
 from toolkit.models.modules import is_linear
 from toolkit.models.networks import Mlp
 from toolkit.models.nme import NmeMlp
@@ -26,7 +26,7 @@ from toolkit.models.prepare import Scaler
 WEIGHT, BIAS = "layers.0.weight", "layers.0.bias"  # all that a linear network has
 
 
-def of_factor(config: Config, name: str, names: Sequence[str]) -> Config:
+def of_factor(config: Configuration, name: str, names: Sequence[str]) -> Configuration:
     """The configuration with what it says of one grouping factor.
 
     Raises:
@@ -52,7 +52,11 @@ def of_factor(config: Config, name: str, names: Sequence[str]) -> Config:
 
 
 def effect_layout(
-    config: Config, module: nn.Module, shared: dict[str, torch.Tensor], scaler: Scaler, classes: tuple[str, ...] | None
+    config: Configuration,
+    module: nn.Module,
+    shared: dict[str, torch.Tensor],
+    scaler: Scaler,
+    classes: tuple[str, ...] | None,
 ) -> EffectLayout:
     """Resolve where the configuration puts person effects, and name every coordinate."""
     names = _varying(config, module, shared)
@@ -81,7 +85,7 @@ def effect_layout(
     return EffectLayout(names=names, shapes=shapes, labels=tuple(labels[place] for place in varying), mixing=mixing)
 
 
-def _varying(config: Config, module: nn.Module, shared: dict[str, torch.Tensor]) -> tuple[str, ...]:
+def _varying(config: Configuration, module: nn.Module, shared: dict[str, torch.Tensor]) -> tuple[str, ...]:
     """Names of the parameters that vary by person."""
     effects = getattr(config, "effects", None)
     if effects is None:
@@ -143,7 +147,7 @@ def _raw_scale(names: tuple[str, ...], shared: dict[str, torch.Tensor], scaler: 
     return mixing
 
 
-def held_names(config: Config, layout: EffectLayout, module: nn.Module) -> frozenset[str]:
+def held_names(config: Configuration, layout: EffectLayout, module: nn.Module) -> frozenset[str]:
     """Shared tensors that training leaves as they are: what is frozen in a module of one's own.
 
     In a Specific- model also the shared values of what varies: every person's parameters are their own.
@@ -169,6 +173,8 @@ def reported_scale(
     outputs linearly); those of a linear network as intercept and slopes of the features as they are. All others stay on
     the standardised scale.
     """
+    if layout.units is not None:
+        return np.diag(layout.units)
     in_units = isinstance(module, Mlp) or enters_linearly(module, shared, layout)
     factors: list[np.ndarray] = []
     for name, shape in zip(layout.names, layout.shapes, strict=True):

@@ -10,6 +10,11 @@ class Status(Enum):
 
     VALIDATED = "The {monitor} stopped improving; the best state was restored."
     SETTLED = "The training objective settled."
+    MAXIMUM = "The likelihood is at its maximum."
+    NO_MAXIMUM = (
+        "The search ended before the maximum of the likelihood was certain; let fewer coefficients vary, or bring the "
+        "features to similar scales."
+    )
     OUT_OF_EPOCHS = (
         "All epochs were used before the {monitor} settled; raise epochs or the learning rate and look at the "
         "training curve."
@@ -22,7 +27,7 @@ class Status(Enum):
     @property
     def converged(self) -> bool:
         """True when the stopping rule was met."""
-        return self in {Status.VALIDATED, Status.SETTLED}
+        return self in {Status.VALIDATED, Status.SETTLED, Status.MAXIMUM}
 
     def sentence(
         self,

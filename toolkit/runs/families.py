@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from toolkit.data.grouped import GroupedDataset
-from toolkit.models.config import Config
+from toolkit.models.config import Configuration
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.pen import PenConfig
 from toolkit.models.pen_network import PenNetwork
@@ -102,7 +102,7 @@ class Family(Protocol):
         ...
 
 
-def family_of(config: Config) -> Family:
+def family_of(config: Configuration) -> Family:
     """The family of a configuration."""
     if isinstance(config, PenConfig):
         from toolkit.runs import experts_family

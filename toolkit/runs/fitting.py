@@ -23,7 +23,7 @@ from toolkit.data.split_file import load_split, names_split_file
 from toolkit.data.splits import Split, all_training, explicit, warn_of_untrained_persons
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, ToolkitWarning
-from toolkit.models.config import Config
+from toolkit.models.config import Configuration
 from toolkit.models.outcomes import task_of
 from toolkit.models.training import pick_device
 from toolkit.optimise.minimise import Progress
@@ -40,7 +40,7 @@ SplitChoice = str | Path | Split | ArrayLike | None
 
 
 def fit(  # noqa: PLR0913 - what is fitted, how it is split, and where it is kept are all choices of the caller
-    config: Config,
+    config: Configuration,
     data: Data,
     *,
     seed: int,
@@ -105,7 +105,7 @@ def fit(  # noqa: PLR0913 - what is fitted, how it is split, and where it is kep
     return run
 
 
-def _identity(config: Config, rows: GroupedDataset, parts: Split, seed: int) -> dict[str, str]:
+def _identity(config: Configuration, rows: GroupedDataset, parts: Split, seed: int) -> dict[str, str]:
     """What has to be the same when a fit is resumed: hashes, and words where those say more."""
     settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
     return {
@@ -118,7 +118,7 @@ def _identity(config: Config, rows: GroupedDataset, parts: Split, seed: int) -> 
 
 
 def _trained_run(
-    config: Config,
+    config: Configuration,
     rows: GroupedDataset,
     parts: Split,
     *,
@@ -161,7 +161,7 @@ def _warn_of_lost_numbers(trained: AnyTrained, labels: np.ndarray) -> None:
         warnings.warn(ToolkitWarning(sentence.removeprefix("E301: "), code="E301"), stacklevel=4)
 
 
-def _check_fitting(config: Config, data: GroupedDataset) -> None:
+def _check_fitting(config: Configuration, data: GroupedDataset) -> None:
     """Refuse a configuration that is not complete, and data of a kind it is not for (E302)."""
     for setting, words in (("extractor", "an extractor"), ("module", "a network")):
         if isinstance(getattr(config, setting, None), dict):
@@ -199,7 +199,7 @@ def _split(data: GroupedDataset, split: SplitChoice, seed: int) -> Split:
 
 
 def _train(
-    config: Config,
+    config: Configuration,
     data: GroupedDataset,
     labels: np.ndarray,
     *,

@@ -96,6 +96,27 @@ class SavedRun:
         """Variance components with their shares."""
         return self._table("variance_components")
 
+    def fixed_effects(self) -> pd.DataFrame:
+        """Fixed effects of a linear mixed model: parameter, estimate, se, low, high, z, p.
+
+        Raises:
+            RunFolderError: E406 for another model.
+        """
+        return self._of_lmm("fixed_effects")
+
+    def likelihood(self) -> pd.DataFrame:
+        """Fit of a linear mixed model: restricted, log_likelihood, deviance, parameters, rows, aic, bic.
+
+        Raises:
+            RunFolderError: E406 for another model.
+        """
+        return self._of_lmm("likelihood")
+
+    def _of_lmm(self, name: str) -> pd.DataFrame:
+        if f"{name}.parquet" not in self.manifest["files"]:
+            raise RunFolderError(f"{self.model} has no such table", code="E406", remedy="choose a run of lmm")
+        return self._table(name)
+
     def transitions(self) -> pd.DataFrame:
         """Transitions of every person (chain models).
 

@@ -28,6 +28,7 @@ MODEL_NAMES = {
     "SpecificCrf": "specific-crf",
     "SpecificMlp": "specific-mlp",
     "MlpLme": "mlp-lme",
+    "Lmm": "lmm",
     "Pen": "pen",
     "PenShared": "pen-shared",
 }

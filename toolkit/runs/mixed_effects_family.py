@@ -15,14 +15,16 @@ from toolkit.data.checks import check_further_factors, check_more_rows_than_effe
 from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.random_effects import EffectLayout, FactorEffects, RandomEffects
 from toolkit.errors import ConfigError
-from toolkit.models import NmeCrf, NmeMlp
+from toolkit.models import Lmm, NmeCrf, NmeMlp
 from toolkit.models.chain_covariates import Covariates
 from toolkit.models.chain_structure import forbidden_of, refuse_forbidden
-from toolkit.models.config import Config
+from toolkit.models.config import Config, Configuration
 from toolkit.models.covariate_table import covariate_table
 from toolkit.models.effect_tables import effects_table, variance_table
 from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.fitted import FittedNetwork
+from toolkit.models.lmm_fit import TrainedLmm, train_lmm
+from toolkit.models.lmm_tables import fixed_effects_table, likelihood_table
 from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.nme_adaptation import adapt_effects
 from toolkit.models.outcome_networks import outcome_network
@@ -36,7 +38,7 @@ from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress
 
 
-def check(config: Config, data: GroupedDataset) -> None:
+def check(config: Configuration, data: GroupedDataset) -> None:
     """Refuse more effects than rows, and several targets."""
     if data.further_target_names:
         raise ConfigError(
@@ -48,7 +50,7 @@ def check(config: Config, data: GroupedDataset) -> None:
     linear = isinstance(config, NmeMlp) and config.task == "regression" and is_linear(config)
     if linear and len(data.groupings) == 1:
         check_more_rows_than_effects(data)
-    if isinstance(config, NmeMlp | NmeCrf):
+    if isinstance(config, NmeMlp | NmeCrf | Lmm):
         check_further_factors(data)
     if isinstance(config, NmeCrf) and config.weighting == "as_published" and len(data.groupings) > 1:
         raise ConfigError(
@@ -62,7 +64,7 @@ def check(config: Config, data: GroupedDataset) -> None:
 
 
 def train(
-    config: Config,
+    config: Configuration,
     data: GroupedDataset,
     labels: np.ndarray,
     *,
@@ -72,6 +74,9 @@ def train(
     keeper: Keeper | None,
 ) -> Trained:
     """Fit the model."""
+    if isinstance(config, Lmm):
+        return train_lmm(config, data, labels, progress=progress)
+    assert isinstance(config, Config)
     return train_network(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
 
 
@@ -125,6 +130,8 @@ def tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict[s
         found["transitions"] = transitions_table(trained, data)
     if trained.network.covariates is not None:
         found["transition_covariates"] = covariate_table(trained, data, labels)
+    if isinstance(trained, TrainedLmm):
+        found |= {"fixed_effects": fixed_effects_table(trained), "likelihood": likelihood_table(trained)}
     return found
 
 
@@ -160,12 +167,15 @@ def describe(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, Any]:
     """What is needed beside the tensors to predict again."""
     layout = trained.network.effects.layout
     about: dict[str, Any] = {"effect_names": list(layout.names), "effect_labels": list(layout.labels)}
+    if layout.units is not None:
+        about["effect_units"] = list(layout.units)
     if trained.network.further:
         about["further"] = [
             {
                 "grouping": factor.grouping,
                 "effect_names": list(factor.effects.layout.names),
                 "effect_labels": list(factor.effects.layout.labels),
+                "effect_units": None if (units := factor.effects.layout.units) is None else list(units),
             }
             for factor in trained.network.further
         ]
@@ -196,7 +206,7 @@ def names_of_experts(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str
 
 
 def restore(
-    config: Config, about: Mapping[str, Any], generic: Mapping[str, Tensor], personal: Mapping[str, Tensor]
+    config: Configuration, about: Mapping[str, Any], generic: Mapping[str, Tensor], personal: Mapping[str, Tensor]
 ) -> FittedNetwork:
     """The network of a run folder."""
     shared = {name.removeprefix("shared."): value for name, value in generic.items() if name.startswith("shared.")}
@@ -238,12 +248,12 @@ def _saved_covariates(about: Mapping[str, Any]) -> Covariates | None:
     )
 
 
-def _module(config: Config, scaler: Scaler, shared: Mapping[str, Tensor], *, classes: int) -> nn.Module:
+def _module(config: Configuration, scaler: Scaler, shared: Mapping[str, Tensor], *, classes: int) -> nn.Module:
     """The structure of the network; of one's own where it was given again."""
     own = own_module(config)
     if own is None:
-        exposure = scaler.exposure is not None
-        return outcome_network(task_of(config), len(scaler.names), config.hidden, classes=classes, exposure=exposure)
+        exposure, hidden = scaler.exposure is not None, getattr(config, "hidden", ())
+        return outcome_network(task_of(config), len(scaler.names), hidden, classes=classes, exposure=exposure)
     if not isinstance(own, Module):
         return AbsentNetwork()
     like = next(iter(shared.values()))
@@ -254,7 +264,11 @@ def _saved_layout(about: Mapping[str, Any], shared: Mapping[str, Tensor], mixing
     """Where the effects of one grouping factor belong."""
     names = tuple(about["effect_names"])
     shapes = tuple(tuple(shared[name].shape) for name in names)
-    return EffectLayout(names=names, shapes=shapes, labels=tuple(about["effect_labels"]), mixing=mixing)
+    units = about.get("effect_units")
+    return EffectLayout(
+        names=names, shapes=shapes, labels=tuple(about["effect_labels"]), mixing=mixing,
+        units=None if units is None else tuple(units),
+    )  # fmt: skip
 
 
 def _saved_factors(

@@ -19,7 +19,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.data.outcomes import rows_for
 from toolkit.data.splits import Split, within_person_time
 from toolkit.errors import ConfigError, DataError
-from toolkit.models.config import Config
+from toolkit.models.config import Configuration
 from toolkit.models.evaluation import metrics_table
 from toolkit.models.outcomes import task_of
 from toolkit.models.several_factors import data_for
@@ -53,7 +53,7 @@ class Repeats:
 
 
 def repeat_seeds(
-    config: Config, data: Data, seeds: Sequence[int], *, device: str = "auto", progress: Step | None = None
+    config: Configuration, data: Data, seeds: Sequence[int], *, device: str = "auto", progress: Step | None = None
 ) -> Repeats:
     """Fit once per seed, everything else equal.
 
@@ -71,7 +71,7 @@ def repeat_seeds(
 
 
 def repeat_fewer_rows(
-    config: Config,
+    config: Configuration,
     data: Data,
     *,
     keep: Sequence[float | int],
@@ -198,7 +198,7 @@ def _drawn(mine: np.ndarray, count: int, data: GroupedDataset, rng: np.random.Ge
 
 
 def _fits(
-    config: Config,
+    config: Configuration,
     data: Data,
     plans: Sequence[tuple[int, float, np.ndarray | None]],
     *,
@@ -243,7 +243,7 @@ def _scores(run: Run, everybody: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_less_data(
-    configs: Mapping[str, Config],
+    configs: Mapping[str, Configuration],
     data: Data,
     *,
     keep: Sequence[float | int] = (1.0, 0.75, 0.5, 0.25),

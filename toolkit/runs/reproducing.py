@@ -20,7 +20,7 @@ from toolkit.data.split_designs import DESIGNS
 from toolkit.data.splits import explicit
 from toolkit.data.study import Study
 from toolkit.errors import DataError, RunFolderError
-from toolkit.models.config import Config
+from toolkit.models.config import Configuration
 from toolkit.runs.fitting import SplitChoice, fit
 from toolkit.runs.folder import SavedRun, load_run
 from toolkit.runs.manifest import current_versions
@@ -89,7 +89,7 @@ def check_data(run: SavedRun, data: Data) -> GroupedDataset:
     return rows
 
 
-def refit(run: SavedRun, config: Config, data: Data, out: Path, *, study: Study | None = None) -> SavedRun:
+def refit(run: SavedRun, config: Configuration, data: Data, out: Path, *, study: Study | None = None) -> SavedRun:
     """Fit the model of a manifest again into a folder of its own.
 
     Raises:

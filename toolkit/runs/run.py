@@ -139,6 +139,27 @@ class Run:
         """Variance components: term, parameter, variance, sd, share, correlation, at_boundary."""
         return self.tables["variance_components"].copy()
 
+    def fixed_effects(self) -> pd.DataFrame:
+        """Fixed effects of a linear mixed model: parameter, estimate, se, low, high, z, p.
+
+        Raises:
+            DataError: E406 for another model.
+        """
+        return self._of_lmm("fixed_effects")
+
+    def likelihood(self) -> pd.DataFrame:
+        """Fit of a linear mixed model: restricted, log_likelihood, deviance, parameters, rows, aic, bic.
+
+        Raises:
+            DataError: E406 for another model.
+        """
+        return self._of_lmm("likelihood")
+
+    def _of_lmm(self, name: str) -> pd.DataFrame:
+        if name not in self.tables:
+            raise DataError("only linear mixed models have this table", code="E406", remedy="fit Lmm")
+        return self.tables[name].copy()
+
     def correlations(self) -> pd.DataFrame:
         """Correlation matrix of the person effects, parameters in rows and columns.
 

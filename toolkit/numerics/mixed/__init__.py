@@ -1,0 +1,1 @@
+"""Linear mixed models by their exact likelihood: moments once, then small solves at each set of variances."""
