@@ -141,6 +141,7 @@ def _linear_mixed(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> lis
     return [
         f"“{what}” was modelled by a linear mixed model (LMM; Bates et al., 2015) with {about} and random "
         f"effects {random}.",
+        f"Variances were estimated by exact {method}. {_ended(manifest['status'])}",
     ]
 
 
