@@ -255,7 +255,9 @@ def _print_panel(axes: Axes, frame: pd.DataFrame, panel: str, look: CurveAxes, *
     styles = series_styles(frame["series"]) if len(frame) else {}
     for name, series in part.groupby("series", sort=False):
         style = styles[str(name)]
-        spread = [(series["value"] - series["low"]).fillna(0), (series["high"] - series["value"]).fillna(0)]
+        # where all persons have one value, rounding may put it a last digit outside its interval
+        reach = (series["value"] - series["low"], series["high"] - series["value"])
+        spread = [side.fillna(0).clip(lower=0) for side in reach]
         axes.errorbar(
             series["shown"], series["value"], yerr=spread, marker=style.marker, markersize=3.6, color=style.fill,
             markerfacecolor=PAPER if is_open(style) else style.fill, markeredgecolor=style.edge, markeredgewidth=0.6,

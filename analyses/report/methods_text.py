@@ -181,6 +181,8 @@ def analysis_sentence(name: str, summary: Mapping[str, Any]) -> str:
         "comparison": "Models were compared by a paired bootstrap of the persons’ metrics.",
         "less-data": "Models were compared again with fewer training rows for every person, by a paired bootstrap of "
         "the persons’ metrics.",
+        "adaptation": "Models were adapted to growing shares of the rows of persons they had not seen, and compared on "
+        "the rest of these persons’ rows.",
         "plausible": "The uncertainty of every person’s transitions was carried along by plausible values (Rubin, "
         "1987).",
         "slopes": "Slopes of transitions on a covariate have CR2 standard errors (Pustejovsky & Tipton, 2018).",

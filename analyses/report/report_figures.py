@@ -149,7 +149,16 @@ def _comparison(kept: KeptAnalysis, run: SavedRun) -> ReportFigure | None:
     return module_figure(model_comparison, model_comparison.tidy(result), "Models Compared on the Same Persons")
 
 
+def _adaptation(kept: KeptAnalysis, run: SavedRun) -> ReportFigure | None:
+    from analyses.figures import adaptation_curve
+
+    return module_figure(
+        adaptation_curve, adaptation_curve.tidy(kept.frame), "New Persons, by the Share of Their Rows Adapted To"
+    )
+
+
 _MAKERS = {
+    "adaptation": _adaptation,
     "hsic": _null,
     "differences": _intervals,
     "base-rates": _rates,

@@ -33,6 +33,7 @@ QUESTIONS = {
     "multiverse": "Is the group difference found under other reasonable choices?",
     "power": "How many persons would a study need?",
     "less-data": "Which model is ahead with less data per person?",
+    "adaptation": "How well are new persons predicted after a few of their rows?",
     "drivers": "Which persons and sequences carry a difference?",
 }
 PARTS = {"train": "training", "validation": "validation", "test": "test"}

@@ -37,6 +37,8 @@ TITLES = {
     "multiverse": "The group difference under other choices",
     "power": "Power of a further study",
     "less-data": "Less data per person",
+    "adaptation": "New persons, by the rows adapted to",
+    "likeness": "Whom the gate takes persons for",
     "drivers": "What drives a difference",
 }
 READING = {

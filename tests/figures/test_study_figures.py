@@ -378,3 +378,9 @@ def test_long_labels_are_cut_broken_and_kept_apart() -> None:
 def test_ten_series_look_different() -> None:
     styles = series_styles(str(k) for k in range(10))
     assert len({(style.fill, style.symbol) for style in styles.values()}) == 10
+
+
+def test_an_interval_that_leaves_its_value_out_by_a_last_digit_is_printed() -> None:
+    table = frames_of.adaptation()
+    table["low"] = table["high"] = np.nextafter(table["value"].to_numpy(dtype=float), np.inf)
+    adaptation_curve.print_figure(adaptation_curve.tidy(table), width_mm=89.0)
