@@ -122,7 +122,7 @@ def variances(run: Run, truth: DyadsTruth) -> dict[str, float]:
             eta = torch.as_tensor(rng.standard_normal((DRAWS, len(roots))) @ roots.T)
             scores += effects.layout.unflatten(eta)["transitions"].numpy()
         implied.append(float(log_odds(scores).var(axis=0).mean()))
-    true, side = log_odds(np.asarray(truth.scores)), np.asarray(truth.group)
+    true, side = log_odds(_log_probabilities(truth)), np.asarray(truth.group)
     within = true - np.stack([true[side == label].mean(axis=0) for label in (0, 1)])[side]
     found = {"variance_of_log_odds": implied[-1], "variance_of_log_odds_true": float(within.var(axis=0, ddof=2).mean())}
     if len(factors) > 1:
@@ -144,7 +144,7 @@ def intervals(run: Run, truth: DyadsTruth) -> dict[str, float]:
         own = effects.layout.unflatten(effects.eta + torch.as_tensor(noise))["transitions"].numpy()
         drawn.append(log_odds(base + own))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    true, mode = log_odds(np.asarray(truth.scores)), np.mean(drawn, axis=0)
+    true, mode = log_odds(_log_probabilities(truth)), np.mean(drawn, axis=0)
     side = np.asarray(truth.group)
     means = np.stack([true[side == label].mean(axis=0) for label in (0, 1)])[side]
     return {
@@ -159,6 +159,12 @@ def log_odds(scores: np.ndarray) -> np.ndarray:
     allowed = torch.as_tensor(np.where(CELLS, scores, -np.inf))
     logs = np.where(CELLS, long_run(allowed).numpy(), np.nan)
     return (logs - np.nanmean(logs, axis=-1, keepdims=True))[:, CELLS]
+
+
+def _log_probabilities(truth: DyadsTruth) -> np.ndarray:
+    """The persons' true log transition probabilities (persons, 4, 4)."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.asarray(truth.probabilities))
 
 
 def _shared(network: FittedNetwork) -> np.ndarray:
