@@ -10,6 +10,7 @@ ends of sequences do not determine.
 
 from __future__ import annotations
 
+import argparse
 import time
 import warnings
 from typing import Any
@@ -186,9 +187,9 @@ def _rmse(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
-def measure() -> dict[str, Any]:
-    """The study in full, one draw."""
-    found = {name: {key: round(value, 3) for key, value in row.items()} for name, row in recover().items()}
+def measure(size: dict[str, int]) -> dict[str, Any]:
+    """One draw of the study."""
+    found = {name: {key: round(value, 3) for key, value in row.items()} for name, row in recover(**size).items()}
     for name, row in found.items():
         print(f"\n{name}")
         for key, value in row.items():
@@ -197,7 +198,12 @@ def measure() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    for option, default in (("persons", PERSONS), ("families", FAMILIES), ("segments", SEGMENTS), ("epochs", 200)):
+        parser.add_argument(f"--{option}", type=int, default=default)
+    asked = vars(parser.parse_args())
     warnings.simplefilter("ignore", ToolkitWarning)
     with threadpool_limits(limits=1):
-        tables = measure()
-    keep("dyads_recovery", {"persons": PERSONS, "families": FAMILIES, "segments": SEGMENTS, "seed": SEED}, tables)
+        tables = measure(asked)
+    name = "dyads_recovery" if asked["persons"] == PERSONS else f"dyads_recovery_{asked['persons']}"
+    keep(name, {**asked, "seed": SEED}, tables)
