@@ -95,3 +95,10 @@ def test_chain_settings_go_with_a_network_of_ones_own():
     run = fit(NmeCrf(module=own, effects="T", **PARTS, **QUICK), data, seed=1, split=None, progress=None)
     table = run.transitions()
     assert (table.loc[table["from_state"] == table["to_state"], "probability"] == 0).all()
+
+
+def test_chain_settings_go_with_mini_batches():
+    data = families(("person",))
+    run = fit(NmeCrf(hidden=(), effects="T", batch=60, **PARTS, **QUICK), data, seed=1, split=None, progress=None)
+    assert np.isfinite(run.transition_covariates()["se"]).all()
+    assert (run.move_probabilities(data).query("from_state == to_state")["probability"] == 0).all()
