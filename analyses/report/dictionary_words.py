@@ -67,6 +67,7 @@ MANIFEST_ENTRIES = {
     "warnings": Meaning("Warnings of data and fit."),
     "network": Meaning("What is needed beside the tensors to predict again."),
     "levels": Meaning("Pseudonyms of the persons, in the order of the tensors; empty in a copy without persons."),
+    "further_levels": Meaning("Pseudonyms of the levels of further grouping factors (families, items), by column."),
     "files": Meaning("SHA-256 of every file of the folder."),
     "without_persons": Meaning("True in a copy from which everything about persons was left out."),
 }

@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from analyses.grouping_factors import factor_shares, noun_of
+from analyses.report.dictionary_words import MANIFEST_ENTRIES
 from app.launcher import MAIN
 from tests.analysed_runs import nme
 from tests.family_study import STUDY, family_frame, write_family_study
@@ -59,6 +60,7 @@ def test_fit_writes_every_factor_under_pseudonyms(study):
     assert run.manifest["config"]["effects"] == {"who": "last", "family": "*.bias", "item": "layers.0.bias"}
     named = {one["name"]: one["within"] for one in run.manifest["data"]["groupings"]}
     assert named == {"who": ["family"], "family": [], "item": []}
+    assert set(run.manifest) <= set(MANIFEST_ENTRIES)
     no_label(run.path)
     assert not (run.path.parent / "nme-mlp.key.csv").exists()
     chain = load_run(study.parent / "runs" / "nme-crf")
