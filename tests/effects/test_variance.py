@@ -83,7 +83,7 @@ def test_the_residual_update_adds_the_uncertainty_of_the_predictions():
         total += np.sum((y - z @ (mean + e)) ** 2) + sum(row @ c @ row for row in z)
     curvature = torch.tensor(np.array([z.T @ z for z in model.designs]))
     rows = sum(len(z) for z in model.designs)
-    found = variance.expected_residual_variance(torch.tensor(squared), curvature, spread, rows)
+    found = variance.expected_loss(torch.tensor(squared), 2.0 * curvature, spread) / rows
     assert float(found) == pytest.approx(total / rows, rel=1e-12)
 
 

@@ -72,6 +72,7 @@ class Problem:
         rows: number of real rows.
         further: codes of each line's levels of further grouping factors (lines, factors - 1); -1 has no effects.
         held: effects of each line that are known already and stay (lines, d); None where there are none.
+        curved: loss whose curvature stands in for that of ``loss``, where that has none; None: its own.
     """
 
     module: nn.Module
@@ -81,6 +82,7 @@ class Problem:
     rows: int
     further: Int[Tensor, "lines factors"] | None = None
     held: Float[Tensor, "lines d"] | None = None
+    curved: PersonLoss | None = None
 
     def pieces(self) -> Iterator[Problem]:
         """The lines, some at a time: all of them."""

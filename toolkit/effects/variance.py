@@ -48,22 +48,17 @@ def expected_covariance(
     return wide.T @ wide / eta.shape[0] + posterior.mean(dim=0)
 
 
-def expected_residual_variance(
-    squared_error: Float[Tensor, ""],
-    curvature: Float[Tensor, "persons d d"],
-    posterior: Float[Tensor, "persons d d"],
-    rows: int,
+def expected_loss(
+    loss: Float[Tensor, ""], curvature: Float[Tensor, "persons d d"], posterior: Float[Tensor, "persons d d"]
 ) -> Float[Tensor, ""]:
-    """``sigma2`` of the ``em`` update for a Gaussian outcome.
+    """Expected sum of losses under the posterior, to second order; exact for squared errors.
 
     Args:
-        squared_error: sum of squared residuals at the current effects.
-        curvature: sum over a person's rows of ``g g'``.
+        loss: sum of losses at the current effects.
+        curvature: second derivative of each person's loss; of squared errors ``2 sum g g'``.
         posterior: posterior covariances of the effects.
-        rows: number of rows.
     """
-    uncertainty = (curvature * posterior).sum()  # sum of traces: both are symmetric
-    return (squared_error + uncertainty) / rows
+    return loss + 0.5 * (curvature * posterior).sum()  # sum of traces: both are symmetric
 
 
 def mean_reliability(covariance: Float[Tensor, "d d"], posterior: Float[Tensor, "persons d d"]) -> Float[Tensor, " d"]:

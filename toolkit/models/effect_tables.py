@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from toolkit.effects.posterior import Posterior
 from toolkit.effects.random_effects import RandomEffects
+from toolkit.models.outcomes import noise_of
 from toolkit.models.tables import as_array
 from toolkit.models.training import Trained
 from toolkit.numerics.covariance import VARIANCE_FLOOR
@@ -167,6 +168,7 @@ def correlations(trained: Trained) -> np.ndarray:
 
 
 def _information(factor: _Factor, trained: Trained) -> np.ndarray:
-    """Mean curvature per training row (d, d), on the scale of the estimation; of half the loss for squared errors."""
+    """Mean curvature per training row (d, d), on the scale of the estimation; of numbers ``g g'``, the outputs' own."""
     curvature = as_array(factor.posterior.curvature).sum(axis=0) / trained.training_rows
-    return curvature * (0.5 if trained.network.task == "regression" else 1.0)
+    noise = noise_of(trained.network.config)
+    return curvature if noise is None else curvature / noise.curvature(trained.estimate.sigma2)

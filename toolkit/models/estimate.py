@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 
 from toolkit.effects import variance
-from toolkit.effects.posterior import Posterior, newton_step, posterior
+from toolkit.effects.posterior import Posterior, mean_from_mode, newton_step, posterior
 from toolkit.effects.problem import Problem, ProblemParts
+from toolkit.effects.quadrature import posterior_moments
 from toolkit.effects.random_effects import RandomEffects
 from toolkit.effects.sweeping import MiniBatches
 from toolkit.effects.terms import SLOPES
 from toolkit.models import chain_slopes, joint_rounds
-from toolkit.models.fit_state import Estimate, State
+from toolkit.models.fit_state import Estimate, State, by_quadrature
 from toolkit.numerics.covariance import VARIANCE_FLOOR, to_log_cholesky, with_floor
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress, Settings, minimise
@@ -107,14 +108,23 @@ def _posterior_at_the_end(
     if state.further and isinstance(problem, Problem):
         found, others = _several_at_the_end(problem, state, finish=finish)
     elif state.layout.size:
-        if finish and state.rule.update == "em":
-            state.eta.copy_(newton_step(problem, state.shared, state.effects, state.weight)[0])
-        if state.rule.update == "unregularised":
-            _describe_unregularised(problem, state)
-        found = posterior(problem, state.shared, state.effects, state.weight)
+        found = _one_at_the_end(problem, state, settled=finish and state.rule.update == "em")
     if state.layout.size and state.rule.update == "unregularised":
         _set_covariance(state, variance.sample_covariance(state.eta))
     return found, others
+
+
+def _one_at_the_end(problem: ProblemParts, state: State, *, settled: bool) -> Posterior:
+    """Posterior of the person effects, at their mode where they are carried there."""
+    if settled:
+        state.eta.copy_(newton_step(problem, state.shared, state.effects, state.weight)[0])
+    if state.rule.update == "unregularised":
+        _describe_unregularised(problem, state)
+    found = posterior(problem, state.shared, state.effects, state.weight)
+    if settled and by_quadrature(state.rule, state.layout.size):
+        moments = posterior_moments(problem, state.shared, state.effects, found, state.weight)
+        found = replace(found, covariance=moments.covariance)
+    return found
 
 
 def _several_at_the_end(
@@ -172,12 +182,13 @@ def _update(problem: ProblemParts, state: State, epoch: int) -> dict[str, float]
     return _variance_row(state)
 
 
-def _round(problem: ProblemParts, state: State) -> None:
+def _round(problem: ProblemParts, state: State, *, fine: bool = False) -> None:
     """One round of Newton step and variance update.
 
     Effects far from their mode have a variance of their own making: gradient descent leaves them near zero at first,
     and a sample covariance taken then collapses before the data have spoken. Where effects do not enter linearly, a
-    Newton step need not lead to the mode: they stay as gradient descent has them.
+    Newton step need not lead to the mode: they stay as gradient descent has them. ``fine`` takes the moments of a few
+    effects by quadrature where their posterior is not normal; else they are Laplace's.
     """
     if state.further:
         assert isinstance(problem, Problem)  # several factors have no mini-batches
@@ -192,7 +203,7 @@ def _round(problem: ProblemParts, state: State) -> None:
         _recentre(state)
         _paper_update(problem, state)
     else:
-        _em_update(problem, state, at)
+        _em_update(problem, state, at, fine=fine)
 
 
 def _round_of_several(problem: Problem, state: State) -> None:
@@ -205,16 +216,21 @@ def _round_of_several(problem: Problem, state: State) -> None:
         at = joint_rounds.posterior_of_all(problem, curvature, factors, state.weight)
     if state.rule.update == "paper":
         joint_rounds.recentre(state.shared, factors)
-        state.sigma2.copy_((_loss_sum(problem, state) / problem.rows).clamp(min=VARIANCE_FLOOR))
+        _set_residual(problem, state)
         joint_rounds.paper_step(state.shared, factors)
     else:
-        spread = at.of_lines() if state.rule.gaussian else None
+        spread = at.of_lines() if state.rule.noise is not None else None
+        if state.rule.exact and state.rule.noise is None:
+            skews = joint_rounds.means_from_modes(problem, state.shared, factors, at, state.weight)
+        else:
+            skews = [torch.zeros_like(factor.eta) for factor in factors]
+        for factor, skew in zip(factors, skews, strict=True):  # the variances are those about the posterior means
+            factor.eta.data.add_(skew)
         joint_rounds.em_step(state.shared, factors, at, exact=state.rule.exact)
+        for factor, skew in zip(factors, skews, strict=True):
+            factor.eta.data.sub_(skew)
         if spread is not None:
-            squared = _loss_sum(problem, state)
-            # the curvature of a squared error is 2 g g'
-            sigma2 = variance.expected_residual_variance(squared, 0.5 * curvature, spread, problem.rows)
-            state.sigma2.copy_(sigma2.clamp(min=VARIANCE_FLOOR))
+            _set_residual(problem, state, variance.expected_loss(_loss_sum(problem, state), curvature, spread))
     state.cached = None
 
 
@@ -224,8 +240,8 @@ def _describe_unregularised(problem: ProblemParts, state: State) -> None:
         _mean_of_trained(problem, state)
     else:
         _recentre(state)
-    if state.rule.gaussian:
-        state.sigma2.copy_((_loss_sum(problem, state) / problem.rows).clamp(min=VARIANCE_FLOOR))
+    if state.rule.noise is not None:
+        _set_residual(problem, state)
 
 
 def _variance_row(state: State) -> dict[str, float]:
@@ -258,9 +274,19 @@ def _loss_sum(problem: ProblemParts, state: State) -> Tensor:
         return pieces[0] if len(pieces) == 1 else torch.stack(pieces).sum()
 
 
+def _set_residual(problem: ProblemParts, state: State, loss: Tensor | float | None = None) -> None:
+    """``sigma2`` from the expected sum of losses, or that at the current effects.
+
+    Of outcomes without residuals it is the mean loss itself, as published.
+    """
+    total = _loss_sum(problem, state) if loss is None else loss
+    mean = max(float(total) / problem.rows, VARIANCE_FLOOR)
+    state.sigma2.fill_(max(mean if state.rule.noise is None else state.rule.noise.variance(mean), VARIANCE_FLOOR))
+
+
 def _paper_update(problem: ProblemParts, state: State) -> None:
     """``sigma2``: mean training loss; ``Sigma``: sample covariance of the person parameters."""
-    state.sigma2.copy_((_loss_sum(problem, state) / problem.rows).clamp(min=VARIANCE_FLOOR))
+    _set_residual(problem, state)
     eta = state.eta.detach()
     annealed = state.rule.update == "paper_annealed"
     _set_covariance(
@@ -271,22 +297,29 @@ def _paper_update(problem: ProblemParts, state: State) -> None:
     )
 
 
-def _em_update(problem: ProblemParts, state: State, at: Posterior) -> None:
+def _em_update(problem: ProblemParts, state: State, at: Posterior, *, fine: bool) -> None:
     """Means of what varies into the shared parameters, then both variances with the posterior covariance added."""
+    covariance, skew, known = at.covariance, torch.zeros_like(state.eta), None
+    if fine and by_quadrature(state.rule, state.layout.size):
+        known = posterior_moments(problem, state.shared, state.effects, at, state.weight)
+        covariance, skew = known.covariance, known.mean.to(state.eta) - state.eta.detach()
+    elif state.rule.exact and state.rule.noise is None:
+        skew = mean_from_mode(problem, state.shared, state.effects, at, state.weight)
     if state.rule.exact:
-        _shift(state, *variance.mean_shift(state.covariance, state.eta.detach(), at.covariance))
+        delta, means = variance.mean_shift(state.covariance, state.eta.detach() + skew, covariance)
+        _shift(state, delta, means - skew)
     else:
         _recentre(state)
-    if state.rule.gaussian:
-        squared = _loss_sum(problem, state)
-        # the curvature of a squared error is 2 g g'
-        sigma2 = variance.expected_residual_variance(squared, 0.5 * at.curvature, at.covariance, problem.rows)
-        state.sigma2.copy_(sigma2.clamp(min=VARIANCE_FLOOR))
+    means = state.eta.detach() + skew
+    if state.rule.noise is not None:
+        loss = _loss_sum(problem, state)
+        loss = known.loss if known is not None else variance.expected_loss(loss, at.curvature, covariance)
+        _set_residual(problem, state, loss)
     if state.rule.diagonal and state.rule.exact:
-        variances = variance.scored_variances(torch.diagonal(state.covariance), state.eta.detach(), at.covariance)
+        variances = variance.scored_variances(torch.diagonal(state.covariance), means, covariance)
         _set_covariance(state, torch.diag(variances))
     else:
-        _set_covariance(state, variance.expected_covariance(state.eta.detach(), at.covariance))
+        _set_covariance(state, variance.expected_covariance(means, covariance))
 
 
 def _recentre(state: State) -> None:
@@ -314,7 +347,7 @@ def _polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) 
     """Carry effects and variances to their fixed point with the shared network held; returns the number of rounds."""
     for step in range(1, POLISH_STEPS + 1):
         before = _variances(state)
-        _round(problem, state)
+        _round(problem, state, fine=True)
         moved = chain_slopes.slopes_step(problem, state) if SLOPES in state.shared else 0.0
         loss = float(_loss_sum(problem, state)) / problem.rows
         trace.append({"epoch": trace[-1]["epoch"] + 1, "loss": loss} | _variance_row(state))
@@ -328,4 +361,4 @@ def _polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) 
 def _variances(state: State) -> Tensor:
     """All variances, the residual one last (where the outcome has one)."""
     effects = torch.cat([torch.diagonal(factor.covariance) for factor in state.factors])
-    return torch.cat([effects, state.sigma2[None]]) if state.rule.gaussian else effects
+    return torch.cat([effects, state.sigma2[None]]) if state.rule.noise is not None else effects

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from toolkit.effects.posterior import Posterior
 from toolkit.effects.problem import Problem
+from toolkit.effects.quadrature import NODES
 from toolkit.effects.random_effects import EffectLayout, Layout, RandomEffects
 from toolkit.models import joint_rounds
 from toolkit.models.joint_rounds import FactorState
+from toolkit.models.noise import Noise
 from toolkit.numerics.covariance import VARIANCE_FLOOR, from_log_cholesky, to_log_cholesky
 from toolkit.optimise.minimise import Outcome
 
@@ -31,7 +33,7 @@ class VarianceRule:
             uNME, and Specific- where the shared values of what varies are held), or ``none`` (no
             person effects).
         diagonal: person effects are independent of each other.
-        gaussian: the loss is a squared error, so that ``sigma2`` is a residual variance.
+        noise: density of the residuals of a numeric outcome, whose variance ``sigma2`` is; None for other outcomes.
         exact: effects enter the outputs linearly (last layer, transitions), so that Newton steps and posteriors are
             exact; elsewhere the posterior is a Laplace approximation around the effects gradient descent found.
         alpha: of ``paper_annealed``: what is left of a variance after an epoch, at least.
@@ -39,7 +41,7 @@ class VarianceRule:
 
     update: Literal["em", "paper", "paper_annealed", "unregularised", "none"]
     diagonal: bool = True
-    gaussian: bool = False
+    noise: Noise | None = None
     exact: bool = True
     alpha: float = 0.97
 
@@ -102,7 +104,7 @@ class State:
 
     @property
     def weight(self) -> float:
-        """Weight of the loss against the prior: ``1 / (2 sigma2)`` for squared errors and ``paper``, else 1."""
+        """Weight of the loss against the prior, see `person_weight`."""
         return person_weight(self.rule, float(self.sigma2)) if self.layout.size else 1.0
 
 
@@ -130,8 +132,20 @@ class Estimate:
 
 
 def person_weight(rule: VarianceRule, sigma2: float) -> float:
-    """Weight of a person's loss against the prior: ``1 / (2 sigma2)`` for squared errors and ``paper``, else 1."""
-    return 0.5 / max(sigma2, VARIANCE_FLOOR) if rule.gaussian or rule.update in PUBLISHED else 1.0
+    """Weight of a person's loss against the prior.
+
+    ``1 / (2 sigma2)`` for squared errors, and that of the density for other residuals; ``1 / (2 sigma2)`` with the mean
+    loss as ``sigma2`` for other outcomes as published; else 1.
+    """
+    if rule.noise is not None:
+        return rule.noise.weight(max(sigma2, VARIANCE_FLOOR))
+    return 0.5 / max(sigma2, VARIANCE_FLOOR) if rule.update in PUBLISHED else 1.0
+
+
+def by_quadrature(rule: VarianceRule, effects: int) -> bool:
+    """Whether posteriors are taken by quadrature: of few effects a person, where they are not normal."""
+    normal = rule.noise is not None and rule.noise.density == "normal"
+    return rule.exact and not normal and effects in NODES
 
 
 def start_state(

@@ -19,7 +19,7 @@ from torch.func import grad
 
 from toolkit.effects import variance
 from toolkit.effects.joint import JointPosterior, factors_of, joint_posterior
-from toolkit.effects.posterior import MAX_HALVINGS, Posterior, loss_curvature
+from toolkit.effects.posterior import MAX_HALVINGS, Posterior, bent_slopes, loss_curvature
 from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import EffectLayout, JointLayout, RandomEffects
 from toolkit.numerics.covariance import from_log_cholesky, to_log_cholesky, with_floor
@@ -142,6 +142,25 @@ def newton_step_of_all(
     for factor, eta in zip(factors, start, strict=True):
         factor.eta.data.copy_(eta)
     return at, curvature
+
+
+@torch.no_grad()
+def means_from_modes(
+    problem: Problem,
+    shared: Mapping[str, Tensor],
+    factors: Sequence[FactorState],
+    at: JointPosterior,
+    weight: float,
+) -> list[Tensor]:
+    """What leads from the mode of all effects to their mean; see `toolkit.effects.posterior.mean_from_mode`."""
+    held, layout = {name: value.detach() for name, value in shared.items()}, joint_layout(factors)
+    lines = lines_of(problem, factors)
+    values, vectors = torch.linalg.eigh(at.of_lines())
+    roots = (vectors * values.clamp(min=0.0).sqrt()[:, None]).to(lines)
+    slope = grad(lambda lines: problem.losses(held, layout, lines).sum())
+    bent = _of_levels(problem, bent_slopes(slope, lines, roots.unbind(dim=2)), factors)
+    found = at.covariance_times([own[..., None] for own in bent])
+    return [-0.5 * weight * own.squeeze(-1).to(lines) for own in found]
 
 
 @torch.no_grad()

@@ -22,6 +22,36 @@ def squared_error(
     return (torch.square(target - outputs.squeeze(-1)) * weight).sum(dim=1)
 
 
+def absolute_error(
+    outputs: Float[Tensor, "lines rows 1"], target: Float[Tensor, "lines rows"], weight: Weight
+) -> Float[Tensor, " lines"]:
+    """``sum_j |y_j - f_j|``; a Laplace negative log-likelihood after division by its scale."""
+    return (torch.abs(target - outputs.squeeze(-1)) * weight).sum(dim=1)
+
+
+def absolute_curved(
+    outputs: Float[Tensor, "lines rows 1"], target: Float[Tensor, "lines rows"], weight: Weight, scale: float | None
+) -> Float[Tensor, " lines"]:
+    """``sum_j (y_j - f_j)^2 / (2 b)``, whose Hessian is what that of `absolute_error` is on average.
+
+    The absolute error has no curvature but at zero, where a residual of a Laplace density lies with density ``1 / (2
+    b)``: the expected second derivative is ``1 / b`` (Fisher's information is ``1 / b^2``). ``b`` is the scale, or the
+    mean absolute residual.
+    """
+    error = target - outputs.squeeze(-1)
+    mean = (torch.abs(error) * weight).sum() / weight.sum() if scale is None else error.new_tensor(scale)
+    return 0.5 * (torch.square(error) * weight).sum(dim=1) / mean.detach()
+
+
+def huber(
+    outputs: Float[Tensor, "lines rows 1"], target: Float[Tensor, "lines rows"], weight: Weight, delta: float
+) -> Float[Tensor, " lines"]:
+    """``sum_j h(y_j - f_j)``: ``r^2 / 2`` up to ``delta``, ``delta |r| - delta^2 / 2`` beyond (Huber, 1964)."""
+    size = torch.abs(target - outputs.squeeze(-1))
+    loss = torch.where(size <= delta, 0.5 * torch.square(size), delta * size - 0.5 * delta**2)
+    return (loss * weight).sum(dim=1)
+
+
 def bernoulli(
     outputs: Float[Tensor, "lines rows 1"], target: Float[Tensor, "lines rows"], weight: Weight
 ) -> Float[Tensor, " lines"]:

@@ -100,6 +100,13 @@ def pieces_of(
 
 def check_batches(config: Config, module: nn.Module, state: State) -> None:
     """Refuse what has no mini-batches (E302)."""
+    if state.rule.noise is not None and state.rule.noise.density == "laplace" and state.layout.size:
+        raise ConfigError(
+            "absolute errors with person effects have no mini-batches",
+            code="E302",
+            column="batch",
+            remedy="leave batch out, or use loss='huber'",
+        )
     if state.further:
         raise ConfigError(
             "mini-batches are for one grouping factor",

@@ -13,9 +13,10 @@ from toolkit.models.modules import NetworkConfig
 # Which parameters vary, and how their effects correlate: for every grouping factor alike, or for each by its name.
 Effects = str | tuple[str, ...] | Mapping[str, str | tuple[str, ...]]
 Covariance = Literal["diagonal", "full"] | Mapping[str, Literal["diagonal", "full"]]
-Loss = Literal["mse", "cross_entropy", "poisson"]
-# Losses of the tasks that predict numbers; all others predict classes.
-FITTING: dict[str, Loss] = {"regression": "mse", "count": "poisson"}
+Loss = Literal["mse", "l1", "huber", "cross_entropy", "poisson"]
+# Losses of the tasks that predict numbers, the usual one first; all others predict classes.
+FITTING: dict[str, tuple[Loss, ...]] = {"regression": ("mse", "l1", "huber"), "count": ("poisson",)}
+DELTA = 1.0
 
 
 class MlpConfig(NetworkConfig):
@@ -25,6 +26,9 @@ class MlpConfig(NetworkConfig):
         task: ``regression``, ``binary``, ``multiclass``, ``ordinal`` (classes with an order: cumulative logit) or
             ``count`` (Poisson with log link).
         loss: ``mse`` for regression, ``cross_entropy`` for classes, ``poisson`` for counts; None takes the fitting one.
+            Regression also has ``l1`` (absolute errors: residuals of a Laplace density) and ``huber`` (squares up to a
+            threshold, absolute errors beyond), which few odd answers do not pull away.
+        huber_delta: the threshold of ``huber``, in SDs of the target in the training rows; 1 if not given.
         class_weights: of classes: how much a row of each class counts in training and validation, as a mapping from
             labels to weights, or ``balanced`` (``rows / (classes * rows of the class)``, from the training rows).
         exposure: of counts: the feature that says for how long or among how many was counted. Its logarithm is added
@@ -33,19 +37,20 @@ class MlpConfig(NetworkConfig):
 
     task: Literal["regression", "binary", "multiclass", "ordinal", "count"] = "regression"
     loss: Loss | None = None
+    huber_delta: PositiveFloat | None = None
     class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
     exposure: str | None = None
 
     def model_post_init(self, context: Any, /) -> None:
         """A loss has to fit its task, and every setting has to apply."""
         super().model_post_init(context)
-        fitting = FITTING.get(self.task, "cross_entropy")
-        if self.loss not in {None, fitting}:
+        fitting = FITTING.get(self.task, ("cross_entropy",))
+        if self.loss not in {None, *fitting}:
             raise ConfigError(
                 f"loss '{self.loss}' does not fit task '{self.task}'",
                 code="E302",
                 column="loss",
-                remedy=f"use '{fitting}'",
+                remedy="use " + " or ".join(f"'{name}'" for name in fitting),
             )
         self._refuse_useless()
 
@@ -53,6 +58,7 @@ class MlpConfig(NetworkConfig):
         """Refuse settings of other losses and tasks (E302)."""
         useless = {
             "class_weights": (self.task in FITTING, "only classes have weights"),
+            "huber_delta": (self.loss != "huber", "it is a setting of loss 'huber'"),
             "exposure": (self.task != "count", "it is a setting of task 'count'"),
         }
         for name, (does_not_apply, why) in useless.items():

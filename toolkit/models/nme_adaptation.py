@@ -15,8 +15,9 @@ import torch
 from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.posterior import Posterior, newton_step, posterior
 from toolkit.effects.problem import Problem
+from toolkit.effects.quadrature import posterior_moments
 from toolkit.effects.random_effects import RandomEffects
-from toolkit.models.fit_state import Estimate, person_weight
+from toolkit.models.fit_state import Estimate, by_quadrature, person_weight
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_adaptation import STEPS, TOLERANCE, adapt_several, speaking_rows
 from toolkit.models.modules import is_linear
@@ -48,6 +49,9 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         weight = person_weight(rule, sigma2)
         effects, steps, status = _mode(train, network, effects, weight)
         known = posterior(train, network.shared, effects, weight)
+        if rule.update == "em" and by_quadrature(rule, effects.layout.size):
+            moments = posterior_moments(train, network.shared, effects, known, weight)
+            known = replace(known, covariance=moments.covariance)
     found = Estimate(
         shared=network.shared,
         effects=effects,

@@ -16,8 +16,9 @@ from toolkit.effects.random_effects import EffectLayout
 from toolkit.effects.terms import GAPS
 from toolkit.errors import ConfigError, DataError
 from toolkit.models.config import Configuration
-from toolkit.models.nme import MlpConfig
+from toolkit.models.nme import DELTA, MlpConfig
 from toolkit.models.nme_crf import CrfConfig
+from toolkit.models.noise import DENSITIES, Noise
 from toolkit.models.pen import PenConfig
 from toolkit.models.row_losses import Criterion
 
@@ -73,6 +74,15 @@ def _check_counts(data: GroupedDataset) -> None:
         )
 
 
+def noise_of(config: Configuration) -> Noise | None:
+    """Density of the residuals; None where the outcome is no number with residuals of its own."""
+    if task_of(config) != "regression":
+        return None
+    if not isinstance(config, MlpConfig):
+        return Noise()
+    return Noise(density=DENSITIES[config.loss or "mse"], delta=config.huber_delta or DELTA)
+
+
 def criterion_of(config: Configuration, data: GroupedDataset, training: np.ndarray) -> Criterion:
     """How the outcome is judged: weights of the classes (balanced by the training rows).
 
@@ -82,18 +92,23 @@ def criterion_of(config: Configuration, data: GroupedDataset, training: np.ndarr
         training: numbers of the training rows.
     """
     if not isinstance(config, MlpConfig) or config.class_weights is None:
-        return saved_criterion(None)
+        return Criterion(noise=noise_of(config) or Noise())
     classes = data.classes or ()
     if isinstance(config.class_weights, dict):
-        return saved_criterion(_weights_by_name(config.class_weights, classes))
+        return Criterion(class_weights=tuple(_weights_by_name(config.class_weights, classes)))
     rows = np.bincount(np.asarray(data.target)[training].astype(np.int64), minlength=len(classes))
     weights = np.where(rows > 0, len(training) / ((rows > 0).sum() * np.maximum(rows, 1)), 1.0)
-    return saved_criterion(weights.tolist())
+    return Criterion(class_weights=tuple(weights.tolist()))
 
 
-def saved_criterion(class_weights: Sequence[float] | None) -> Criterion:
-    """The criterion of known class weights."""
-    return Criterion(class_weights=None if class_weights is None else tuple(float(weight) for weight in class_weights))
+def fitted_criterion(config: Configuration, class_weights: Sequence[float] | None, sigma2: float) -> Criterion:
+    """How a fitted model judges further rows: with the class weights and the residual variance it was fitted with."""
+    noise = noise_of(config) or Noise()
+    return Criterion(
+        class_weights=None if class_weights is None else tuple(float(weight) for weight in class_weights),
+        noise=noise,
+        scale=1.0 / noise.weight(sigma2) if noise.density == "laplace" else None,
+    )
 
 
 def _weights_by_name(weights: dict[str, float], classes: Sequence[str]) -> list[float]:

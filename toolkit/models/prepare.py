@@ -16,7 +16,7 @@ from toolkit.data.sequences import SequenceBatch
 from toolkit.effects.problem import PersonLoss, Problem, RowGroups, group_rows
 from toolkit.errors import ConfigError, DataError, ToolkitWarning
 from toolkit.models.chain_covariates import ChainParts
-from toolkit.models.row_losses import ChainLoss, Criterion, row_loss
+from toolkit.models.row_losses import ChainLoss, Criterion, curved_loss, row_loss
 
 Task = Literal["regression", "binary", "multiclass", "ordinal", "count", "sequence"]
 CODED = {"multiclass", "ordinal"}  # tasks whose loss looks classes up by their code
@@ -254,7 +254,7 @@ def problem(
     ``codes`` holds each row's person (rows,), or its levels (rows, factors); ``parts`` is what a chain has beside its
     parameters.
     """
-    layout = lay_out(data, codes, task=task)
+    layout, chosen = lay_out(data, codes, task=task), criterion or Criterion()
 
     def tensor(values: np.ndarray, kind: torch.dtype = dtype) -> Tensor:
         return torch.as_tensor(np.array(values)).to(device=device, dtype=kind)  # a copy: our arrays are read-only
@@ -264,10 +264,13 @@ def problem(
         module=module,
         inputs=tensor(inputs),
         persons=tensor(layout.groups.persons, torch.int64),
-        loss=_loss(data, layout, scaler, task, criterion or Criterion(), tensor)
+        loss=row_loss(task, chosen, *_rows(data, layout, scaler, task, tensor))
         if layout.sequences is None
         else _chain_loss(data, layout, parts or ChainParts(), tensor),
         rows=data.n_rows,
+        curved=None
+        if layout.sequences is not None
+        else curved_loss(task, chosen, *_rows(data, layout, scaler, task, tensor)),
         further=tensor(layout.groups.further, torch.int64) if layout.groups.further.shape[1] else None,
     )
 
@@ -284,18 +287,13 @@ def padded(values: np.ndarray, groups: RowGroups, *, repeat: bool = False) -> np
     return np.where(present.reshape(*present.shape, *(1,) * (lines.ndim - 2)), lines, 0)
 
 
-def _loss(
-    data: GroupedDataset,
-    layout: Layout,
-    scaler: Scaler,
-    task: Task,
-    criterion: Criterion,
-    tensor: Callable[..., Tensor],
-) -> PersonLoss:
-    """The loss of each line as a function of outputs and chain parameters."""
+def _rows(
+    data: GroupedDataset, layout: Layout, scaler: Scaler, task: Task, tensor: Callable[..., Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Targets of the padded rows, and which of them are rows."""
     target = padded(scaler.target(data), layout.groups)
     values = tensor(target, torch.int64) if task in CODED else tensor(target)
-    return row_loss(task, criterion, values, tensor(layout.groups.index >= 0, torch.bool))
+    return values, tensor(layout.groups.index >= 0, torch.bool)
 
 
 def _chain_loss(data: GroupedDataset, layout: Layout, parts: ChainParts, tensor: Callable[..., Tensor]) -> PersonLoss:

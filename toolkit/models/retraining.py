@@ -15,7 +15,6 @@ from toolkit.models import estimate as steps
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.fit_state import Estimate, State
 from toolkit.models.networks import Mlp, initial_parameters
-from toolkit.numerics.covariance import VARIANCE_FLOOR
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress, Settings
 from toolkit.optimise.stages import BatchSettings, Stage, descend
@@ -90,9 +89,9 @@ def _em_step(problem: Problem, state: State) -> None:
     state.cached = None
     eta, at = newton_step(problem, state.shared, state.effects, state.weight)
     state.eta.copy_(eta)
-    squared = steps._loss_sum(problem, state)
-    sigma2 = variance.expected_residual_variance(squared, 0.5 * at.curvature, at.covariance, problem.rows)
-    state.sigma2.copy_(sigma2.clamp(min=VARIANCE_FLOOR))
+    steps._set_residual(
+        problem, state, variance.expected_loss(steps._loss_sum(problem, state), at.curvature, at.covariance)
+    )
     steps._set_covariance(state, variance.expected_covariance(eta, at.covariance))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from toolkit.models import likelihoods
+from toolkit.models.noise import Noise
 
 # Loss of each line from outputs (lines, rows, output), targets (lines, rows) and mask (lines, rows).
 RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -74,14 +75,22 @@ class Criterion:
 
     Attributes:
         class_weights: how much a row of each class counts; None: all the same.
+        noise: density of the residuals of a numeric outcome.
+        scale: of a Laplace density, where it is known.
     """
 
     class_weights: tuple[float, ...] | None = None
+    noise: Noise = field(default_factory=Noise)
+    scale: float | None = None
 
 
 def row_function(task: str, criterion: Criterion) -> RowFunction:
     """The loss of lines of rows of a task."""
     function = ROW_FUNCTIONS[task]
+    if task == "regression" and criterion.noise.density == "laplace":
+        return likelihoods.absolute_error
+    if task == "regression" and criterion.noise.density == "huber":
+        return partial(likelihoods.huber, delta=criterion.noise.delta)
     if criterion.class_weights is not None:
         return partial(_weighted, function=function, weights=criterion.class_weights)
     return function
@@ -90,6 +99,13 @@ def row_function(task: str, criterion: Criterion) -> RowFunction:
 def row_loss(task: str, criterion: Criterion, target: Tensor, mask: Bool[Tensor, "lines rows"]) -> RowLoss:
     """The loss of rows of a task; see `RowLoss` for the tensors."""
     return RowLoss(function=row_function(task, criterion), target=target, mask=mask)
+
+
+def curved_loss(task: str, criterion: Criterion, target: Tensor, mask: Bool[Tensor, "lines rows"]) -> RowLoss | None:
+    """The loss whose Hessian stands in for that of absolute errors, which is zero; None for all others."""
+    if task != "regression" or criterion.noise.density != "laplace":
+        return None
+    return RowLoss(function=partial(likelihoods.absolute_curved, scale=criterion.scale), target=target, mask=mask)
 
 
 def _weighted(

@@ -25,7 +25,7 @@ from toolkit.models.networks import chain_parameters, initial_parameters
 from toolkit.models.nme import NmeMlp
 from toolkit.models.nme_crf import CrfConfig, NmeCrf
 from toolkit.models.outcome_networks import outcome_network, outputs_of
-from toolkit.models.outcomes import exposure_of, start_at_frequencies, start_at_maximum, task_of
+from toolkit.models.outcomes import exposure_of, noise_of, start_at_frequencies, start_at_maximum, task_of
 from toolkit.models.own_network import own_network, scaled_for
 from toolkit.models.placement import BIAS, WEIGHT, enters_linearly, of_factor
 from toolkit.models.prepare import Scaler, fit_scaler
@@ -87,7 +87,8 @@ def start_values(
             shared[name].copy_(value)
     if own_module(config) is None and task in {"ordinal", "count"}:
         start_at_frequencies(task, shared, data.take(rows), scaler)
-    if task in {"ordinal", "count"} and is_linear(config):
+    noise = noise_of(config)
+    if is_linear(config) and (task in {"ordinal", "count"} or (noise is not None and noise.density != "normal")):
         start_at_maximum(problem, shared)
 
 
@@ -168,7 +169,7 @@ def variance_rule(
     return VarianceRule(
         update=update,
         diagonal=diagonal,
-        gaussian=task_of(config) == "regression",
+        noise=noise_of(config),
         exact=enters_linearly(module, shared, layout),
         alpha=getattr(config, "annealing_alpha", 0.97),
     )

@@ -25,7 +25,7 @@ from toolkit.models.fitted import FittedNetwork
 from toolkit.models.minibatches import check_batches, mini_batches, pieces_of
 from toolkit.models.modules import is_linear
 from toolkit.models.monitors import LOSS, watch
-from toolkit.models.outcomes import criterion_of, task_of
+from toolkit.models.outcomes import criterion_of, fitted_criterion, task_of
 from toolkit.models.pieces import Pieces
 from toolkit.models.placement import effect_layout, held_names, of_factor, reported_scale
 from toolkit.models.prepare import Scaler, problem
@@ -204,7 +204,7 @@ def fitted_network(
             FactorEffects(grouping=grouping.name, levels=grouping.levels, effects=effects)
             for grouping, effects in zip(data.groupings[1:], found.further_effects, strict=False)
         ),
-        criterion=criterion,
+        criterion=fitted_criterion(config, criterion.class_weights, float(found.sigma2)),
     )
 
 

@@ -28,7 +28,7 @@ from toolkit.models.lmm_tables import fixed_effects_table, likelihood_table
 from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.nme_adaptation import adapt_effects
 from toolkit.models.outcome_networks import outcome_network
-from toolkit.models.outcomes import check_outcome, exposure_of, saved_criterion, task_of
+from toolkit.models.outcomes import check_outcome, exposure_of, fitted_criterion, task_of
 from toolkit.models.own_network import AbsentNetwork, own_network
 from toolkit.models.prepare import Scaler
 from toolkit.models.tables import persons_table, trace_table, transitions_table
@@ -231,7 +231,7 @@ def restore(
         effects=RandomEffects(layout=layout, eta=personal["eta"], covariance=generic["covariance"]),
         further=_saved_factors(about, shared, generic, personal),
         covariates=covariates,
-        criterion=saved_criterion(about.get("class_weights")),
+        criterion=fitted_criterion(config, about.get("class_weights"), float(generic.get("sigma2", torch.ones(())))),
     )
 
 

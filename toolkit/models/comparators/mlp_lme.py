@@ -35,6 +35,10 @@ class MlpLme(MlpConfig):
         super().model_post_init(context)
         if self.task != "regression":
             raise ConfigError("MlpLme is for numeric outcomes", code="E302", column="task", remedy="use NmeMlp")
+        if self.loss not in {None, "mse"}:
+            raise ConfigError(
+                "MlpLme has normal residuals", code="E302", column="loss", remedy="use NmeMlp for other losses"
+            )
         if self.module is not None:
             raise ConfigError(
                 "MlpLme is a perceptron", code="E302", column="module", remedy="use NmeMlp with a network of your own"
