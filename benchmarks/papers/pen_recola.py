@@ -7,6 +7,11 @@ five seeds), and for the first seed ``persons`` (who adapts is not who is judged
 random, as published: neighbours of the judged frames adapt). Prints the CCC per target, model and share, as the mean
 over persons and seeds, and in how many cases the order of the paper's table holds; result in
 ``benchmarks/results/pen_recola.json``.
+
+s-PEN adapts slowly and long (60 passes at .0003, from an undecided gate): so many frames of 2,048 features tempt a
+quicker one to learn its nine persons by heart. That was found on the studies of seeds 1 and 4; the table is made of
+seeds 5 to 9. The models it is compared with adapt twice, like that and as is usual (30 passes at .001), and are taken
+at the better of both in every single case, by the frames they are judged on: an advantage s-PEN does not get.
 """
 
 from __future__ import annotations
@@ -30,7 +35,10 @@ from toolkit.runs.adaptation_scores import SHARES, Candidate
 from toolkit.runs.adapting import AdaptSettings
 
 SOURCE = 9
+SLOW = {"lr": 0.0003, "epochs": 60}
+USUAL = {"lr": 0.001, "epochs": 30}
 MODELS = ("s-SN", "s-PEN", "s-PEN, NME prior", "t-SN", "t-PEN")
+QUICK = ", quicker"
 
 
 def models(source: GroupedDataset, seed: int, *, with_prior: bool) -> Sequence[Candidate]:
@@ -40,14 +48,26 @@ def models(source: GroupedDataset, seed: int, *, with_prior: bool) -> Sequence[C
     shared = fit(PenShared(**settings), source, seed=seed)
     experts = fit(Pen(**settings), source, seed=seed)
     joined = [fit(Pen(prior="nme", **settings), source, seed=seed)] if with_prior else []
-    fresh = AdaptSettings(fresh=True, lr=0.001)  # the rate of the other models' adaptation: at 0.003 they do worse
-    return [
-        Candidate(name="s-SN", run=shared),
-        Candidate(name="s-PEN", run=experts),
-        *(Candidate(name="s-PEN, NME prior", run=run) for run in joined),
-        Candidate(name="t-SN", run=shared, settings=fresh),
-        Candidate(name="t-PEN", run=experts, settings=fresh),
-    ]
+    slow = AdaptSettings(soften=1.0, **SLOW)
+    found = [Candidate(name="s-PEN", run=experts, settings=slow)]
+    found += [Candidate(name="s-PEN, NME prior", run=run, settings=slow) for run in joined]
+    for suffix, pace in (("", SLOW), (QUICK, USUAL)):
+        fresh = AdaptSettings(fresh=True, **pace)
+        found += [
+            Candidate(name=f"s-SN{suffix}", run=shared, settings=AdaptSettings(**pace)),
+            Candidate(name=f"t-SN{suffix}", run=shared, settings=fresh),
+            Candidate(name=f"t-PEN{suffix}", run=experts, settings=fresh),
+        ]
+    return found
+
+
+def at_their_best(scores: pd.DataFrame) -> pd.DataFrame:
+    """CCC by seed, design, target and share, mean over persons; a model that adapted twice at its better one."""
+    mine = scores[scores["metric"] == "ccc"]
+    mine = mine.assign(pace=mine["model"].str.endswith(QUICK), model=mine["model"].str.removesuffix(QUICK))
+    case = ["seed", "design", "target", "share", "model"]
+    means = mine.groupby([*case, "pace"], sort=False)["value"].mean()
+    return means.groupby(case, sort=False).max().reset_index()
 
 
 def one_seed(seed: int, features: int, designs: Sequence[str], *, with_prior: bool) -> pd.DataFrame:
@@ -70,17 +90,17 @@ def one_seed(seed: int, features: int, designs: Sequence[str], *, with_prior: bo
     return pd.concat(found, ignore_index=True)
 
 
-def table_of(scores: pd.DataFrame, design: str) -> pd.DataFrame:
-    """Mean over persons and seeds: target and model in rows, shares in columns."""
-    mine = scores[(scores["metric"] == "ccc") & (scores["design"] == design)]
+def table_of(cases: pd.DataFrame, design: str) -> pd.DataFrame:
+    """Mean over seeds: target and model in rows, shares in columns."""
+    mine = cases[cases["design"] == design]
     wide = mine.pivot_table(index=["target", "model"], columns="share", values="value", sort=False)
     order = [(target, model) for target in dict.fromkeys(mine["target"]) for model in MODELS]
-    return wide.reindex(order)
+    return wide.reindex([row for row in order if row in wide.index])[sorted(wide.columns)]
 
 
-def order_holds(scores: pd.DataFrame, design: str) -> list[dict[str, object]]:
+def order_holds(cases: pd.DataFrame, design: str) -> list[dict[str, object]]:
     """For each share, in how many seeds (and targets) the order of Table 1 holds."""
-    mine = scores[(scores["metric"] == "ccc") & (scores["design"] == design)]
+    mine = cases[cases["design"] == design]
     wide = mine.pivot_table(index=["seed", "target", "share"], columns="model", values="value")
     rows = []
     for share, part in wide.groupby("share"):
@@ -102,7 +122,7 @@ def main() -> None:
     """Fit, adapt, print, keep."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=5)
     parser.add_argument("--features", type=int, default=2048)
     parser.add_argument("--designs", nargs="*", default=["time", "persons", "random"])
     parser.add_argument("--prior-seeds", type=int, default=1, help="seeds with the NME prior, which takes longer")
@@ -119,14 +139,14 @@ def main() -> None:
                 with_prior=seed < chosen.first_seed + chosen.prior_seeds,
             )
         )
-        scores = pd.concat(found, ignore_index=True)
-        tables: dict[str, object] = {"seeds done": len(found)}
+        cases = at_their_best(pd.concat(found, ignore_index=True))
+        tables: dict[str, object] = {"seeds done": len(found), "cases": cases.round(4).to_dict("records")}
         for design in chosen.designs:
-            means = table_of(scores, design)
+            means = table_of(cases, design)
             print(f"\nCCC, mean over persons and {len(found) if design == chosen.designs[0] else 1} seed(s), {design}")
             print(means.round(3).to_string(), flush=True)
             tables[design] = means.reset_index().to_dict("records")
-        order = order_holds(scores, chosen.designs[0])
+        order = order_holds(cases, chosen.designs[0])
         print(f"\n{pd.DataFrame(order).to_string(index=False)}", flush=True)
         held.keep(chosen.name, vars(chosen), {**tables, "order": order})
 
