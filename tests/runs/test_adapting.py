@@ -404,3 +404,18 @@ def test_a_gate_with_one_expert_is_no_matter_for_new_persons(runs, new, monkeypa
     monkeypatch.setattr("toolkit.models.pen_training.COLLAPSED", 0.0)
     adapted = adapt(runs("pen")[0], new, seed=1)
     assert not any(note.startswith("W228") for note in adapted.manifest["warnings"])
+
+
+@pytest.mark.parametrize("soften", [-0.1, 1.5])
+def test_a_share_of_entropy_that_is_none_is_refused(runs, new, soften):
+    run, _ = runs("pen")
+    with pytest.raises(ConfigError, match="soften is a share") as caught:
+        adapt(run, new, seed=1, settings=AdaptSettings(epochs=1, soften=soften))
+    assert caught.value.code == "E302"
+
+
+def test_a_gate_softened_wholly_weighs_every_expert_alike(runs, new):
+    run, _ = runs("pen")
+    adapted = adapt(run, new, seed=1, settings=AdaptSettings(epochs=1, lr=1e-12, soften=1.0)).trained.network
+    scores = algebra.gate_scores(adapted.shared, adapted.extracted(new))
+    assert torch.softmax(scores, dim=1).std(dim=1).max() < 0.02

@@ -40,7 +40,11 @@ def adapt(  # noqa: PLR0913 - one argument per option of the command
     every_row: Annotated[bool, typer.Option("--all", help="Adapt to all rows; none is left to judge by.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the adapted run.")] = Path("runs/adapted"),
     epochs: Annotated[int | None, typer.Option(help="Most epochs (pen); 30 by default.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate (pen); the run's own by default.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate (pen); a third of the run's own by default.")] = None,
+    soften: Annotated[
+        float | None,
+        typer.Option(help="How undecided the gate is made before it learns (pen), 0 to 1; .75 by default."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start anew (pen): without what other persons taught.")
     ] = False,
@@ -49,7 +53,7 @@ def adapt(  # noqa: PLR0913 - one argument per option of the command
     json: AsJson = False,
 ) -> None:
     """Adapt a run to persons it has not seen, from a few of their rows; the run stays as it is."""
-    given = {"epochs": epochs, "lr": lr, "fresh": fresh or None}
+    given = {"epochs": epochs, "lr": lr, "soften": soften, "fresh": fresh or None}
     settings = {name: value for name, value in given.items() if value is not None}
     answer = adapt_run(
         run, study, data, out, share=None if every_row else share, design=design, settings=settings,

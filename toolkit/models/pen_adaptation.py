@@ -69,6 +69,10 @@ def adapt_experts(  # noqa: PLR0913 - what is adapted, and each thing that may b
         config=network.config, task=network.task, parameters=parameters, train=_rows(network, data, labels == "train"),
         validation=_rows(network, data, labels == "validation") if checked else None,
     )  # fmt: skip
+    if not 0.0 <= soften <= 1.0:
+        raise ConfigError(
+            "soften is a share of the largest entropy", code="E302", column="soften", remedy="a number from 0 to 1"
+        )
     if fresh and not trainee.train.count:
         raise ConfigError(
             "a model that starts anew needs rows to learn from",
