@@ -108,7 +108,7 @@ def test_everything_together(numbers):
     )
     first = found.summary()
     assert (first["r"], first["low"]) == (pytest.approx(alone.r), pytest.approx(alone.low))
-    assert (first["n_units"], first["unit_name"]) == (20, "family")
+    assert (first["n_units"], first["unit_name"]) == (20, "families")
     assert "A baseline from the training rows shares its rows with the bias" in found.text()
     assert "mean happy in the held-out rows" in found.apa()
     assert len(json.loads(json.dumps(first))["table"]) == len(frame)

@@ -87,7 +87,7 @@ def test_from_a_run_it_is_the_cell_of_its_matrices(run, value):
         unit=table["cluster"],
     )
     assert report.cell.difference == pytest.approx(alone.difference, rel=1e-12)
-    assert report.cell.unit_name == "family"
+    assert report.cell.unit_name == "families"
     np.testing.assert_allclose(report.cell.without.difference, alone.without.difference, rtol=1e-10)
 
 
@@ -147,7 +147,7 @@ def test_commands_keep_their_answers(run, capsys):
     words = ["--unit", "cluster", "--permutations", "99", "--split", "test", "--json"]
     code, out, _ = nme("analyze", "base-rates", run.path, *words)
     answer = json.loads(out)
-    assert (code, answer["unit_name"], answer["n_units"]) == (0, "family", 20)
+    assert (code, answer["unit_name"], answer["n_units"]) == (0, "families", 20)
     assert 0 <= answer["v_low"] <= answer["v_high"] <= 1
     for words, expected in ((["--permutations", "9"], "E125"), (["--split", "all"], "E302"), (["--unit", "x"], "E302")):
         code, _, err = nme("analyze", "base-rates", run.path, *words)

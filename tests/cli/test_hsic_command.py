@@ -186,5 +186,5 @@ def test_equal_persons_give_zero_and_one(hsic, transitions):
 
 def test_families_stay_together_unless_told_otherwise(hsic):
     whole, alone = answer(hsic), answer(hsic, "--unit", "person")
-    assert (whole["unit_name"], alone["unit_name"]) == ("family", "persons")
+    assert (whole["unit_name"], alone["unit_name"]) == ("families", "persons")
     assert whole["n_units"] < alone["n_units"]
