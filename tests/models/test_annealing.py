@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models.simulated import fitted, numbers, rows_of, thirds
+from tests.models.simulated import chains, fitted, numbers, rows_of, thirds
 from toolkit.effects.variance import annealed_covariance
 from toolkit.errors import ConfigError
-from toolkit.models import NmeMlp
+from toolkit.models import NmeCrf, NmeMlp
 from toolkit.models.tables import trace_table
 
 
@@ -45,7 +45,38 @@ def test_the_trace_follows_the_annealing(covariance):
     np.testing.assert_allclose(values[1], 0.9)  # effects have hardly moved in the first epoch
 
 
+def test_a_chain_anneals_as_a_loop_over_its_epochs_does():
+    """After 1, 6 and 11 epochs: the update written out in numpy from the effects that the last epoch left."""
+    data = rows_of(chains(persons=4, days=2, steps=6)[0], sequence="day")
+    settings = {"hidden": (2,), "variance_update": "paper_annealed", "annealing_alpha": 0.9, "lr": 0.2}
+    for epochs in (1, 6, 11):
+        trained = fitted(NmeCrf(**settings, epochs=epochs), data)
+        trace, layout = trace_table(trained), trained.network.effects.layout
+        found = trace[[f"variance[{label}]" for label in layout.labels]].to_numpy()
+        found = np.vstack([np.ones(layout.size), found])
+        eta = trained.network.effects.eta.numpy()
+        for place in range(layout.size):
+            sample = np.sum((eta[:, place] - eta[:, place].mean()) ** 2) / (len(eta) - 1)
+            assert found[-1, place] == pytest.approx(max(0.9 * found[-2, place], sample), rel=1e-9)
+        assert (found[1:] >= 0.9 * found[:-1] - 1e-9).all()
+        assert f"variance[{layout.labels[-1]}]" == "variance[transitions[tense,tense]]"
+
+
+def test_the_trace_has_every_variance_of_every_factor():
+    frame = numbers(persons=6, rows=8)
+    frame["family"] = frame["person"].map(lambda name: f"f{int(name[1:]) // 2}")
+    data = rows_of(frame, groups=["person", "family"])
+    trained = fitted(NmeMlp(hidden=(2,), effects={"person": "last", "family": "layers.1.bias"}, epochs=12), data)
+    trace, labels = trace_table(trained), trained.network.effects.layout.labels
+    names = [f"variance[{label}]" for label in labels] + ["variance[family: layers.1.bias]"]
+    assert set(names) <= set(trace.columns)
+    assert trace[names].notna().all(axis=None)
+    assert (trace[names] > 0).all(axis=None)
+
+
 def test_alpha_belongs_to_annealing():
+    with pytest.raises(ConfigError, match="E302: annealing_alpha applies to variance_update='paper_annealed' only"):
+        NmeCrf(annealing_alpha=0.9)
     with pytest.raises(ConfigError, match="E302: annealing_alpha applies to variance_update='paper_annealed' only"):
         NmeMlp(annealing_alpha=0.9)
     with pytest.raises(ConfigError, match="E302"):

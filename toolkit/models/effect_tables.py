@@ -17,6 +17,7 @@ from toolkit.models.training import Trained
 from toolkit.numerics.covariance import VARIANCE_FLOOR
 
 LEVEL = 0.95
+SHOWN = 3  # names in a note
 EFFECTS = {name: "string" for name in ("term", "level", "parameter")} | {
     name: "float64" for name in ("estimate", "sd", "low", "high", "reliability")
 }
@@ -172,3 +173,21 @@ def _information(factor: _Factor, trained: Trained) -> np.ndarray:
     curvature = as_array(factor.posterior.curvature).sum(axis=0) / trained.training_rows
     noise = noise_of(trained.network.config)
     return curvature if noise is None else curvature / noise.curvature(trained.estimate.sigma2)
+
+
+def boundary_notes(components: pd.DataFrame) -> list[str]:
+    """W235 for every grouping factor with variances at the floor, in words for the manifest.
+
+    The floor is a variance of 1e-6 on the standardised scale: an SD of a thousandth of the outcome's, or of the scores'
+    unit. Such a variance cannot be told from zero; the effects that belong to it are the average.
+    """
+    notes = []
+    for term, part in components[components["term"] != "residual"].groupby("term", sort=False):
+        names = part.loc[part["at_boundary"], "parameter"].astype(str).tolist()
+        if names:
+            shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+            notes.append(
+                f"W235: {len(names)} of {len(part)} variances of '{term}' cannot be told from zero ({shown}): their "
+                "effects are the average for everybody"
+            )
+    return notes

@@ -12,6 +12,8 @@ from toolkit.models.modules import NetworkConfig
 
 # Which parameters vary, and how their effects correlate: for every grouping factor alike, or for each by its name.
 Effects = str | tuple[str, ...] | Mapping[str, str | tuple[str, ...]]
+VarianceUpdate = Literal["em", "paper", "paper_annealed", "unregularised"]
+ALPHA = 0.97  # annealing factor of the released code
 Covariance = Literal["diagonal", "full"] | Mapping[str, Literal["diagonal", "full"]]
 Loss = Literal["mse", "l1", "huber", "cross_entropy", "poisson"]
 # Losses of the tasks that predict numbers, the usual one first; all others predict classes.
@@ -91,17 +93,22 @@ class NmeMlp(MlpConfig):
     """
 
     effects: Effects = "last"
-    variance_update: Literal["em", "paper", "paper_annealed", "unregularised"] = "em"
+    variance_update: VarianceUpdate = "em"
     covariance: Covariance = "diagonal"
-    annealing_alpha: float = Field(default=0.97, gt=0, lt=1)
+    annealing_alpha: float = Field(default=ALPHA, gt=0, lt=1)
 
     def model_post_init(self, context: Any, /) -> None:
         """Annealing belongs to one update."""
         super().model_post_init(context)
-        if self.variance_update != "paper_annealed" and self.annealing_alpha != 0.97:
-            raise ConfigError(
-                "annealing_alpha applies to variance_update='paper_annealed' only",
-                code="E302",
-                column="annealing_alpha",
-                remedy="leave it out, or choose that update",
-            )
+        check_annealing(self.variance_update, self.annealing_alpha)
+
+
+def check_annealing(update: VarianceUpdate, alpha: float) -> None:
+    """Annealing belongs to one update (E302)."""
+    if update != "paper_annealed" and alpha != ALPHA:
+        raise ConfigError(
+            "annealing_alpha applies to variance_update='paper_annealed' only",
+            code="E302",
+            column="annealing_alpha",
+            remedy="leave it out, or choose that update",
+        )

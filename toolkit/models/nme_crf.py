@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from toolkit.errors import ConfigError
 from toolkit.models.modules import NetworkConfig
-from toolkit.models.nme import Covariance, Effects
+from toolkit.models.nme import ALPHA, Covariance, Effects, VarianceUpdate, check_annealing
 
 Prediction = Literal["sequence", "forecast"]
 SELF = "self"
@@ -69,7 +69,8 @@ class NmeCrf(CrfConfig):
     Attributes:
         effects: which parameters vary by person: ``last``, ``T`` (the transition matrix), ``last+T``, ``all``,
             ``first+T``, parameter names or wildcards; with several grouping factors see `NmeMlp`.
-        variance_update: ``em``, ``paper`` or ``unregularised``; see `NmeMlp`.
+        variance_update: ``em``, ``paper``, ``paper_annealed`` or ``unregularised``; see `NmeMlp`.
+        annealing_alpha: for ``paper_annealed`` only; see `NmeMlp`.
         covariance: ``diagonal`` or ``full``; see `NmeMlp`.
         weighting: ``once`` counts every sequence once, as the likelihood does. ``as_published`` multiplies each
             person's loss by the person's number of rows, as the released code did: a loss that is a sum already then
@@ -77,13 +78,15 @@ class NmeCrf(CrfConfig):
     """
 
     effects: Effects = "last+T"
-    variance_update: Literal["em", "paper", "unregularised"] = "em"
+    variance_update: VarianceUpdate = "em"
     covariance: Covariance = "diagonal"
+    annealing_alpha: float = Field(default=ALPHA, gt=0, lt=1)
     weighting: Literal["once", "as_published"] = "once"
 
     def model_post_init(self, context: Any, /) -> None:
-        """The published weighting is no likelihood, which ``em`` needs."""
+        """The published weighting is no likelihood, which ``em`` needs; annealing belongs to one update."""
         super().model_post_init(context)
+        check_annealing(self.variance_update, self.annealing_alpha)
         if self.weighting == "as_published" and self.variance_update == "em":
             raise ConfigError(
                 "weighting='as_published' is no likelihood, and variance_update='em' needs one",
