@@ -143,7 +143,7 @@ def test_where_compiling_fails_the_network_runs_as_it_is(monkeypatch):
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(torch, "compile", broken)
-    with pytest.warns(ToolkitWarning, match=r"W230: torch.compile does not work here \(RuntimeError\)"):
+    with pytest.warns(ToolkitWarning, match=r"W236: torch.compile does not work here \(RuntimeError\)"):
         found = gradients(compiled=True)
     assert all(torch.equal(one, other) for one, other in zip(found, plain, strict=True))
 

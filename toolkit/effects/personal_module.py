@@ -26,7 +26,7 @@ class PersonalModule:
         layout: which of its parameters vary.
         held: names of shared tensors that are not trained.
         mixed: half-precision products on a GPU (autocast; parameters and gradients keep their precision).
-        compiled: compile the forward pass with ``torch.compile``; where that fails it runs as it is (W230).
+        compiled: compile the forward pass with ``torch.compile``; where that fails it runs as it is (W236).
     """
 
     module: nn.Module
@@ -93,6 +93,6 @@ class PersonalModule:
 
 
 def _warn_of_compiler(problem: Exception) -> None:
-    """W230, with the kind of the trouble and without the compiler's pages."""
+    """W236, with the kind of the trouble and without the compiler's pages."""
     message = f"torch.compile does not work here ({type(problem).__name__}): the network runs as it is, only slower"
-    warnings.warn(ToolkitWarning(message, code="W230"), stacklevel=2)
+    warnings.warn(ToolkitWarning(message, code="W236"), stacklevel=2)

@@ -56,7 +56,7 @@ class Config(Configuration):
         mixed_precision: matrix products in half precision (bfloat16) on a GPU, with ``precision="float32"``;
             parameters, their gradients, variances and posteriors keep theirs.
         compile: compile the network with ``torch.compile``: for mini-batches of a network other than a plain
-            perceptron, whose steps are written out by hand. Where it does not work the network runs as it is (W230).
+            perceptron, whose steps are written out by hand. Where it does not work the network runs as it is (W236).
     """
 
     hidden: tuple[int, ...] = (10, 5)
