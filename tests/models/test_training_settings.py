@@ -211,3 +211,11 @@ def test_tied_weights_cannot_vary_in_mini_batches():
 
     with pytest.raises(ConfigError, match="tied weights"):
         fitted(NmeMlp(module=Module(module=Tied().double()), effects="first.weight", batch=48, epochs=2))
+
+
+@pytest.mark.parametrize("batch", [None, 48])
+def test_effects_whose_posterior_cannot_be_held_are_refused_before_training(batch):
+    with pytest.raises(ConfigError, match=r"6,850 parameters .* 12 persons .* 4.5 GB") as caught:
+        fitted(NmeMlp(hidden=(100, 50, 25, 12), effects="all", batch=batch))
+    assert caught.value.code == "E302"
+    assert caught.value.column == "effects"

@@ -27,6 +27,7 @@ from toolkit.effects.random_effects import Layout, RandomEffects, side_by_side
 
 MAX_HALVINGS = 8
 STEP = 0.05  # of third derivatives, in posterior SDs
+AT_ONCE = 4_000_000  # numbers of covariances computed at a time
 
 with warnings.catch_warnings():
     # torch compiles its own derivative rules at the first jvp, with a compiler it has itself declared deprecated
@@ -96,9 +97,16 @@ def posterior_covariance(
     data say little.
     """
     lower = torch.linalg.cholesky(covariance.double())
-    inner = weight * (lower.T @ curvature.double() @ lower)
     identity = torch.eye(covariance.shape[0], dtype=lower.dtype, device=covariance.device)
-    return lower @ torch.cholesky_inverse(torch.linalg.cholesky(identity + inner)) @ lower.T
+
+    def of_some(curvature: Tensor) -> Tensor:
+        inner = weight * (lower.T @ curvature.double() @ lower)
+        return lower @ torch.cholesky_inverse(torch.linalg.cholesky(identity + inner)) @ lower.T
+
+    some = max(AT_ONCE // max(covariance.numel(), 1), 1)
+    if len(curvature) <= some:
+        return of_some(curvature)
+    return torch.cat([of_some(part) for part in curvature.split(some)])
 
 
 def posterior(problem: ProblemParts, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float) -> Posterior:

@@ -30,6 +30,9 @@ from toolkit.models.own_network import own_network, scaled_for
 from toolkit.models.placement import BIAS, WEIGHT, enters_linearly, of_factor
 from toolkit.models.prepare import Scaler, fit_scaler
 
+# Numbers that the posterior covariances of all persons may have together (0.8 GB); a fit holds some such tables.
+MOST_NUMBERS = 100_000_000
+
 
 def start_network(
     config: Config,
@@ -146,12 +149,26 @@ def start_effects(
             column="groups",
             remedy='use variance_update="em" or "paper" of an NME, or name one column',
         )
+    for grouping, layout in zip(data.groupings, layouts, strict=True):
+        _check_size(len(grouping.levels), layout.size)
     like = next(iter(shared.values()))
     further = tuple(
         start_factor(grouping.name, layout, len(grouping.levels), like, diagonal=own.diagonal, start=1.0)
         for grouping, layout, own in zip(data.groupings[1:], layouts[1:], rules[1:], strict=True)
     )
     return start_state(shared, layouts[0], data.n_persons, rule, further if rule.update != "none" else ())
+
+
+def _check_size(levels: int, size: int) -> None:
+    """Refuse more effects than whose posterior can be held, before anything is trained (E302)."""
+    if levels * size**2 > MOST_NUMBERS:
+        raise ConfigError(
+            f"effects: {size:,} parameters that vary, for each of {levels:,} persons (or levels), are too many: their "
+            f"posterior covariances alone would take {8e-9 * levels * size**2:,.1f} GB",
+            code="E302",
+            column="effects",
+            remedy='let fewer vary, such as effects="last" or the biases of a layer ("layers.0.bias")',
+        )
 
 
 def variance_rule(
