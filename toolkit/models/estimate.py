@@ -220,7 +220,7 @@ def _round_of_several(problem: Problem, state: State) -> None:
         joint_rounds.paper_step(state.shared, factors)
     else:
         spread = at.of_lines() if state.rule.noise is not None else None
-        if state.rule.exact and state.rule.noise is None:
+        if state.rule.noise is None and all(by_quadrature(state.rule, factor.layout.size) for factor in factors):
             skews = joint_rounds.means_from_modes(problem, state.shared, factors, at, state.weight)
         else:
             skews = [torch.zeros_like(factor.eta) for factor in factors]
@@ -303,7 +303,7 @@ def _em_update(problem: ProblemParts, state: State, at: Posterior, *, fine: bool
     if fine and by_quadrature(state.rule, state.layout.size):
         known = posterior_moments(problem, state.shared, state.effects, at, state.weight)
         covariance, skew = known.covariance, known.mean.to(state.eta) - state.eta.detach()
-    elif state.rule.exact and state.rule.noise is None:
+    elif state.rule.noise is None and by_quadrature(state.rule, state.layout.size):
         skew = mean_from_mode(problem, state.shared, state.effects, at, state.weight)
     if state.rule.exact:
         delta, means = variance.mean_shift(state.covariance, state.eta.detach() + skew, covariance)
