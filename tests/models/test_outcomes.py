@@ -277,6 +277,25 @@ def test_weights_move_predictions_towards_their_class_and_are_kept(tmp_path):
     np.testing.assert_allclose(load_run(tmp_path / "run").predict(data), run.predict(data))
 
 
+def test_weights_of_one_change_nothing():
+    data = of_classes(outcomes(persons=8, rows=12).assign(y=lambda given: (given["y"] > 2).astype(int)))
+    settings = {"task": "binary", "hidden": (2,), "epochs": 30}
+    plain = fit(NmeMlp(**settings), data, seed=1)
+    weighted = fit(NmeMlp(class_weights={"0": 1.0, "1": 1.0}, **settings), data, seed=1)
+    np.testing.assert_array_equal(weighted.predict(data), plain.predict(data))
+    np.testing.assert_array_equal(weighted.random_effects()["sd"], plain.random_effects()["sd"])
+
+
+def test_a_weight_of_two_is_a_row_that_stands_twice():
+    frame = outcomes(persons=8, rows=12).assign(y=lambda given: (given["y"] > 2).astype(int))
+    twice = pd.concat([frame, frame[frame["y"] == 1]], ignore_index=True)
+    settings = {"task": "binary", "hidden": (), "effects": "last", "epochs": 300}
+    weighted = fit(NmeMlp(class_weights={"0": 1.0, "1": 2.0}, **settings), of_classes(frame), seed=1, split=None)
+    repeated = fit(NmeMlp(**settings), of_classes(twice), seed=1, split=None)
+    # features are standardised by other rows, the model is the same
+    np.testing.assert_allclose(weighted.predict(of_classes(frame)), repeated.predict(of_classes(frame)), atol=0.02)
+
+
 def test_weights_name_every_class():
     data = of_classes(outcomes(persons=4, rows=8))
     with pytest.raises(ConfigError, match="every class") as caught:

@@ -28,7 +28,7 @@ ORDER = ["term", "parameter", "variance", "sd", "share", "correlation", "at_boun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Factor:
+class ReportedFactor:
     """One grouping factor of a fitted network, as the tables need it."""
 
     grouping: str
@@ -38,12 +38,12 @@ class _Factor:
     scale: np.ndarray
 
 
-def _factors(trained: Trained) -> list[_Factor]:
+def reported_factors(trained: Trained) -> list[ReportedFactor]:
     """The grouping factors whose effects have a posterior, the person first."""
     network, found = trained.network, trained.estimate
     if not network.effects.layout.size or found.posterior is None:
         return []
-    person = _Factor(
+    person = ReportedFactor(
         grouping=network.grouping,
         levels=network.levels,
         effects=network.effects,
@@ -51,7 +51,7 @@ def _factors(trained: Trained) -> list[_Factor]:
         scale=trained.reported_scale,
     )
     further = [
-        _Factor(
+        ReportedFactor(
             grouping=factor.grouping, levels=factor.levels, effects=factor.effects, posterior=posterior, scale=scale
         )
         for factor, (_, posterior), scale in zip(network.further, found.further, trained.further_scales, strict=True)
@@ -66,13 +66,13 @@ def effects_table(trained: Trained, level: float = LEVEL) -> pd.DataFrame:
     layer are in units of the target (a linear network's slopes per unit of their feature); all others on the
     standardised scale. SDs are given the shared parameters and variances, as lme4's conditional ones.
     """
-    parts = [_effects_of(factor, level) for factor in _factors(trained)]
+    parts = [_effects_of(factor, level) for factor in reported_factors(trained)]
     if not parts:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in EFFECTS.items()})
     return pd.concat(parts, ignore_index=True)
 
 
-def _effects_of(factor: _Factor, level: float) -> pd.DataFrame:
+def _effects_of(factor: ReportedFactor, level: float) -> pd.DataFrame:
     """Effects of one grouping factor."""
     labels, scale = factor.effects.layout.labels, factor.scale
     eta = as_array(factor.effects.eta) @ scale.T
@@ -106,7 +106,7 @@ def variance_table(trained: Trained) -> pd.DataFrame:
     ``correlation`` is the correlation with the first parameter of the term, where correlations are estimated.
     """
     found, gaussian = trained.estimate, trained.network.task == "regression"
-    factors = _factors(trained)
+    factors = reported_factors(trained)
     acting = [_information(factor, trained) for factor in factors]
     residual = found.sigma2 if gaussian else 0.0
     total = residual + sum(
@@ -131,7 +131,7 @@ def variance_table(trained: Trained) -> pd.DataFrame:
     return frame.assign(sd=np.sqrt(frame["variance"].astype("float64")))[ORDER].astype(COMPONENTS)
 
 
-def _components_of(factor: _Factor, acting: np.ndarray, total: float) -> list[dict[str, Any]]:
+def _components_of(factor: ReportedFactor, acting: np.ndarray, total: float) -> list[dict[str, Any]]:
     """Rows of one grouping factor."""
     covariance = as_array(factor.effects.covariance)
     reported = _on_reported_scale(factor.effects, factor.scale)
@@ -168,7 +168,7 @@ def correlations(trained: Trained) -> np.ndarray:
     return covariance / np.outer(deviation, deviation)
 
 
-def _information(factor: _Factor, trained: Trained) -> np.ndarray:
+def _information(factor: ReportedFactor, trained: Trained) -> np.ndarray:
     """Mean curvature per training row (d, d), on the scale of the estimation; of numbers ``g g'``, the outputs' own."""
     curvature = as_array(factor.posterior.curvature).sum(axis=0) / trained.training_rows
     noise = noise_of(trained.network.config)

@@ -18,6 +18,7 @@ from toolkit.models.chain_quantities import (
     move_probabilities,
     state_probabilities,
 )
+from toolkit.models.effect_draws import effect_draws
 from toolkit.models.effect_tables import correlations
 from toolkit.models.fitted import FittedNetwork, Level
 from toolkit.models.nme_crf import Prediction
@@ -134,6 +135,15 @@ class Run:
             DataError: E302 for a grouping factor the run does not have.
         """
         return of_term(self.tables["random_effects"], term)
+
+    def draw_effects(self, draws: int, *, rng: np.random.Generator, term: str | None = None) -> pd.DataFrame:
+        """Plausible values: draws of the effects from their posterior; see `toolkit.models.effect_draws`.
+
+        Columns: term, level, parameter, draw, value.
+        """
+        if not isinstance(self.trained, Trained):
+            raise DataError("experts have no posterior to draw from", code="E406", remedy="fit NmeMlp, NmeCrf or Lmm")
+        return effect_draws(self.trained, draws, rng=rng, term=term)
 
     def variance_components(self) -> pd.DataFrame:
         """Variance components: term, parameter, variance, sd, share, correlation, at_boundary."""
