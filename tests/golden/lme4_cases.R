@@ -1,0 +1,42 @@
+# Linear mixed models fitted by lme4 (maximum likelihood), with effects and their conditional variances. Run in this folder: Rscript lme4_cases.R
+# Writes orthodont.csv, dyestuff2.csv (nlme and lme4, GPL), lme4_cases.csv and lme4_effects.csv.
+suppressMessages(library(lme4))
+options(digits = 12)
+
+sleep <- read.csv("sleepstudy.csv", colClasses = c(Subject = "character"))
+# person number s (from 0, in the order of the file) keeps the days up to s modulo 10
+place <- match(sleep$Subject, unique(sleep$Subject)) - 1
+unbalanced <- sleep[sleep$Days <= place %% 10, ]
+orthodont <- as.data.frame(nlme::Orthodont)
+orthodont <- data.frame(distance = orthodont$distance, age = orthodont$age,
+                        Subject = as.character(orthodont$Subject), Sex = as.character(orthodont$Sex))
+write.csv(orthodont, "orthodont.csv", row.names = FALSE, quote = FALSE)
+write.csv(Dyestuff2, "dyestuff2.csv", row.names = FALSE, quote = FALSE)
+
+tight <- lmerControl(optimizer = "bobyqa", optCtrl = list(rhoend = 1e-10, maxfun = 1e5), check.conv.singular = "ignore")
+linear <- function(formula, data) lmer(formula, data, REML = FALSE, control = tight)
+fits <- list(
+  sleep_diag = linear(Reaction ~ Days + (Days || Subject), sleep),
+  sleep_unbal_int = linear(Reaction ~ Days + (1 | Subject), unbalanced),
+  sleep_unbal_diag = linear(Reaction ~ Days + (Days || Subject), unbalanced),
+  sleep_unbal_corr = linear(Reaction ~ Days + (Days | Subject), unbalanced),
+  orthodont_corr = linear(distance ~ age + (age | Subject), orthodont),
+  orthodont_sexes = linear(distance ~ age * Sex + (age | Subject), orthodont),
+  dyestuff2 = linear(Yield ~ 1 + (1 | Batch), Dyestuff2)
+)
+values <- effects <- NULL
+for (case in names(fits)) {
+  fit <- fits[[case]]
+  varying <- as.data.frame(VarCorr(fit))
+  varying <- varying[varying$grp != "Residual", ]
+  label <- ifelse(is.na(varying$var2), varying$var1, paste(varying$var1, varying$var2))
+  row <- function(stat, value) data.frame(case = case, stat = stat, value = unname(value))
+  values <- rbind(values, row(paste0("beta[", names(fixef(fit)), "]"), fixef(fit)),
+                  row(paste0("sdcor[", label, "]"), varying$sdcor), row("sigma", sigma(fit)),
+                  row("logLik", as.numeric(logLik(fit))))
+  found <- as.data.frame(ranef(fit, condVar = TRUE))
+  effects <- rbind(effects, data.frame(case = case, level = found$grp, parameter = found$term, estimate = found$condval,
+                                       sd = found$condsd))
+}
+write.csv(format(values, digits = 12, trim = TRUE), "lme4_cases.csv", row.names = FALSE, quote = FALSE)
+write.csv(format(effects, digits = 12, trim = TRUE), "lme4_effects.csv", row.names = FALSE, quote = FALSE)
