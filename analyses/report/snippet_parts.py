@@ -47,7 +47,7 @@ def literal(value: Any) -> str:
     """A value as Python writes it.
 
     Raises:
-        TypeError: for a value that is no plain number, word, list or None.
+        TypeError: for a value that is no plain number, word, None, or list or mapping of these.
     """
     if isinstance(value, Raw):
         return value.text

@@ -139,10 +139,11 @@ def test_nothing_in_a_recipe_becomes_code(runs):
         snippet(Recipe(command="rm"), "run")
     with pytest.raises(RunFolderError, match="E401"):
         snippet(Recipe(command="hsic"), "run")
+    others = {"split": 0, "method": 0, "resamples": 0, "seed": 1}
     with pytest.raises(RunFolderError, match="E401"):
-        snippet(
-            Recipe(command="variance", options={"unit": {"a": 1}, "split": 0, "method": 0, "resamples": 0, "seed": 1})
-        )
+        snippet(Recipe(command="variance", options={"unit": {1, 2}, **others}))
+    mapping = snippet(Recipe(command="variance", options={"unit": {'"); import os': 'x"); os'}, **others}))
+    assert "{'\"); import os': 'x\"); os'}" in mapping
 
 
 def test_analyses_that_cannot_be_read_are_named(runs, tmp_path):
