@@ -210,7 +210,8 @@ def cited_works(manifest: Mapping[str, Any], kept: Sequence[KeptAnalysis], metri
     keys = {key for part, found in _MODELS.items() if part in model.split("-") for key in found}
     keys |= {"wortwein2023nme"} if config.get("prior") == "nme" else set()
     keys |= {"laird1982random"} if config.get("variance_update") == "em" and config.get("effects") else set()
-    keys |= {"kingma2015adam"} if config.get("optimiser", "adam") == "adam" else set()
+    trained_by_gradient = "lr" in config and config.get("optimiser", "adam") == "adam"
+    keys |= {"kingma2015adam"} if trained_by_gradient else set()
     keys |= {_METRICS[name] for name in metrics if name in _METRICS}
     keys |= {key for name, key in _SOFTWARE.items() if name in manifest["versions"]}
     for found in kept:
