@@ -141,7 +141,8 @@ def _linear_mixed(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> lis
     return [
         f"“{what}” was modelled by a linear mixed model (LMM; Bates et al., 2015) with {about} and random "
         f"effects {random}.",
-        f"Variances were estimated by exact {method}. {_ended(manifest['status'])}",
+        f"Variances were estimated by exact {method} on the training rows alone, which is all that a likelihood needs. "
+        f"{_ended(manifest['status'])}",
     ]
 
 

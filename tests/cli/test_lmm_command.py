@@ -60,7 +60,8 @@ def test_sentences_of_methods(study, capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "was modelled by a linear mixed model (LMM; Bates et al., 2015)" in said
     assert "random effects (1 | who) + (1 | family)" in said
-    assert "exact restricted maximum likelihood. The likelihood is at its maximum." in said
+    assert "exact restricted maximum likelihood on the training rows alone" in said
+    assert "The likelihood is at its maximum." in said
     assert "Bates et al. (2015)" in said
     assert "Kingma" not in said  # nothing was trained by its gradient
 

@@ -102,7 +102,7 @@ class SavedRun:
         Raises:
             RunFolderError: E406 for another model.
         """
-        return self._of_lmm("fixed_effects")
+        return self._of_some("fixed_effects", "has no such table", "choose a run of lmm")
 
     def likelihood(self) -> pd.DataFrame:
         """Fit of a linear mixed model: restricted, log_likelihood, deviance, parameters, rows, aic, bic.
@@ -110,12 +110,7 @@ class SavedRun:
         Raises:
             RunFolderError: E406 for another model.
         """
-        return self._of_lmm("likelihood")
-
-    def _of_lmm(self, name: str) -> pd.DataFrame:
-        if f"{name}.parquet" not in self.manifest["files"]:
-            raise RunFolderError(f"{self.model} has no such table", code="E406", remedy="choose a run of lmm")
-        return self._table(name)
+        return self._of_some("likelihood", "has no such table", "choose a run of lmm")
 
     def transitions(self) -> pd.DataFrame:
         """Transitions of every person (chain models).
@@ -138,13 +133,8 @@ class SavedRun:
         Raises:
             RunFolderError: E406 for a model without transition covariates.
         """
-        if "transition_covariates.parquet" not in self.manifest["files"]:
-            raise RunFolderError(
-                f"{self.model} was fitted without transition covariates",
-                code="E406",
-                remedy="choose a run of a chain model with transition_covariates",
-            )
-        return self._table("transition_covariates")
+        remedy = "choose a run of a chain model with transition_covariates"
+        return self._of_some("transition_covariates", "was fitted without transition covariates", remedy)
 
     def posterior(self) -> PersonPosterior:
         """Posterior means and covariances of the person effects, on the scale of the fit: personal data.
@@ -164,7 +154,7 @@ class SavedRun:
         Raises:
             RunFolderError: E406 for a model without experts.
         """
-        return self._of_experts("experts")
+        return self._of_some("experts", "has no experts", "choose a run of pen")
 
     def gate(self) -> pd.DataFrame:
         """Mean weight of each expert in each person's rows: person, split, expert, weight, rows, entropy.
@@ -172,11 +162,12 @@ class SavedRun:
         Raises:
             RunFolderError: E406 for a model without experts.
         """
-        return self._of_experts("gate")
+        return self._of_some("gate", "has no experts", "choose a run of pen")
 
-    def _of_experts(self, name: str) -> pd.DataFrame:
+    def _of_some(self, name: str, missing: str, remedy: str) -> pd.DataFrame:
+        """A table that only some models have."""
         if f"{name}.parquet" not in self.manifest["files"]:
-            raise RunFolderError(f"{self.model} has no experts", code="E406", remedy="choose a run of pen")
+            raise RunFolderError(f"{self.model} {missing}", code="E406", remedy=remedy)
         return self._table(name)
 
     @property

@@ -18,8 +18,6 @@ from toolkit.numerics.mixed.arrays import Sparse, linalg, splu
 DENSE = 3_000
 LARGEST = 8_000
 FILLED = 0.05
-# right-hand sides at a time where an inverse is found piece by piece
-PIECE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
