@@ -19,7 +19,7 @@ from benchmarks.peers.timing import RESULTS, compare, interleave, report
 from toolkit.numerics import chain
 
 # batch, time, states, rounds
-SIZES = [(64, 50, 4, 15), (64, 500, 4, 7), (256, 500, 4, 5), (64, 50, 16, 9), (256, 500, 16, 3)]
+SIZES = [(64, 50, 4, 25), (64, 500, 4, 9), (256, 500, 4, 9), (64, 50, 16, 15), (256, 500, 16, 9)]
 LARGEST_FOR_STRUCT = 64 * 500 * 16  # entries of its potentials, over states squared
 
 

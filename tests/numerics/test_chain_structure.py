@@ -89,6 +89,18 @@ def test_structural_zeros_are_those_of_enumeration(lengths, states, seed, own, m
             close(pairwise[row, : length - 1], oracle.pairwise_marginals(emissions, matrix, start, end))
 
 
+@pytest.mark.parametrize("states", [7, 8, 11])
+@pytest.mark.parametrize("own", [False, True])
+def test_expected_transitions_and_slopes_of_many_states(states, own):
+    """From eight states on, pairs are summed by products of matrices; pairwise marginals are the slower way to them."""
+    scores = draw([9, 4, 1], states, 5, own=own, ends=True)
+    wanted = chain.marginals(**scores)[1].sum(dim=1)
+    close(chain.expected_transitions(**scores), wanted)
+    transitions = scores["transitions"].clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(chain.log_partition(**{**scores, "transitions": transitions}).sum(), transitions)
+    close(slope, wanted if own else wanted.sum(dim=0))
+
+
 @given(**CASES, zeros=st.booleans(), count=st.sampled_from([1, 3, 300]))
 @settings(max_examples=30, deadline=None)
 def test_best_paths_are_the_first_of_all_paths(lengths, states, seed, own, zeros, count):

@@ -87,4 +87,4 @@ def _check_mask(mask: Tensor, batch: int, time: int) -> None:
 
 def _is_right_padded(mask: Tensor) -> bool:
     """True when every sequence starts with a real step and no real step follows a padded one."""
-    return bool(mask[:, 0].all()) and not bool((mask[:, 1:] & ~mask[:, :-1]).any())
+    return bool(mask[:, 0].all()) and bool((mask[:, 1:] <= mask[:, :-1]).all())

@@ -8,6 +8,7 @@ differentiated themselves (training), the backward pass goes on from the message
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, cast
 
 import torch
@@ -157,6 +158,9 @@ class _Covariances(Function):
 
 
 THIRD = "the chain has no third derivatives"
+# torch asks for the signature at each call; Python works it out anew unless it is kept here
+for _function in (ChainValue, _Probabilities, _Covariances):
+    cast("Any", _function.forward).__signature__ = inspect.signature(_function.forward)
 
 
 def chain_value(*arguments: Any) -> Tensor:

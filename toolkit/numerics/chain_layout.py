@@ -92,7 +92,8 @@ def lay_out(
 
 def _counts(mask: Tensor) -> list[int]:
     """Number of sequences that reach each step, as far as any does."""
-    return [count for count in (int(value) for value in mask.sum(dim=0).cpu().numpy()) if count]
+    counts: list[int] = mask.sum(dim=0).cpu().numpy().tolist()
+    return [count for count in counts if count]
 
 
 def _add_ends(layout: ChainLayout, start: Tensor | None, end: Tensor | None) -> None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from torch import Tensor
 from toolkit.numerics.chain_layout import LIMIT, ChainLayout
 
 BUDGET = {torch.float32: 60.0, torch.float64: 600.0}
+MANY_STATES = 8  # from here on products of matrices gain more than their transposing costs
 AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
@@ -81,6 +83,7 @@ class ScaledMessages:
         self.log_partition = final.log() + peak.sum(dim=(0, 1)) + logs + span.top * layout.last
         self._posterior: Tensor | None = None
         self._inverse = torch.empty(0)
+        self._checked = span.forbids
         self._agrees = True
 
     def unary(self) -> Tensor:
@@ -99,8 +102,7 @@ class ScaledMessages:
         """``p(y_{t-1}, y_t | x)`` summed over steps, of each column (state, state, batch)."""
         self.unary()
         right = self._right[1:] * self._inverse
-        rows = [(self._left[:-1, state, None] * right).sum(dim=0) for state in range(right.shape[1])]
-        return torch.stack(rows) * self._batched()
+        return _pairs_by_column(self._left[:-1], right) * self._batched()
 
     def pairs(self) -> Tensor:
         """``p(y_{t-1}, y_t | x)`` (time - 1, state, state, batch)."""
@@ -119,19 +121,18 @@ class ScaledMessages:
     def _run_forward(self) -> None:
         """Fill the forward messages and what they were divided by."""
         operations, (weights, messages, scales, matrix) = _arrays(self._right, self._left, self._scales, self._matrix)
-        advance = _product(operations, matrix)
+        advance, multiply, stride = _product(operations, matrix), operations.multiply, self._stride
         tiny = torch.finfo(self._left.dtype).tiny
         batch, before = messages.shape[2], messages[0]
         before[:] = weights[0]
         with np.errstate(all="ignore"):
-            for step in range(1, len(self.layout.counts)):
-                count = self.layout.counts[step]
+            for step, count in enumerate(self.layout.counts[1:], 1):
                 here, weight = messages[step], weights[step]
                 if count < batch:
                     before, here, weight = before[:, :count], here[:, :count], weight[:, :count]
-                advance(before, here)
-                operations.multiply(here, weight, out=here)
-                if step % self._stride == 0:
+                advance(before, out=here)
+                multiply(here, weight, out=here)
+                if not step % stride:
                     _rescale(operations, here, scales[step, :count], tiny)
                 before = here
 
@@ -144,7 +145,8 @@ class ScaledMessages:
             product = backward.mul_(self._left)
             mass = product.sum(dim=1)
             pair_mass = mass[:-1] * divisors[:-1]
-            self._agrees = self._identity_holds(mass[1:], pair_mass)
+            if self._checked:  # only then can something be lost that matters
+                self._agrees = self._identity_holds(mass[1:], pair_mass)
             self._inverse = pair_mass.masked_fill_(pair_mass == 0, 1.0).reciprocal_()[:, None]
             return product.mul_(mass.masked_fill_(mass == 0, 1.0).reciprocal_()[:, None])
 
@@ -153,14 +155,14 @@ class ScaledMessages:
         operations, (weights, messages, scales, matrix) = _arrays(
             self._right, backward, divisors, self._matrix.transpose(0, 1).contiguous()
         )
-        advance = _product(operations, matrix)
+        advance, multiply, stride = _product(operations, matrix), operations.multiply, self._stride
         tiny = torch.finfo(self._left.dtype).tiny
-        batch, running = messages.shape[2], 0
+        batch, running, counts = messages.shape[2], 0, self.layout.counts
         with np.errstate(all="ignore"):
-            for step in range(len(self.layout.counts) - 1, -1, -1):
-                count = self.layout.counts[step]
+            for step in range(len(counts) - 1, -1, -1):
+                count = counts[step]
                 here = messages[step]
-                if running and step % self._stride == 0:
+                if running and not step % stride:
                     _rescale(operations, here[:, :running], scales[step, :running], tiny)
                 if count > running:
                     here[:, running:count] = 1.0  # sequences that end here
@@ -169,8 +171,8 @@ class ScaledMessages:
                     gamma, before = weights[step], messages[step - 1]
                     if count < batch:
                         gamma, here, before = gamma[:, :count], here[:, :count], before[:, :count]
-                    operations.multiply(gamma, here, out=gamma)
-                    advance(gamma, before)
+                    multiply(gamma, here, out=gamma)
+                    advance(gamma, out=before)
 
     def _identity_holds(self, mass: Tensor, pair_mass: Tensor) -> bool:
         """Whether both sides of the identity of the module agree, and are above zero, at every step after the first."""
@@ -178,6 +180,17 @@ class ScaledMessages:
         gap = (mass * self._scales[1:] - pair_mass).abs()
         apart = ~(gap <= AGREEMENT[mass.dtype] * pair_mass) | (pair_mass == 0)
         return not bool((apart & (steps <= self.layout.last)).any())
+
+
+def _pairs_by_column(left: Tensor, right: Tensor) -> Tensor:
+    """``sum_t left[t, i] right[t, j]`` of each column (state, state, batch)."""
+    steps, states, batch = left.shape
+    if states < MANY_STATES:
+        return torch.stack([(left[:, state, None] * right).sum(dim=0) for state in range(states)])
+    # transposed as one matrix, which torch does by blocks; then a product for each column
+    flat = [values.reshape(steps, states * batch).t().contiguous() for values in (left, right)]
+    before, after = (values.reshape(states, batch, steps).transpose(0, 1) for values in flat)
+    return torch.bmm(before, after.transpose(1, 2)).permute(1, 2, 0)
 
 
 class _Operations(NamedTuple):
@@ -222,18 +235,13 @@ def _arrays(*tensors: Tensor) -> tuple[_Operations, list[Any]]:
     return _ON_TENSORS, list(tensors)
 
 
-def _product(operations: _Operations, matrix: Any) -> Callable[[Any, Any], None]:
+def _product(operations: _Operations, matrix: Any) -> Callable[..., Any]:
     """``out[j] = sum_i matrix[i, j] * message[i]`` for one matrix, or one a column."""
     if matrix.ndim == 2:
-        flipped = operations.copy(matrix.T)
-
-        def shared(message: Any, out: Any) -> None:
-            operations.matmul(flipped, message, out=out)
-
-        return shared
+        return partial(operations.matmul, operations.copy(matrix.T))
     space = operations.copy(matrix)
 
-    def own(message: Any, out: Any) -> None:
+    def own(message: Any, *, out: Any) -> None:
         count = message.shape[1]
         room = space[:, :, :count]
         operations.multiply(matrix[:, :, :count], message[:, None], out=room)
