@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from analyses import progress
 from analyses.bootstrap_strata import Stratum, linear_columns, moved_means, moved_stratum, sum_over_strata
 from analyses.intervals import studentise_shift
 from analyses.resampling import count_block_sizes, multinomial_counts
@@ -58,7 +59,10 @@ def draw_studentised(
         shift = np.sum([part[0] for part in parts], axis=0).T
         return Drawn(shift=shift, studentised=shift)
     smoothed = smooth and min(stratum.n_units for stratum in strata) < SINGLE_FROM
-    parts = [draw_stratum(stratum, cells, resamples, rng, smooth=smooth) for stratum in strata]
+    parts = []
+    for place, stratum in enumerate(strata):
+        with progress.part(place, len(strata)):
+            parts.append(draw_stratum(stratum, cells, resamples, rng, smooth=smooth))
     shift, error = sum_over_strata(parts)
     studentised = studentise_shift(shift, error, tolerance(strata, smooth), axis=1).T
     if plain and smoothed:
@@ -97,6 +101,7 @@ def draw_stratum(
     for block in blocks:
         weights = multinomial_counts(stratum.n_units, block.stop - block.start, rng, buffer)
         np.matmul(columns, weights.T, out=sums[:, block])
+        progress.report(block.stop, resamples)
     if not spread:
         means = moved_means(stratum, sums, cells)
         return means, np.broadcast_to(np.array(np.nan, dtype=kind), means.shape)
@@ -125,6 +130,7 @@ def _smoothed(
             mean = values.sum(axis=1) / total
             pull = ((values - mean[:, None] * rows) ** 2).sum(axis=1) / total**2
         shift[:, block], variance[:, block] = mean.T, pull.T
+        progress.report(block.stop, resamples)
     return stratum.signs[0] * shift, units / (units - 1) * variance
 
 

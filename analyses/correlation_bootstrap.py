@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from analyses import progress
 from analyses.correlation import BLOCK_CELLS, cosines, scores
 from analyses.intervals import make_intervals, studentise_shift
 from analyses.resampling import Units, count_block_sizes, multinomial_counts
@@ -110,7 +111,7 @@ def resampled_correlations(
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     drawn = rng.integers(0, units.n_units, (resamples, units.n_units))
     totals = sizes[drawn].sum(axis=1)
-    found = np.empty(resamples)
+    found, done = np.empty(resamples), 0
     for total in np.unique(totals):
         members = np.flatnonzero(totals == total)
         step = max(1, BLOCK_CELLS // int(total))
@@ -118,6 +119,8 @@ def resampled_correlations(
             block = members[start : start + step]
             rows = order[_rows_of(drawn[block], sizes, starts)].reshape(block.size, int(total))
             found[block] = cosines(scores(x[rows], kind), scores(y[rows], kind))
+            done += block.size
+            progress.report(done, resamples)
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from analyses import wording
+from analyses import progress, wording
 from analyses.resampling import Units, check_draws, check_finite, check_length, factorise, make_units, unit_values
 from analyses.specifications import cka_scale, permuted_alignment, specification_kernel
 from toolkit.errors import ConfigError, DataError
@@ -155,7 +155,9 @@ def specification_curve(  # noqa: PLR0913 - each option is one a report has to n
     _check_groups(labels, len(levels), whole)
     draws = {unit.name: _permutations(labels, unit, permutations, rng) for unit in (alone, whole)}
     specifications, effects, pvalues, joint = [], [], [], []
-    for (states, value), kernel, multiple, diagonal in _choices(arrays, kernels, multiples, diagonals):
+    choices = _choices(arrays, kernels, multiples, diagonals)
+    for place, ((states, value), kernel, multiple, diagonal) in enumerate(choices):
+        progress.report(place, len(choices))
         gram = specification_kernel(arrays[states, value], kernel, multiple, diagonal)
         scale = cka_scale(gram, labels, len(levels))
         for unit in {alone.name: alone, whole.name: whole}.values():

@@ -13,6 +13,7 @@ from analyses import wording
 from analyses.grouping_factors import beside_persons
 from analyses.hsic import hsic_test
 from analyses.matrices import observed_transitions, transition_matrices
+from analyses.progress import part, report
 from analyses.resampling import check_draws
 from analyses.simulation import (
     monte_carlo_share,
@@ -200,19 +201,11 @@ def power_curve(  # noqa: PLR0913 - each option is one a report has to name
     for done, (count, moves) in enumerate(designs):
         if progress is not None:
             progress(done, len(designs))
-        p_cell, p_hsic = _simulate(
-            base,
-            sigma,
-            cell,
-            shift,
-            count,
-            moves,
-            cluster_size,
-            correlation,
-            simulations,
-            permutations if hsic else 0,
-            rng,
-        )
+        with part(done, len(designs)):
+            p_cell, p_hsic = _simulate(
+                base, sigma, cell, shift, count, moves, cluster_size, correlation, simulations,
+                permutations if hsic else 0, rng,
+            )  # fmt: skip
         found.append((*monte_carlo_share(p_cell, alpha), *monte_carlo_share(p_hsic, alpha)))
     if progress is not None:
         progress(len(designs), len(designs))
@@ -335,6 +328,7 @@ def _simulate(  # noqa: PLR0913 - a design in full
     p_cell, p_hsic = [], []
     batch = max(1, BATCH_PERSONS // persons)
     for start in range(0, simulations, batch):
+        report(start, simulations)
         studies = min(batch, simulations - start)
         drawn = person_scores(base, sigma, studies * 2 * clusters, size, correlation, rng)
         drawn = drawn.reshape(studies, persons, *base.shape)
@@ -344,5 +338,8 @@ def _simulate(  # noqa: PLR0913 - a design in full
         matrices = matrices.reshape(studies, persons, *base.shape)
         p_cell.append(welch_of_clusters(matrices[:, :, cell[0], cell[1]], clusters, size))
         if permutations:
-            p_hsic += [hsic_test(m, group, unit=unit, permutations=permutations, rng=rng).pvalue for m in matrices]
+            for study, drawn_matrices in enumerate(matrices):
+                with part(start + study, simulations):
+                    found = hsic_test(drawn_matrices, group, unit=unit, permutations=permutations, rng=rng)
+                p_hsic.append(found.pvalue)
     return np.concatenate(p_cell), np.array(p_hsic)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
+from analyses import progress
 from toolkit.errors import ConfigError, DataError
 from toolkit.results import read_only
 
@@ -194,6 +195,7 @@ def permutation_blocks(
             block = np.empty_like(dealt)
             block[:, order] = dealt
             yield block
+        progress.report(start + rows, permutations)
 
 
 def _bits(count: int) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from analyses import progress
 from analyses.intervals import studentise_shift
 from analyses.slope_fit import SlopeFit
 
@@ -39,6 +40,7 @@ def wild_t(fit: SlopeFit, resamples: int, rng: np.random.Generator) -> Float[np.
         spread = (weights**2) @ fit.pull**2 - 2 * (summed[:, 2:] * delta).sum(axis=1)
         spread += np.einsum("rbc,bdc,rdc->rc", delta, square, delta)
         shift[block], error[block] = delta[:, 1], np.sqrt(np.maximum(spread, 0.0))
+        progress.report(block.stop, resamples)
     return studentise_shift(shift, error, 1e-6)
 
 

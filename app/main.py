@@ -8,10 +8,26 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from app import inputs, state, views
+from app import inputs, state, studies, views
+from app.state import OpenRun
+from app.studies import OpenStudy
 from toolkit.errors import ToolkitError
 
 PAGES = Path(__file__).parent / "pages"
+NAMES = (
+    ("start", "Start", "home"),
+    ("data", "Data", "table_view"),
+    ("model", "Model", "model_training"),
+    ("persons", "Persons", "groups"),
+    ("one_person", "One person", "person"),
+    ("baseline", "Baseline", "scatter_plot"),
+    ("transitions", "Transitions", "grid_on"),
+    ("group_test", "Group test", "balance"),
+    ("robustness", "Robustness", "verified"),
+    ("compare", "Compare", "compare_arrows"),
+    ("report", "Report", "description"),
+    ("about", "About", "info"),
+)
 
 
 def page_icon() -> Image.Image:
@@ -22,18 +38,20 @@ def page_icon() -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def _study(opened: OpenRun | None) -> OpenStudy | None:
+    """The study beside the run; a page that needs one that cannot be read says so itself."""
+    try:
+        return studies.current_study(opened)
+    except (ToolkitError, OSError):
+        return None
+
+
 def main() -> None:
     """Draw the sidebar, open the chosen run, and hand over to the page."""
     st.set_page_config(page_title="Personalised models", page_icon=page_icon(), layout="wide")
-    page = st.navigation(
-        [
-            st.Page(PAGES / "start.py", title="Start", icon=":material/home:", default=True),
-            st.Page(PAGES / "persons.py", title="Persons", icon=":material/groups:"),
-            st.Page(PAGES / "one_person.py", title="One person", icon=":material/person:"),
-            st.Page(PAGES / "group_test.py", title="Group test", icon=":material/balance:"),
-        ]
-    )
-    path = inputs.choose_run(state.find_runs(state.folders()))
+    page = st.navigation([st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == "start")
+                          for name, title, icon in NAMES])  # fmt: skip
+    path = inputs.choose_run(state.found_runs())
     opened, problem = None, ""
     if path is not None:
         try:
@@ -42,6 +60,7 @@ def main() -> None:
             problem = views.spoken(error)
     st.session_state["settings"] = inputs.sidebar(path, opened)
     st.session_state["opened"] = opened
+    st.session_state["opened_study"] = _study(opened)
     views.style()
     st.header(page.title, anchor=False)
     if problem:

@@ -1,9 +1,14 @@
-"""Which runs there are, which one is open, and its tables, read once per session."""
+"""Which runs and studies there are, which are open, and their tables, read once per session.
+
+Pages read ``st.session_state["opened"]`` (`OpenRun` or None), ``st.session_state["opened_study"]`` (`app.studies`,
+`OpenStudy` or None) and ``st.session_state["settings"]``. Further runs beside the open one: `other_runs` lists them,
+`open_others` opens those that were chosen.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +20,7 @@ from analyses.grouping_factors import Factor, FactorShare, factor_shares, factor
 from analyses.report import sentences
 from analyses.stability_marks import unstable_parameters
 from analyses.variance_shares import person_components
-from toolkit.errors import RunFolderError
+from toolkit.errors import RunFolderError, ToolkitError
 from toolkit.runs.folder import MANIFEST, SavedRun, load_run
 from toolkit.runs.folder import find_runs as run_folders
 
@@ -189,6 +194,35 @@ def find_reports(places: Iterable[Path]) -> list[Path]:
     return [path for path in dict.fromkeys(near) if path.is_file()]
 
 
+def found_runs() -> list[FoundRun]:
+    """Every run the dashboard knows of, in the order of the sidebar."""
+    return find_runs(folders())
+
+
+def other_runs(opened: OpenRun) -> list[FoundRun]:
+    """The runs beside the open one, for a choice of further runs to show with it."""
+    here = opened.path.resolve()
+    return [run for run in found_runs() if run.path != here]
+
+
+def open_others(opened: OpenRun, chosen: Sequence[Path] | None = None) -> list[OpenRun]:
+    """Further runs, opened side by side with ``opened``, which is not among them.
+
+    Args:
+        opened: the open run.
+        chosen: paths of the runs wanted; by default every other run. Those that cannot be opened are left out; to tell
+            why, call `open_run` on one of them.
+    """
+    wanted = [run.path for run in other_runs(opened)] if chosen is None else list(chosen)
+    found = []
+    for path in wanted:
+        try:
+            found.append(open_run(path))
+        except ToolkitError:
+            continue
+    return found
+
+
 def kept_results(opened: OpenRun) -> dict[str, str]:
     """Sentences of every analysis kept in the run folder, by name."""
     texts = sorted((opened.path / "analyses").glob("*/text.md"))
@@ -215,6 +249,6 @@ def open_run(path: Path) -> OpenRun:
     return opened
 
 
-@st.cache_resource(scope="session", show_spinner=False, max_entries=8)
+@st.cache_resource(scope="session", show_spinner=False, max_entries=24)
 def _opened(path: str, changed: int) -> OpenRun:
     return OpenRun(load_run(path))

@@ -1,10 +1,14 @@
-"""From results to page elements: sentences, figure, table, explanation and downloads, always in the same order."""
+"""From results to page elements: sentences, figure, table, explanation and downloads, always in the same order.
+
+`result` draws all of it at once, with the button that pins the result to the report; pages with a layout of their own
+call `sentence`, `chart`, `apa`, `explanation`, `described`, `table`, `downloads` and `pin` themselves.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,6 +20,8 @@ from analyses.figures.print_style import figure_bytes
 from analyses.report import sentences
 from analyses.report.guard import csv_bytes
 from analyses.stability_marks import stability_sentence
+from app import basket
+from app.basket import Pinned
 from app.inputs import PERSONS, Settings
 from app.state import OpenRun
 from toolkit.errors import ToolkitError
@@ -107,9 +113,92 @@ def sentence(text: str) -> None:
     st.markdown(plain(text))
 
 
-def chart(figure: Any, alt: str, key: str) -> None:
-    """A plotly figure with its alternative text."""
-    st.plotly_chart(figure, theme=None, config=CHART, alt=alt, key=key)
+def chart(figure: Any, alt: str, key: str, *, selectable: str | Sequence[str] = ()) -> Any:
+    """A plotly figure with its alternative text.
+
+    Args:
+        figure: plotly.
+        alt: the figure in words.
+        key: of the element.
+        selectable: "points", "box" or "lasso", or several; what is selected is then returned (``event.selection``) and
+            the page is drawn again. Every selectable chart needs a select box or table beside it that does the same.
+    """
+    modes: Any = [selectable] if isinstance(selectable, str) else list(selectable)
+    if not modes:
+        st.plotly_chart(figure, theme=None, config=CHART, alt=alt, key=key)
+        return None
+    return st.plotly_chart(figure, theme=None, config=CHART, alt=alt, key=key, on_select="rerun", selection_mode=modes)
+
+
+def result(
+    opened: OpenRun | None,
+    pinned: Pinned,
+    *,
+    drawn: Any = None,
+    selectable: str | Sequence[str] = (),
+    height: int | None = None,
+    digits: int = 2,
+    can_save: str = "",
+) -> Any:
+    """A whole result: plain sentence, figure, APA sentence, how to read it, the figure in words, table, files, pin.
+
+    Args:
+        opened: the run it is about; None where it is about a study alone.
+        pinned: what is said, drawn and tabulated; see `app.basket.Pinned`.
+        drawn: the plotly figure, where it is not ``pinned.figure[0].screen(frame)``.
+        selectable: as in `chart`.
+        height: of the figure, where the module's own does not fit.
+        digits: decimals in the table.
+        can_save: why nothing may be saved or pinned (a small group), as a sentence; empty where it may.
+
+    Returns:
+        The selection event of the figure; None where nothing can be selected.
+    """
+    for text in pinned.text:
+        sentence(text)
+    event = None
+    if pinned.figure is not None:
+        module, frame = pinned.figure
+        sized = {} if height is None else {"height": height}
+        shown = module.screen(frame, **sized) if drawn is None else drawn
+        event = chart(shown, pinned.in_words, f"chart {pinned.name}", selectable=selectable)
+    if pinned.apa:
+        apa(*pinned.apa, key=pinned.name)
+    _beside(opened, pinned, can_save)
+    if pinned.table is not None and pinned.headings:
+        table(pinned.table, pinned.headings, key=f"table {pinned.name}", digits=digits)
+    return event
+
+
+def _beside(opened: OpenRun | None, pinned: Pinned, can_save: str) -> None:
+    """How to read it, the figure in words, files, and the pin, in one row."""
+    columns = st.columns([1.2, 1.2, 1.4])
+    with columns[0]:
+        if pinned.reading or pinned.reading_text:
+            explanation(*pinned.reading, text=pinned.reading_text)
+    with columns[1]:
+        if pinned.in_words:
+            described(pinned.in_words)
+    with columns[2]:
+        if can_save:
+            st.caption(plain(can_save))
+            return
+        with st.container(horizontal=True):
+            said = "\n\n".join([*pinned.text, *pinned.apa])
+            downloads(pinned.name, figure=pinned.figure, frame=pinned.saved, text=said, note=pinned.note)
+            pin(opened, pinned)
+
+
+def pin(opened: OpenRun | None, pinned: Pinned) -> None:
+    """The button that puts a result into the report's basket, or takes it out again."""
+    key = basket.key_of(opened, pinned)
+    if basket.holds(key):
+        if st.button("In the report", key=f"unpin {pinned.name}", icon=":material/check:", help="Take it out again."):
+            basket.take_out(key)
+            st.rerun()
+    elif st.button("Pin to report", key=f"pin {pinned.name}", icon=":material/push_pin:"):
+        basket.put_in(opened, pinned)
+        st.rerun()
 
 
 def apa(*sentences_: str, key: str) -> None:
@@ -134,7 +223,7 @@ def described(alt: str) -> None:
         st.markdown(plain(alt))
 
 
-def table(frame: pd.DataFrame, headings: dict[str, str], *, key: str, digits: int = 2, **more: Any) -> Any:
+def table(frame: pd.DataFrame, headings: Mapping[str, str], *, key: str, digits: int = 2, **more: Any) -> Any:
     """A table with readable headings, and fractions with the same number of decimals all the way down."""
     columns = {name: _column(label, frame[name], digits) for name, label in headings.items()}
     return st.dataframe(frame[list(headings)], hide_index=True, column_config=columns, key=key, **more)

@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from example_run import write_example
 
+from app import jobs
+
 
 @pytest.fixture(scope="session")
 def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -19,3 +21,9 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_example(home / name, model=name.removesuffix("-absolute"), group_labels=labels, groups=("1", "0"))
     write_example(home / "families", clusters=True)
     return home
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages wait for their analyses, so that a test sees the result; a real page draws a bar instead."""
+    monkeypatch.setattr(jobs, "PATIENCE", 30.0)
