@@ -117,17 +117,22 @@ class CellDrivers:
             "notes": list(self.notes),
         }
 
-    def text(self) -> str:
-        """The difference, what the most influential unit does to it, and the persons who carry most of it."""
+    def text(self, *, names: bool = True) -> str:
+        """The difference, what the most influential unit does to it, and the persons who carry most of it.
+
+        Args:
+            names: whether persons and units are called by their labels.
+        """
         left = self.without
         most = int(np.nanargmax(np.abs(left.difference - self.difference)))
         higher = "higher" if self.difference >= 0 else "lower"
         return (
             f"Moving from {self.cell[0]} to {self.cell[1]} is {self._size(abs(self.difference))} {higher} in the "
             f"{self.group_names[0]} group than in the {self.group_names[1]} group ({self._interval()}). Leaving out "
-            f"{self.units[most]} (one of {len(self.units)} {self.unit_name}) moves the difference from "
-            f"{self._number(self.difference)} to {self._size(left.difference[most])}, more than any other; "
-            f"{self._verdict()}. {self._carriers()}"
+            f"{f'{self.units[most]} (one of' if names else 'one of the'} {len(self.units)} {self.unit_name}"
+            f"{')' if names else ''} moves the difference from {self._number(self.difference)} to "
+            f"{self._size(left.difference[most])}, {'more than any other' if names else 'at most'}; "
+            f"{self._verdict()}. {self._carriers(names=names)}"
         )
 
     def apa(self) -> str:
@@ -169,14 +174,14 @@ class CellDrivers:
             f"{sign}, but without {changed} of them the interval {'includes' if clear else 'no longer includes'} zero"
         )
 
-    def _carriers(self) -> str:
+    def _carriers(self, *, names: bool) -> str:
         if not np.isfinite(self.share).all():
             return "The groups do not differ, so nobody carries a difference."
         order = self._order()
         few = order[: min(5, order.size)]
         return (
-            f"{self.persons[order[0]]} accounts for {self._share(order[:1])} of it, the {few.size} persons who push it "
-            f"most for {self._share(few)}."
+            f"{self.persons[order[0]] if names else 'One person'} accounts for {self._share(order[:1])} of it, the "
+            f"{few.size} persons who push it most for {self._share(few)}."
         )
 
     def _share(self, members: np.ndarray) -> str:

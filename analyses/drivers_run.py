@@ -40,10 +40,10 @@ class DriversReport:
         """Both summaries."""
         return self.cell.summary() | {"sequences": None if self.sequences is None else self.sequences.summary()}
 
-    def text(self) -> str:
-        """Plain sentences."""
-        found = [self.cell.text()]
-        if self.sequences is not None:
+    def text(self, *, names: bool = True) -> str:
+        """Plain sentences; without ``names`` no person, unit or sequence is called by its label."""
+        found = [self.cell.text(names=names)]
+        if self.sequences is not None and names:
             found.append(self.sequences.text(self.cell.difference >= 0))
         return "\n".join([*found, *self.cell.notes])
 

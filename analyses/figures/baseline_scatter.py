@@ -31,6 +31,31 @@ def tidy(
     return frame[["person", "group", "baseline", "bias"]].reset_index(drop=True)
 
 
+def tidy_scatter(
+    scatter: pd.DataFrame, *, rows: str, of_state: bool, group_names: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """`tidy` from a frame of `analyses.baseline_levels.scatter_frames`, with the words below the axis in ``x_title``.
+
+    Args:
+        scatter: person, group, target, baseline, bias.
+        rows: where the baseline is from, in words, such as "held-out rows".
+        of_state: whether the baseline is a state's share, in percent.
+        group_names: how groups are called.
+    """
+    names = dict(group_names or {})
+    frame = scatter[["person", "group", "baseline", "bias"]].dropna(subset=["baseline", "bias"]).copy()
+    frame["group"] = ["" if pd.isna(label) else names.get(str(label), str(label)) for label in frame["group"]]
+    target = str(scatter["target"].iloc[0]) if len(scatter) else "outcome"
+    what = f"share of {target}, %," if of_state else f"mean {target}"
+    return frame.assign(x_title=f"Baseline: {what} in the {rows}").reset_index(drop=True)
+
+
+def _x_title(frame: pd.DataFrame, outcome: str) -> str:
+    if "x_title" in frame and len(frame):
+        return str(frame["x_title"].iloc[0])
+    return f"Baseline: mean {outcome} in the training rows"
+
+
 def screen(frame: pd.DataFrame, *, outcome: str = "outcome", height: int = 380) -> go.Figure:
     """Points by group and the least-squares line through all of them."""
     import plotly.graph_objects as go
@@ -51,7 +76,7 @@ def screen(frame: pd.DataFrame, *, outcome: str = "outcome", height: int = 380) 
     figure.add_trace(
         go.Scatter(x=ends[0], y=ends[1], mode="lines", name="linear trend", line={"color": INK, "width": 1.5})
     )
-    figure.update_xaxes(axis(f"Baseline: mean {screen_text(outcome)} in the training rows"))
+    figure.update_xaxes(axis(screen_text(_x_title(frame, outcome))))
     figure.update_yaxes(axis("Person-specific bias"))
     return figure
 
@@ -74,7 +99,7 @@ def print_figure(frame: pd.DataFrame, *, outcome: str = "outcome", width_mm: flo
         )
     axes.plot(*_line(frame), color=INK, label="linear trend")
     axes.set(
-        xlabel=print_text(f"Baseline: mean {cut(outcome, 0.36 * width_mm)} in the training rows"),
+        xlabel=print_text(cut(_x_title(frame, cut(outcome, 0.36 * width_mm)), 0.8 * width_mm)),
         ylabel="Person-specific bias",
     )
     legend_above(figure, width_mm)

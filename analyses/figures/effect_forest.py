@@ -29,12 +29,15 @@ MOST_ROWS = 40
 WIDEST_LABEL_MM = 46.0
 
 
-def tidy(comparison: TransitionComparison, *, order: str = "state", most: int = MOST_ROWS) -> pd.DataFrame:
+def tidy(
+    comparison: TransitionComparison, *, order: str = "state", most: int = MOST_ROWS, correction: str = "simultaneous"
+) -> pd.DataFrame:
     """One row per transition in drawing order, as `interval_matrix.tidy`, with ``position``, ``label``, ``left_out``.
 
     Args:
         comparison: a finished comparison.
         order: ``state`` (by the state left, then entered) or ``size`` (largest difference first).
+        correction: what counts as clear, see `interval_matrix.tidy`.
         most: how many rows are kept; with more transitions those furthest from zero, measured in their raw intervals.
 
     Raises:
@@ -42,7 +45,7 @@ def tidy(comparison: TransitionComparison, *, order: str = "state", most: int = 
     """
     if order not in ORDERS:
         raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {order!r}")
-    frame = interval_matrix.tidy(comparison).dropna(subset=["difference"])
+    frame = interval_matrix.tidy(comparison, correction=correction).dropna(subset=["difference"])
     left_out = max(len(frame) - most, 0)
     if left_out:
         width = (frame["high"] - frame["low"]).where(lambda w: w > 0)

@@ -33,23 +33,39 @@ HINT = "hint"
 NONE = "none"
 GROUND = {CLEAR: "#FFF3C4", HINT: "#F4F6F8", NONE: "#FFFFFF"}
 NUMBERS = ("difference", "low", "high", "low_simultaneous", "high_simultaneous")
+CORRECTIONS = ("simultaneous", "fdr", "raw")
 
 
-def tidy(comparison: TransitionComparison) -> pd.DataFrame:
+def tidy(comparison: TransitionComparison, *, correction: str = "simultaneous") -> pd.DataFrame:
     """One row per cell; probabilities in percentage points, scores in their own units.
+
+    Args:
+        comparison: a finished comparison.
+        correction: what counts as clear: "simultaneous" (that interval leaves out zero), "fdr" (the adjusted p lies
+            below 1 - level) or "raw" (the raw interval leaves out zero).
 
     Returns:
         from_state, to_state, difference, low, high, low_simultaneous, high_simultaneous (percentage points), pvalue,
-        pvalue_fdr, verdict (``clear``: the simultaneous interval leaves out zero; ``hint``: only the raw
-        one does; ``none``), true_name, false_name, unit.
+        pvalue_fdr, verdict (``clear``, as the correction says; ``hint``: only the raw interval leaves out zero;
+        ``none``), correction, true_name, false_name, unit.
+
+    Raises:
+        ValueError: for another correction.
     """
+    if correction not in CORRECTIONS:
+        raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}, not {correction!r}")
     frame = comparison.to_frame().copy()
     points = comparison.scale in IN_POINTS
     for column in NUMBERS:
         frame[column] = frame[column].astype(float) * (100 if points else 1)
     frame["unit"] = "percentage points" if points else "score units"
-    clear = (frame["low_simultaneous"] > 0) | (frame["high_simultaneous"] < 0)
     hint = (frame["low"] > 0) | (frame["high"] < 0)
+    clear = {
+        "simultaneous": (frame["low_simultaneous"] > 0) | (frame["high_simultaneous"] < 0),
+        "fdr": frame["pvalue_fdr"] < 1 - comparison.level,
+        "raw": hint,
+    }[correction]
+    frame["correction"] = correction
     frame["verdict"] = np.where(clear, CLEAR, np.where(hint, HINT, NONE))
     frame["true_name"], frame["false_name"] = comparison.group_names
     return frame
@@ -236,7 +252,7 @@ def _explained(figure: Figure, width_mm: float) -> None:
 def alt_text(frame: pd.DataFrame) -> str:
     """One sentence with the largest difference and how many survive the correction."""
     top = largest(frame, "difference")
-    clear, raw = int((frame["verdict"] == CLEAR).sum()), int((frame["verdict"] != NONE).sum())
+    clear, raw = (_leaving_out_zero(frame, *ends) for ends in (NUMBERS[3:5], NUMBERS[1:3]))
     low, high = number(top["low"], 1), number(top["high"], 1)
     wide_low, wide_high = number(top["low_simultaneous"], 1), number(top["high_simultaneous"], 1)
     return (
@@ -245,3 +261,7 @@ def alt_text(frame: pd.DataFrame) -> str:
         f"{top['unit']} (raw {low} to {high}, simultaneous {wide_low} to {wide_high}). "
         f"{raw} raw and {clear} simultaneous intervals leave out zero."
     )
+
+
+def _leaving_out_zero(frame: pd.DataFrame, low: str, high: str) -> int:
+    return int(((frame[low] > 0) | (frame[high] < 0)).sum())

@@ -1,4 +1,4 @@
-"""The permutation distribution of n x HSIC with the observed value in it."""
+"""The permutation distribution of a statistic (n x HSIC, a correlation) with the observed value in it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BINS = 40
 CALM_BAR = "#AEB8C2"
+X_TITLE, WHAT = "n × HSIC when group labels are shuffled", "n times HSIC under {} permutations of the group labels"
 
 
 def tidy(result: HsicResult, *, bins: int = BINS) -> pd.DataFrame:
@@ -28,20 +29,54 @@ def tidy(result: HsicResult, *, bins: int = BINS) -> pd.DataFrame:
 
     The observed value is an edge of two bars, so that the coloured bars are exactly the permutations that reach it.
     """
-    null, observed = np.asarray(result.null, dtype=float), float(result.statistic)
+    observed = float(result.statistic)
+    null = np.asarray(result.null, dtype=float)
     # ties are counted by >= within a tolerance, as the p-value counts them
     reached = null >= observed - 1e-9 * max(1.0, abs(observed))
     edges = _edges(null, observed, bins)
-    clipped = np.clip(np.where(reached & (null < observed), observed, null), edges[0], edges[-1])
-    counts = np.histogram(clipped, edges)[0]
+    frame = _bars(np.where(reached & (null < observed), observed, null), edges, observed, float(result.pvalue))
+    return frame.assign(beyond=frame["left"] >= observed, x_title=X_TITLE, what=WHAT)
+
+
+def tidy_two_sided(
+    null: np.ndarray, observed: float, pvalue: float, *, x_title: str, what: str, bins: int = BINS
+) -> pd.DataFrame:
+    """The same for a statistic that counts in both directions: coloured are values as far from zero as observed.
+
+    Args:
+        null: the statistic under each permutation.
+        observed: its value in the data.
+        pvalue: two-sided.
+        x_title: words below the axis.
+        what: words for the figure in words, with ``{}`` for the number of permutations.
+        bins: bars between the smallest and the largest value.
+    """
+    size = abs(observed)
+    reach = max(float(np.abs(null).max()), size)
+    within = np.linspace(-size, size, max(2, 2 * round(bins * size / (2 * reach)) + 1)) if size > 0 else np.array([0.0])
+    width = 2 * reach / bins
+    further = np.arange(1, int(np.ceil((reach - size) / width - 1e-9)) + 1) * width
+    edges = np.concatenate([-(size + further[::-1]), within, size + further])
+    if len(edges) < 2:
+        edges = np.array([-0.5, 0.5])
+    # a value equal to the observed one belongs to the coloured side
+    slack = 1e-9 * max(1.0, size)
+    moved = np.where(np.isclose(np.abs(null), size, rtol=0, atol=slack), np.sign(null) * (size + slack), null)
+    frame = _bars(moved, edges, observed, pvalue)
+    middle = (frame["left"] + frame["right"]) / 2
+    return frame.assign(beyond=middle.abs() > size, x_title=x_title, what=what)
+
+
+def _bars(null: np.ndarray, edges: np.ndarray, observed: float, pvalue: float) -> pd.DataFrame:
+    counts = np.histogram(np.clip(null, edges[0], edges[-1]), edges)[0]
     return pd.DataFrame(
         {
             "left": edges[:-1],
             "right": edges[1:],
             "count": counts,
-            "beyond": edges[:-1] >= observed,
+            "beyond": False,
             "statistic": observed,
-            "pvalue": float(result.pvalue),
+            "pvalue": pvalue,
             "permutations": len(null),
         }
     )
@@ -83,7 +118,7 @@ def screen(frame: pd.DataFrame, *, height: int = 260) -> go.Figure:
         x=observed, y=1.0, yref="paper", yanchor="bottom", showarrow=False, xanchor="right" if right_half else "left",
         text=f"<b>observed {number(observed)}</b>", font={"color": INK, "size": 14},
     )  # fmt: skip
-    figure.update_xaxes(axis("n × HSIC when group labels are shuffled", showgrid=False, zeroline=False))
+    figure.update_xaxes(axis(str(frame["x_title"].iloc[0]), showgrid=False, zeroline=False))
     figure.update_yaxes(axis("Permutations"))
     return figure
 
@@ -104,7 +139,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 127.0) -> Figure:
         xytext=(-3 if right_half else 3, -1), textcoords="offset points", ha="right" if right_half else "left",
         fontweight="bold",
     )  # fmt: skip
-    axes.set(xlabel="n × HSIC when group labels are shuffled", ylabel="Permutations")
+    axes.set(xlabel=str(frame["x_title"].iloc[0]), ylabel="Permutations")
     axes.set_ylim(top=1.14 * float(frame["count"].max()))
     calm(axes, grid="y")
     return figure
@@ -115,6 +150,6 @@ def alt_text(frame: pd.DataFrame) -> str:
     reached, total = int(frame.loc[frame["beyond"], "count"].sum()), int(frame["permutations"].iloc[0])
     observed, pvalue = float(frame["statistic"].iloc[0]), float(frame["pvalue"].iloc[0])
     return (
-        f"Histogram of n times HSIC under {total:,} permutations of the group labels. The observed value is "
+        f"Histogram of {str(frame['what'].iloc[0]).format(f'{total:,}')}. The observed value is "
         f"{number(observed)}; {reached:,} permutations are at least as large, {wording.p_text(pvalue)}."
     )
