@@ -37,8 +37,8 @@ def baseline_levels(run: SavedRun, rows: str = "train") -> pd.DataFrame:
     """
     if rows not in ROWS:
         raise ConfigError("these rows are not known", code="E302", column="rows", remedy=f"use {', '.join(ROWS)}")
-    table = run.predictions()
-    table = table[table["split"].isin(ROWS[rows]) & table["truth"].notna()].sort_values(["person", "row"])
+    tables = {name: _rows_of(run, name, rows) for name in (run.targets or (None,))[: 1 if run.states else None]}
+    table = next(iter(tables.values()))
     if table.empty:
         raise DataError(
             f"the run has no {ROWS_IN_WORDS[rows]}",
@@ -46,13 +46,20 @@ def baseline_levels(run: SavedRun, rows: str = "train") -> pd.DataFrame:
             column="split",
             remedy="fit with a split within persons, or use the training rows",
         )
-    names = run.states or (str(run.manifest["target"]),)
+    names = run.states or tuple(str(name) for name in tables)
     parts = []
     for name in names:
+        table = tables.get(name, table)
         values = 100.0 * table["truth"].astype(str).eq(name) if run.states else table["truth"]
         frame = pd.DataFrame({"person": table["person"].to_numpy(), "value": values.to_numpy(dtype=np.float64)})
         parts.append(_levels(frame).assign(target=name))
     return pd.concat(parts, ignore_index=True)[["person", "target", "baseline", "baseline_error", "rows"]]
+
+
+def _rows_of(run: SavedRun, target: str | None, rows: str) -> pd.DataFrame:
+    """Predictions of some rows of a target, those whose truth is known."""
+    table = run.predictions(target)
+    return table[table["split"].isin(ROWS[rows]) & table["truth"].notna()].sort_values(["person", "row"])
 
 
 def _levels(frame: pd.DataFrame) -> pd.DataFrame:
@@ -73,7 +80,7 @@ def _levels(frame: pd.DataFrame) -> pd.DataFrame:
 def bias_parameters(run: SavedRun, parameters: Sequence[str] | None = None) -> dict[str, str]:
     """Person effects to compare with a baseline, and the target each belongs to.
 
-    By default the last bias of a network, or the bias of every state of a chain.
+    By default the last bias of a network (those of several targets), or the bias of every state of a chain.
 
     Raises:
         ConfigError: E302 for a parameter the run does not have. DataError: E124 for a run without person effects.
@@ -88,9 +95,10 @@ def bias_parameters(run: SavedRun, parameters: Sequence[str] | None = None) -> d
         )
     states = run.states or ()
     if parameters is None:
-        ends = tuple(f"bias[{state}]" for state in states) if states else (".bias",)
+        several = run.targets if len(run.targets) > 1 else ()
+        ends = tuple(f"bias[{name}]" for name in states or several) or (".bias",)
         found = [name for name in names if name.endswith(ends)]
-        parameters = found if states else found[-1:]
+        parameters = found if states or several else found[-1:]
     unknown = [name for name in parameters if name not in names]
     if unknown or not parameters:
         raise ConfigError(
@@ -99,14 +107,14 @@ def bias_parameters(run: SavedRun, parameters: Sequence[str] | None = None) -> d
             column="parameter",
             remedy=f"it has: {', '.join(names[:20])}",
         )
-    return {name: _target_of(name, states, str(run.manifest["target"])) for name in parameters}
+    return {name: _target_of(name, states, run.targets or (str(run.manifest["target"]),)) for name in parameters}
 
 
-def _target_of(parameter: str, states: Sequence[str], target: str) -> str:
-    """The state a parameter belongs to (the first in its brackets), or the target of a network."""
-    if not states:
-        return target
+def _target_of(parameter: str, states: Sequence[str], targets: Sequence[str]) -> str:
+    """The state or target a parameter belongs to (the first in its brackets), or the target of a network."""
     inside = parameter.partition("[")[2].rstrip("]").split(",")[0]
+    if not states:
+        return inside if inside in targets else targets[0]
     if inside not in states:
         raise ConfigError(
             "this person effect belongs to no single state, so it has no baseline",

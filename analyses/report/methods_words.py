@@ -176,7 +176,7 @@ def _model(manifest: Mapping[str, Any], name: str, config: Mapping[str, Any]) ->
     features = len(manifest["data"]["features"]) - bool(exposure)
     layers = "a network given by the user" if config.get("module") else _layers(config.get("hidden"))
     inputs = f"{features} predictor{'' if features == 1 else 's'}"
-    what = str(manifest.get("target") or "the target")
+    what = _targets(manifest)
     label = MODEL_NAMES.get(name, name)
     if manifest["task"] == "sequence":
         states = listed([str(state) for state in study.get("states") or []])
@@ -197,15 +197,22 @@ def _model(manifest: Mapping[str, Any], name: str, config: Mapping[str, Any]) ->
         "count": ", as the logarithm of a Poisson mean" + (f" per unit of “{exposure}”" if exposure else ""),
     }.get(str(manifest["task"]), "")
     weights = " Rows were weighted by their class." if config.get("class_weights") else ""
-    return f"{label} predicted {kind}“{what}” with {layers} on {inputs}{link}.{weights}"
+    each = "" if len(manifest.get("targets") or ()) < 2 else ", each with a residual variance of its own"
+    return f"{label} predicted {kind}{what} with {layers} on {inputs}{link}{each}.{weights}"
+
+
+def _targets(manifest: Mapping[str, Any]) -> str:
+    """What is predicted, in quotation marks."""
+    return listed([f"“{name}”" for name in manifest.get("targets") or [manifest.get("target") or "the target"]])
 
 
 def _experts(name: str, config: Mapping[str, Any], what: str, layers: str, inputs: str) -> str:
     """A network of personalised experts, or its shared network alone."""
     extractor = "an extractor given by the user" if config.get("extractor") else f"{layers} on {inputs}"
+    were = "were" if "” and “" in what else "was"
     if name == "pen-shared":
         return (
-            f"“{what}” was predicted with the shared network of the experts’ model (Feffer et al., 2018): {extractor}."
+            f"{what} {were} predicted with the shared network of the experts’ model (Feffer et al., 2018): {extractor}."
         )
     several = int(config.get("experts_per_person") or 1)
     each = "an expert" if several == 1 else f"{several} experts"
@@ -219,7 +226,7 @@ def _experts(name: str, config: Mapping[str, Any], what: str, layers: str, input
         else ""
     )
     return (
-        f"“{what}” was predicted by a mixture of personalised experts (PEN; Feffer et al., 2018): {extractor}, {each} "
+        f"{what} {were} predicted by a mixture of personalised experts (PEN; Feffer et al., 2018): {extractor}, {each} "
         f"for {whose}, and {gate}{prior}."
     )
 

@@ -47,7 +47,7 @@ def manifest_lines(manifest: Any) -> list[tuple[str, str]]:
     versions = ", ".join(f"{name} {version}" for name, version in (manifest.get("versions") or {}).items())
     lines = [
         ("Model", sentences.MODEL_NAMES.get(str(manifest["model"]), str(manifest["model"]))),
-        ("Target", str(manifest.get("target"))),
+        ("Target", ", ".join(map(str, manifest.get("targets") or [manifest.get("target")]))),
         ("Predictors", ", ".join(map(str, manifest["data"]["features"]))),
         ("Settings", config),
         ("Person effects in", ", ".join(map(str, manifest.get("effects") or [])) or "none"),

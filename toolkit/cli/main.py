@@ -87,7 +87,7 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
         ),
     ] = "nme-mlp",
     target: Annotated[
-        str | None, typer.Option(help="Column to predict (several for pen: a,b); the study's first, or its states.")
+        str | None, typer.Option(help="Column to predict (several numbers: a,b); the study's first, or its states.")
     ] = None,
     effects: Annotated[str | None, typer.Option(help="Where person effects sit: last, last+T, all, ...")] = None,
     groupings: Annotated[

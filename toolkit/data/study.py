@@ -40,6 +40,7 @@ class Study:
         key_path: private file that holds the pseudonyms.
         pseudonymous: the file holds pseudonyms already ('nme import' writes such files); no key is read or written.
         drops_empty: rows with an empty cell in the target or a feature are left out, instead of refused.
+        keeps_empty_targets: rows in which some of several targets are empty count for the others.
         day_first: dates like 01/02/2026 are the first of February; without it such dates are refused.
         planned_per_day: rows (prompts) planned for each person on each day, where the study had a plan.
         planned_days: days planned for each person.
@@ -69,6 +70,7 @@ class Study:
     key_path: Path
     pseudonymous: bool = False
     drops_empty: bool = False
+    keeps_empty_targets: bool = False
     day_first: bool | None = None
     planned_per_day: int | None = None
     planned_days: int | None = None
@@ -118,7 +120,8 @@ class Study:
             read_options=ReadOptions(**_with_tuples({key: data[key] for key in READING if key in data})),
             key_path=Path(key_path) if key_path else _key_path(path, data),
             pseudonymous=data.get("pseudonymous", False),
-            drops_empty=_drops_empty(data),
+            drops_empty=_chosen(data, "empty_cells", "drop"),
+            keeps_empty_targets=_chosen(data, "empty_targets", "keep"),
             day_first=data.get("day_first"),
             planned_per_day=data.get("planned_per_day"),
             planned_days=data.get("planned_days"),
@@ -207,7 +210,8 @@ class Study:
     ) -> GroupedDataset:
         """The rows for a model of single observations; ``target`` is the study's first one by default.
 
-        Several targets are for the models that take several.
+        Several targets are for the models that take several; rows in which some of them are empty stay if the study
+        file says so (``empty_targets = "keep"``).
 
         Args:
             target: the column to predict.
@@ -220,9 +224,11 @@ class Study:
         target = target or self._first_target()
         roles = self._roles(target, features, groupings)
         targets = [target] if isinstance(target, str) else list(target)
-        frame, kept = self._complete(self.frame(), [*targets, *roles["features"]])
+        some = self.keeps_empty_targets and len(targets) > 1
+        needed = roles["features"] if some else [*targets, *roles["features"]]
+        frame, kept = self._complete(self.frame(), list(needed), either=targets if some else ())
         with numbered_as_before(kept):
-            return GroupedDataset.from_frame(frame, **roles)
+            return GroupedDataset.from_frame(frame, **roles, allow_missing_target=some)
 
     def sequences(
         self,
@@ -248,14 +254,21 @@ class Study:
         """How the study's columns are made, one sentence each, for reports."""
         return [*self.constructions.sentences(), *([DERIVATIONS[self.derive].text] if self.derive else [])]
 
-    def _complete(self, frame: pd.DataFrame, needed: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray | None]:
-        """The frame without the rows that have empty cells, if the study drops them; and which rows are left."""
+    def _complete(
+        self, frame: pd.DataFrame, needed: Sequence[str], *, either: Sequence[str] = ()
+    ) -> tuple[pd.DataFrame, np.ndarray | None]:
+        """The frame without the rows that have empty cells, if the study drops them; and which rows are left.
+
+        One of the columns in ``either`` has to be filled, all in ``needed``.
+        """
         if not self.drops_empty:
             return frame, None
-        require_columns(frame, {"target or feature": needed})
+        require_columns(frame, {"target or feature": [*needed, *either]})
         empty = np.zeros(len(frame), dtype=bool)
         for name in needed:
             empty |= empty_cells(frame[name])
+        if either:
+            empty |= np.all([empty_cells(frame[name]) for name in either], axis=0)
         if empty.any():
             warnings.warn(
                 ToolkitWarning(f"{int(empty.sum())} row(s) with empty cells were left out", code="W223"), stacklevel=3
@@ -303,9 +316,9 @@ def _key_path(path: Path, data: Mapping[str, Any]) -> Path:
     return path.parent / data.get("key", f"{path.stem}.key.csv")
 
 
-def _drops_empty(data: Mapping[str, Any]) -> bool:
-    """Whether rows with empty cells are dropped; they are refused unless the study file says so."""
-    choice = data.get("empty_cells", "refuse")
-    if choice not in ("refuse", "drop"):
-        raise ConfigError('\'empty_cells\' in [data] must be "refuse" or "drop"', code="E302", column="empty_cells")
-    return choice == "drop"
+def _chosen(data: Mapping[str, Any], key: str, word: str) -> bool:
+    """Whether the study file has the word for a key; empty cells are refused unless it says so."""
+    choice = data.get(key, "refuse")
+    if choice not in ("refuse", word):
+        raise ConfigError(f'\'{key}\' in [data] must be "refuse" or "{word}"', code="E302", column=key)
+    return choice == word

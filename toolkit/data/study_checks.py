@@ -129,7 +129,9 @@ def _targets(
         is_state = name == study.state
         outcome = findings.tried(
             lambda name=name, is_state=is_state: target_values(
-                frame[name], allow_missing=is_state or study.drops_empty, as_labels=is_state
+                frame[name],
+                allow_missing=is_state or study.drops_empty or study.keeps_empty_targets,
+                as_labels=is_state,
             )
         )
         if outcome is None:

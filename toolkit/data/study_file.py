@@ -19,7 +19,7 @@ TOP = {key: "text" for key in ("name", "title", "citation", "licence", "unit")} 
 }
 READING = {key: "text" for key in ("separator", "decimal", "thousands", "encoding", "sheet")} | {"value_labels": "list"}
 DATA = {
-    **dict.fromkeys(("file", "derive", "key", "key_name", "empty_cells"), "text"),
+    **dict.fromkeys(("file", "derive", "key", "key_name", "empty_cells", "empty_targets"), "text"),
     **dict.fromkeys(("pseudonymous", "day_first"), "flag"),
     **dict.fromkeys(("planned_per_day", "planned_days"), "count"),
     **READING,

@@ -13,14 +13,20 @@ from toolkit.data.sequences import SequenceBatch
 from toolkit.effects.flat_rows import Batch
 from toolkit.effects.problem import PersonLoss
 from toolkit.models.chain_covariates import ChainParts
-from toolkit.models.row_losses import DERIVATIVES, ChainLoss, RowFunction, RowLoss
+from toolkit.models.row_losses import ChainLoss, RowFunction, RowLoss, derivative_of
+from toolkit.models.several_targets import SquaredErrors
 
 
 class RowLosses:
     """The loss of the rows of a batch, by its derivative where that is written down, else by autograd."""
 
     def __init__(self, function: RowFunction) -> None:
-        self._function, self._derivative = function, DERIVATIVES.get(function)
+        self._function, self._derivative = function, derivative_of(function)
+
+    def alone(self, place: int) -> RowLosses:
+        """The squared errors of one of several targets."""
+        assert isinstance(self._function, SquaredErrors)
+        return RowLosses(self._function.alone(place))
 
     def of_lines(self, target: Tensor, mask: Tensor) -> PersonLoss:
         """The loss of lines (lines, rows)."""

@@ -102,26 +102,27 @@ def variance_table(trained: Trained) -> pd.DataFrame:
     ``share`` weighs each variance by how strongly its parameter acts on the outcome (its mean curvature per row), so
     that shares of different parameters can be compared. With a residual and independent effects they add up to one (for
     a random intercept the share is the intraclass correlation). Correlated effects of a linear network are weighed at
-    the features' means; what is missing to one is their covariance.
+    the features' means; what is missing to one is their covariance. Several targets are counted in SDs of each, and
+    have one residual row each, ``residual[target]``; all shares together add up to one.
     ``correlation`` is the correlation with the first parameter of the term, where correlations are estimated.
     """
-    found, gaussian = trained.estimate, trained.network.task == "regression"
-    factors = reported_factors(trained)
-    acting = [_information(factor, trained) for factor in factors]
-    residual = found.sigma2 if gaussian else 0.0
-    total = residual + sum(
+    gaussian, factors = trained.network.task == "regression", reported_factors(trained)
+    acting = [_information(factor, trained, place) for place, factor in enumerate(factors)]
+    residuals = _residuals(trained) if gaussian else np.zeros(1)
+    total = residuals.sum() + sum(
         float((as_array(factor.effects.covariance) * own).sum()) for factor, own in zip(factors, acting, strict=True)
     )
     rows: list[dict[str, Any]] = []
     for factor, own in zip(factors, acting, strict=True):
         rows += _components_of(factor, own, total)
-    if gaussian:
-        unit = trained.network.scaler.target_scale**2
+    names = [f"residual[{name}]" for name in trained.network.target_names] or ["residual"]
+    scales = trained.network.scaler.targets.scale
+    for name, residual, scale in zip(names, residuals, scales, strict=True) if gaussian else ():
         rows.append(
             {
                 "term": "residual",
-                "parameter": "residual",
-                "variance": residual * unit,
+                "parameter": name,
+                "variance": residual * scale**2,
                 "share": residual / total,
                 "correlation": np.nan,
                 "at_boundary": residual <= 2.0 * VARIANCE_FLOOR,
@@ -129,6 +130,12 @@ def variance_table(trained: Trained) -> pd.DataFrame:
         )
     frame = pd.DataFrame(rows, columns=[name for name in ORDER if name != "sd"])
     return frame.assign(sd=np.sqrt(frame["variance"].astype("float64")))[ORDER].astype(COMPONENTS)
+
+
+def _residuals(trained: Trained) -> np.ndarray:
+    """Residual variance of each target on the scale of the estimation (targets,)."""
+    found = trained.estimate
+    return np.array([found.sigma2]) if found.residuals is None else as_array(found.residuals)
 
 
 def _components_of(factor: ReportedFactor, acting: np.ndarray, total: float) -> list[dict[str, Any]]:
@@ -168,8 +175,12 @@ def correlations(trained: Trained) -> np.ndarray:
     return covariance / np.outer(deviation, deviation)
 
 
-def _information(factor: ReportedFactor, trained: Trained) -> np.ndarray:
+def _information(factor: ReportedFactor, trained: Trained, place: int) -> np.ndarray:
     """Mean curvature per training row (d, d), on the scale of the estimation; of numbers ``g g'``, the outputs' own."""
+    if trained.estimate.acting:
+        return as_array(trained.estimate.acting[place])
+    if trained.estimate.residuals is not None:  # no row has spoken
+        return np.zeros(factor.posterior.curvature.shape[1:])
     curvature = as_array(factor.posterior.curvature).sum(axis=0) / trained.training_rows
     noise = noise_of(trained.network.config)
     return curvature if noise is None else curvature / noise.curvature(trained.estimate.sigma2)

@@ -25,7 +25,8 @@ from toolkit.effects.sweeping import MiniBatches
 from toolkit.effects.terms import SLOPES
 from toolkit.models import chain_slopes, joint_rounds
 from toolkit.models.fit_state import Estimate, State, by_quadrature
-from toolkit.numerics.covariance import VARIANCE_FLOOR, to_log_cholesky, with_floor
+from toolkit.models.residuals import acting, loss_sum, set_residual
+from toolkit.numerics.covariance import to_log_cholesky, with_floor
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress, Settings, minimise
 from toolkit.optimise.sweeps import Sweep
@@ -57,6 +58,7 @@ def estimate(
     parameters = {**trained, **({"eta": state.eta} if state.layout.size else {})}
     parameters |= {f"eta.{factor.name}": factor.eta for factor in state.further}
     buffers = {"log_cholesky": state.log_cholesky, "sigma2": state.sigma2}
+    buffers |= {"residuals": state.residuals} if state.residuals is not None else {}
     buffers |= {f"log_cholesky.{factor.name}": factor.log_cholesky for factor in state.further}
     if isinstance(sweep, MiniBatches):
         parameters = sweep.state
@@ -88,6 +90,8 @@ def estimate(
     if trace and (state.layout.size or state.further) and finish:
         steps = _polish(train, state, trace)
     found, others = _posterior_at_the_end(train, state, finish=finish)
+    if state.rule.update == "none" and state.rule.noise is not None:  # nothing else has looked at what is left
+        set_residual(train, state)
     return Estimate(
         shared={name: value.detach().clone() for name, value in state.shared.items()},
         effects=state.effects,
@@ -97,6 +101,8 @@ def estimate(
         polish_steps=steps,
         exact=state.rule.exact,
         further=others,
+        residuals=state.residuals,
+        acting=acting(train, state),
     )
 
 
@@ -168,7 +174,7 @@ def validation_loss(problem: ProblemParts | None, state: State) -> Callable[[], 
         return None
 
     def mean_loss() -> float:
-        return float(_loss_sum(problem, state)) / problem.rows
+        return float(loss_sum(problem, state)) / problem.rows
 
     return mean_loss
 
@@ -216,7 +222,7 @@ def _round_of_several(problem: Problem, state: State) -> None:
         at = joint_rounds.posterior_of_all(problem, curvature, factors, state.weight)
     if state.rule.update == "paper":
         joint_rounds.recentre(state.shared, factors)
-        _set_residual(problem, state)
+        set_residual(problem, state)
         joint_rounds.paper_step(state.shared, factors)
     else:
         spread = at.of_lines() if state.rule.noise is not None else None
@@ -230,7 +236,7 @@ def _round_of_several(problem: Problem, state: State) -> None:
         for factor, skew in zip(factors, skews, strict=True):
             factor.eta.data.sub_(skew)
         if spread is not None:
-            _set_residual(problem, state, variance.expected_loss(_loss_sum(problem, state), curvature, spread))
+            set_residual(problem, state, curvature=curvature, spread=spread)
     state.cached = None
 
 
@@ -241,19 +247,22 @@ def _describe_unregularised(problem: ProblemParts, state: State) -> None:
     else:
         _recentre(state)
     if state.rule.noise is not None:
-        _set_residual(problem, state)
+        set_residual(problem, state)
 
 
 def _variance_row(state: State) -> dict[str, float]:
     """``sigma2``, the mean variance and every variance (on the scale of the estimation) for the trace."""
     factors = [factor for factor in state.factors if factor.layout.size]
     variances = [torch.diagonal(factor.covariance) for factor in factors]
+    residuals = {} if state.residuals is None else dict(zip(state.targets, state.residuals.tolist(), strict=True))
+    sigma2 = sum(residuals.values()) / len(residuals) if residuals else float(state.sigma2)
     mean = float(torch.cat(variances).mean()) if variances else 0.0
     each: dict[str, float] = {}
     for place, (factor, own) in enumerate(zip(factors, variances, strict=True)):
         term = f"{factor.name}: " if place else ""  # the first are the persons'
         each |= {f"variance[{term}{label}]": v for label, v in zip(factor.layout.labels, own.tolist(), strict=True)}
-    return {"sigma2": float(state.sigma2), "variance_mean": mean, **each}
+    each |= {f"variance[residual[{name}]]": value for name, value in residuals.items()}
+    return {"sigma2": sigma2, "variance_mean": mean, **each}
 
 
 def _mean_of_trained(problem: ProblemParts, state: State) -> None:
@@ -265,28 +274,9 @@ def _mean_of_trained(problem: ProblemParts, state: State) -> None:
     _shift(state, mean, moved)
 
 
-def _loss_sum(problem: ProblemParts, state: State) -> Tensor:
-    """Training loss at the current state."""
-    with torch.no_grad():
-        pieces = [
-            piece.losses(state.shared, state.line_layout, state.lines_of(piece)).sum() for piece in problem.pieces()
-        ]
-        return pieces[0] if len(pieces) == 1 else torch.stack(pieces).sum()
-
-
-def _set_residual(problem: ProblemParts, state: State, loss: Tensor | float | None = None) -> None:
-    """``sigma2`` from the expected sum of losses, or that at the current effects.
-
-    Of outcomes without residuals it is the mean loss itself, as published.
-    """
-    total = _loss_sum(problem, state) if loss is None else loss
-    mean = max(float(total) / problem.rows, VARIANCE_FLOOR)
-    state.sigma2.fill_(max(mean if state.rule.noise is None else state.rule.noise.variance(mean), VARIANCE_FLOOR))
-
-
 def _paper_update(problem: ProblemParts, state: State) -> None:
     """``sigma2``: mean training loss; ``Sigma``: sample covariance of the person parameters."""
-    _set_residual(problem, state)
+    set_residual(problem, state)
     eta = state.eta.detach()
     annealed = state.rule.update == "paper_annealed"
     _set_covariance(
@@ -311,10 +301,10 @@ def _em_update(problem: ProblemParts, state: State, at: Posterior, *, fine: bool
     else:
         _recentre(state)
     means = state.eta.detach() + skew
-    if state.rule.noise is not None:
-        loss = _loss_sum(problem, state)
-        loss = known.loss if known is not None else variance.expected_loss(loss, at.curvature, covariance)
-        _set_residual(problem, state, loss)
+    if state.rule.noise is not None and known is not None:
+        set_residual(problem, state, known.loss)
+    elif state.rule.noise is not None:
+        set_residual(problem, state, curvature=at.curvature, spread=covariance)
     if state.rule.diagonal and state.rule.exact:
         variances = variance.scored_variances(torch.diagonal(state.covariance), means, covariance)
         _set_covariance(state, torch.diag(variances))
@@ -349,7 +339,7 @@ def _polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) 
         before = _variances(state)
         _round(problem, state, fine=True)
         moved = chain_slopes.slopes_step(problem, state) if SLOPES in state.shared else 0.0
-        loss = float(_loss_sum(problem, state)) / problem.rows
+        loss = float(loss_sum(problem, state)) / problem.rows
         trace.append({"epoch": trace[-1]["epoch"] + 1, "loss": loss} | _variance_row(state))
         after = _variances(state)
         still = ((after - before).abs() <= POLISH_TOLERANCE * (after + NEGLIGIBLE * after.max())).all()
@@ -361,4 +351,6 @@ def _polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) 
 def _variances(state: State) -> Tensor:
     """All variances, the residual one last (where the outcome has one)."""
     effects = torch.cat([torch.diagonal(factor.covariance) for factor in state.factors])
-    return torch.cat([effects, state.sigma2[None]]) if state.rule.noise is not None else effects
+    if state.rule.noise is None:
+        return effects
+    return torch.cat([effects, state.sigma2[None] if state.residuals is None else state.residuals])

@@ -58,11 +58,15 @@ def predictions_table(
 ) -> pd.DataFrame:
     """Truth and prediction of every row at person and population level; both may be given (``values``).
 
+    With several targets there is one block of rows for each, told apart by ``target``.
+
     Chains predict as their configuration says: the most likely path (``sequence``) or the most probable state one
     step ahead (``forecast``). Both stand in the table (``prediction_sequence``, ``prediction_forecast``), beside the
     state before.
     """
     personal, population = values or (network.predict(data), network.predict(data, "population"))
+    if network.classes is None and personal.ndim == 2:
+        return _of_targets(network, data, labels, personal, population)
     frame = pd.DataFrame(
         {
             "row": np.asarray(data.row_numbers),
@@ -93,13 +97,31 @@ def predictions_table(
     return frame
 
 
+def _of_targets(
+    network: FittedNetwork | PenNetwork,
+    data: GroupedDataset,
+    labels: np.ndarray,
+    personal: np.ndarray,
+    population: np.ndarray,
+) -> pd.DataFrame:
+    """One block of rows for each of several targets."""
+    frame = predictions_table(network, data, labels, values=(personal[:, 0], population[:, 0]))
+    blocks = []
+    for place, name in enumerate(network.target_names):
+        truth = np.asarray(data.targets)[:, place] if data.target_name is not None else np.nan
+        values = {"prediction": personal[:, place], "prediction_population": population[:, place]}
+        blocks.append(frame.assign(target=name, truth=truth, **values))
+    return pd.concat(blocks, ignore_index=True).astype({"target": "string"})
+
+
 def metrics_table(
     predictions: pd.DataFrame, persons: pd.DataFrame, *, task: str, classes: Sequence[str] = ()
 ) -> pd.DataFrame:
     """Metrics by split and level: for each person, their mean over persons, and pooled over all rows.
 
     Persons with fewer than ten rows are left out; undefined values (one state only, a constant target) are left out
-    of the mean and counted. Metrics of probabilities are those with person effects.
+    of the mean and counted. Metrics of probabilities are those with person effects. With several targets the metrics
+    are those of each, told apart by ``target``.
 
     Args:
         predictions: as `predictions_table` gives them.
@@ -107,6 +129,12 @@ def metrics_table(
         task: kind of outcome.
         classes: of ordered classes: their names from low to high.
     """
+    if "target" in predictions:
+        found = [
+            metrics_table(part.drop(columns="target"), persons, task=task, classes=classes).assign(target=name)
+            for name, part in predictions.groupby("target", sort=False)
+        ]
+        return pd.concat(found, ignore_index=True).astype({"target": "string"})
     included = set(persons.loc[persons["in_metrics"], "person"])
     rows = predictions[predictions["person"].isin(included) & predictions["truth"].notna()]
     levels = {name: column for name, column in LEVELS.items() if column in predictions.columns}

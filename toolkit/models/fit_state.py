@@ -51,7 +51,8 @@ class State:
     """The tensors being estimated; changed in place during training. Shared tensors that are ``held`` stay.
 
     ``layout``, ``eta`` and ``log_cholesky`` are those of the first grouping factor, the person; ``further`` holds those
-    of the others.
+    of the others. With several ``targets`` the residual variance of each is in ``residuals``, by which the loss
+    divides; ``sigma2`` stays 1.
     """
 
     shared: dict[str, Tensor]
@@ -63,6 +64,8 @@ class State:
     held: frozenset[str] = frozenset()
     further: tuple[FactorState, ...] = ()
     cached: Tensor | None = field(default=None)
+    targets: tuple[str, ...] = ()
+    residuals: Tensor | None = None
 
     @property
     def factors(self) -> list[FactorState]:
@@ -113,7 +116,8 @@ class Estimate:
     """A finished estimation: state, posterior of the effects (None without effects), and how training went.
 
     ``exact`` tells whether effects and variances are at their joint fixed point, see `VarianceRule`; ``further`` holds
-    effects and posteriors of further grouping factors.
+    effects and posteriors of further grouping factors; ``residuals`` the residual variances of several targets, and
+    ``acting`` how strongly the effects of each factor act on a row of them, ``mean_j sum_k g_jk g_jk'`` (d, d).
     """
 
     shared: dict[str, Tensor]
@@ -124,6 +128,8 @@ class Estimate:
     polish_steps: int
     exact: bool
     further: tuple[tuple[RandomEffects, Posterior], ...] = ()
+    residuals: Tensor | None = None
+    acting: tuple[Tensor, ...] = ()
 
     @property
     def further_effects(self) -> tuple[RandomEffects, ...]:
@@ -154,11 +160,13 @@ def start_state(
     persons: int,
     rule: VarianceRule,
     further: tuple[FactorState, ...] = (),
+    targets: tuple[str, ...] = (),
 ) -> State:
-    """Effects zero, variances 1, ``sigma2`` 0.1 as published or 1 (all on the standardised scale)."""
+    """Effects zero, variances 1, residual variances 0.1 as published or 1 (all on the standardised scale)."""
     like = next(iter(shared.values()))
     eta = torch.zeros((persons, layout.size), dtype=like.dtype, device=like.device)
     identity = torch.eye(layout.size, dtype=like.dtype, device=like.device)
+    residual = 0.1 if rule.update in PUBLISHED else 1.0
     return State(
         shared=shared,
         layout=layout,
@@ -166,7 +174,9 @@ def start_state(
         log_cholesky=to_log_cholesky(
             identity * (FLAT if rule.update == "unregularised" else 1.0), diagonal=rule.diagonal
         ),
-        sigma2=torch.tensor(0.1 if rule.update in PUBLISHED else 1.0, dtype=like.dtype, device=like.device),
+        sigma2=torch.tensor(1.0 if targets else residual, dtype=like.dtype, device=like.device),
         rule=rule,
         further=further,
+        targets=targets,
+        residuals=torch.full((len(targets),), residual, dtype=like.dtype, device=like.device) if targets else None,
     )

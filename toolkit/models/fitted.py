@@ -57,7 +57,8 @@ class FittedNetwork:
         effects: person effects (of size zero for a generic model).
         further: effects of further grouping factors.
         covariates: of the transitions, if there are any.
-        criterion: how the outcome was judged, with the weights of its classes.
+        criterion: how the outcome was judged, with the weights of its classes or the residual variances of its targets.
+        target_names: the targets, where there are several.
     """
 
     config: Configuration
@@ -72,6 +73,7 @@ class FittedNetwork:
     further: tuple[FactorEffects, ...] = ()
     covariates: Covariates | None = None
     criterion: Criterion = field(default_factory=Criterion)
+    target_names: tuple[str, ...] = ()
 
     @property
     def groupings(self) -> tuple[str, ...]:
@@ -153,7 +155,8 @@ class FittedNetwork:
                 A forecast uses the states observed in earlier rows of the data.
 
         Returns:
-            Values (rows,) in the units of the target (of counts, the mean), or class probabilities (rows, classes).
+            Values (rows,) in the units of the target (of counts, the mean), (rows, targets) for several, or class
+            probabilities (rows, classes).
 
         Raises:
             DataError: E119 for unknown persons if strict; E405 for missing features; E302 for an unknown level.
@@ -174,7 +177,8 @@ class FittedNetwork:
         """Predictions as a table; ``person_known`` is False where the population's prediction stands in.
 
         With several grouping factors ``family_known`` and the like say the same of the others. Classes have one column
-        ``probability_<class>`` each. Errors as in `predict`.
+        ``probability_<class>`` each, several targets one column ``prediction_<target>`` each (``prediction`` is the
+        first). Errors as in `predict`.
         """
         values = self.predict(data, level, strict=strict)
         frame = pd.DataFrame(
@@ -187,6 +191,9 @@ class FittedNetwork:
         if self.further:
             known = self.all_codes(data) >= 0
             frame = frame.assign(**{f"{name}_known": known[:, k] for k, name in enumerate(self.groupings) if k})
+        if self.classes is None and values.ndim == 2:
+            named = {f"prediction_{name}": values[:, place] for place, name in enumerate(self.target_names)}
+            return frame.assign(prediction=values[:, 0], **named)
         if self.classes is None:
             return frame.assign(prediction=values)
         frame["prediction"] = np.array(self.classes, dtype=object)[values.argmax(axis=1)]

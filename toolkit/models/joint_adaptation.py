@@ -25,6 +25,7 @@ from toolkit.models.joint_rounds import FactorState
 from toolkit.models.modules import is_linear
 from toolkit.models.placement import reported_scale
 from toolkit.models.prepare import problem
+from toolkit.models.residuals import acting_of
 from toolkit.models.starting import variance_rule
 from toolkit.models.training import Trained
 from toolkit.numerics.covariance import to_log_cholesky
@@ -68,7 +69,7 @@ def adapt_several(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
     ]
     rule = variance_rule(network.config, network.effects.layout, network.module, network.shared)
     known = [_prior(factor) for factor in factors]
-    steps, status = 0, Status.SETTLED
+    steps, status, residuals, acting = 0, Status.SETTLED, network.criterion.residuals, ()
     if (labels == "train").any():
         # lines agree in the known levels as well, whose effects they are given
         placed = [np.asarray(data.person), *(own.codes for own in new), *(own.known for own in new)]
@@ -79,6 +80,11 @@ def adapt_several(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         curvature = joint_rounds.line_curvature(train, network.shared, factors)
         at = joint_rounds.posterior_of_all(train, curvature, factors, weight)
         known = joint_rounds.posteriors(train, curvature, factors, at)
+        if residuals is not None:
+            sizes = [factor.layout.size for factor in factors]
+            acting = acting_of(
+                train, len(residuals), sizes, lambda part: joint_rounds.line_curvature(part, network.shared, factors)
+            )
     further, posteriors = _with_the_known(network, new, factors, known)
     found = Estimate(
         shared=network.shared,
@@ -89,6 +95,8 @@ def adapt_several(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         polish_steps=steps,
         exact=rule.exact,
         further=tuple((factor.effects, own) for factor, own in zip(further, posteriors, strict=True)),
+        residuals=residuals,
+        acting=acting,
     )
     linear = is_linear(network.config)
     scales = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -59,11 +61,10 @@ def flat_rows(
     else:
         order = rows[_by_person(codes[rows], counts)]
         loss = RowLosses(row_function(task, criterion or Criterion()))
-    target = np.asarray(data.target)[order]
     if task in {*CODED, "sequence"}:
-        target = np.nan_to_num(target, nan=-1.0).astype(np.int64)
+        target = np.nan_to_num(np.asarray(data.target)[order], nan=-1.0).astype(np.int64)
     else:
-        target = (target - scaler.target_mean) / scaler.target_scale
+        target = scaler.target(data)[order]
     inputs = np.empty((len(order), scaler.width), dtype=np.float32 if like.dtype == torch.float32 else np.float64)
     scaler.fill(inputs, data, order)
     found = FlatRows(
@@ -86,14 +87,14 @@ def _by_person(codes: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def pieces_of(
     data: GroupedDataset, labels: np.ndarray, scaler: Scaler, module: nn.Module, state: State, *, task: Task,
-    parts: ChainParts, criterion: Criterion,
+    parts: ChainParts, judged: Mapping[str, Criterion],
 ) -> tuple[Pieces, Pieces | None]:  # fmt: skip
-    """Training and validation rows without padding; see `flat_rows`."""
+    """Training and validation rows without padding, and how each are judged; see `flat_rows`."""
     found: list[Pieces] = []
     for name in ("train", "validation"):
         rows = np.flatnonzero(labels == name)
         if len(rows):
-            flat, loss = flat_rows(data, rows, scaler, task=task, like=state.eta, parts=parts, criterion=criterion)
+            flat, loss = flat_rows(data, rows, scaler, task=task, like=state.eta, parts=parts, criterion=judged[name])
             found.append(Pieces(module=module, data=flat, loss=loss, size=state.layout.size))
     return found[0], found[1] if len(found) > 1 else None
 

@@ -59,7 +59,7 @@ def watch(name: str, task: str, network: Any, data: GroupedDataset, loss: Callab
     """A metric of the validation rows, as the training loop watches it.
 
     Undefined values (a constant prediction has no correlation) are the worst there are. With ``_by_person`` it is the
-    mean over the persons for whom the metric is defined.
+    mean over the persons for whom the metric is defined. Of several targets it is the mean over the targets.
 
     Args:
         name: a name `check_monitor` knows, other than ``loss``.
@@ -69,18 +69,23 @@ def watch(name: str, task: str, network: Any, data: GroupedDataset, loss: Callab
         loss: the validation loss.
     """
     plain = name.removesuffix(BY_PERSON)
-    metric, truth = MONITORS[task][plain], np.asarray(data.target)
-    labelled = ~np.isnan(truth)
+    metric, truths, several = MONITORS[task][plain], np.asarray(data.targets).T, data.further_targets is not None
+
+    def measured_of(truth: np.ndarray, found: np.ndarray) -> float:
+        labelled = ~np.isnan(truth)
+        truth, found = truth[labelled], found[labelled]
+        if not np.isfinite(found).all():
+            return float("nan")
+        if name == plain:
+            return metric(truth, found)
+        return metrics.per_person(metric, truth, found, np.asarray(data.person)[labelled]).mean
 
     def measured() -> float:
         with warnings.catch_warnings():  # what there is to say about the rows was said when they were prepared
             warnings.simplefilter("ignore", ToolkitWarning)
-            found = _prediction(network, data, task, chances=plain in OF_CHANCES)[labelled]
-        if not np.isfinite(found).all():
-            return float("nan")
-        if name == plain:
-            return metric(truth[labelled], found)
-        return metrics.per_person(metric, truth[labelled], found, np.asarray(data.person)[labelled]).mean
+            found = _prediction(network, data, task, chances=plain in OF_CHANCES)
+        each = found.T if several else [found]
+        return float(np.mean([measured_of(truth, own) for truth, own in zip(truths, each, strict=True)]))
 
     return Watch(loss=loss, metric=measured, larger=plain in LARGER, name=f"{name} of the validation rows")
 

@@ -22,6 +22,7 @@ from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_adaptation import STEPS, TOLERANCE, adapt_several, speaking_rows
 from toolkit.models.modules import is_linear
 from toolkit.models.placement import reported_scale
+from toolkit.models.residuals import acting_of
 from toolkit.models.starting import variance_rule
 from toolkit.models.training import Trained
 from toolkit.optimise.minimise import Outcome
@@ -44,11 +45,17 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
     effects = RandomEffects(layout=network.effects.layout, eta=eta, covariance=network.effects.covariance)
     rule = variance_rule(network.config, network.effects.layout, network.module, network.shared)
     known, steps, status = _prior(effects), 0, Status.SETTLED
+    residuals, acting = network.criterion.residuals, ()
     if (labels == "train").any():
         train = speaking_rows(network, data, labels, np.asarray(data.person))
         weight = person_weight(rule, sigma2)
         effects, steps, status = _mode(train, network, effects, weight)
         known = posterior(train, network.shared, effects, weight)
+        if residuals is not None:
+            acting = acting_of(
+                train, len(residuals), [effects.layout.size],
+                lambda part: posterior(part, network.shared, effects, weight).curvature,
+            )  # fmt: skip
         if rule.update == "em" and by_quadrature(rule, effects.layout.size):
             moments = posterior_moments(train, network.shared, effects, known, weight)
             known = replace(known, covariance=moments.covariance)
@@ -60,6 +67,8 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         outcome=Outcome(trace=(), best_epoch=steps, epochs=steps, status=status),
         polish_steps=steps,
         exact=rule.exact,
+        residuals=residuals,
+        acting=acting,
     )
     own = replace(network, levels=tuple(data.persons), effects=effects)
     scale = reported_scale(

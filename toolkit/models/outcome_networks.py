@@ -44,7 +44,9 @@ def thresholds(gaps: Float[Tensor, " gaps"]) -> Float[Tensor, " thresholds"]:
     return torch.cat([gaps.new_zeros(1), torch.cumsum(torch.exp(gaps), dim=0)])
 
 
-def outcome_network(task: str, inputs: int, hidden: Sequence[int], *, classes: int, exposure: bool) -> Mlp:
+def outcome_network(
+    task: str, inputs: int, hidden: Sequence[int], *, classes: int, exposure: bool, targets: int = 1
+) -> Mlp:
     """The perceptron of a task.
 
     Args:
@@ -53,14 +55,15 @@ def outcome_network(task: str, inputs: int, hidden: Sequence[int], *, classes: i
         hidden: widths of the hidden layers.
         classes: number of classes or states; 0 for numbers.
         exposure: whether a last input is the logarithm of the exposure.
+        targets: how many numbers are predicted.
     """
     if task == "ordinal":
         return CumulativeMlp(inputs, hidden, classes)
     if exposure:
         return ExposedMlp(inputs, hidden, 1)
-    return Mlp(inputs, hidden, outputs_of(task, classes))
+    return Mlp(inputs, hidden, outputs_of(task, classes, targets))
 
 
-def outputs_of(task: str, classes: int) -> int:
-    """Number of outputs of a network: one for each class or state, and one for a number or two classes."""
-    return classes if task in {"multiclass", "sequence"} else 1
+def outputs_of(task: str, classes: int, targets: int = 1) -> int:
+    """Number of outputs of a network: one for each class, state or number, and one for two classes."""
+    return classes if task in {"multiclass", "sequence"} else targets if task == "regression" else 1

@@ -42,9 +42,14 @@ def check_outcome(config: Configuration, data: GroupedDataset) -> None:
     """Refuse a target that the task cannot be about.
 
     Raises:
-        DataError: E135 for counts below zero or with decimals.
-        ConfigError: E302 for classes without an order, or weights that do not fit the classes.
+        DataError: E135 for counts below zero or with decimals; E111 for a single number that is not known.
+        ConfigError: E302 for classes without an order, weights that do not fit the classes, or several targets of a
+            model that takes one.
     """
+    if data.further_target_names:
+        _check_several(config)
+    if task_of(config) != "sequence":
+        check_known(data)
     if not isinstance(config, MlpConfig):
         return
     if config.task == "count":
@@ -59,6 +64,35 @@ def check_outcome(config: Configuration, data: GroupedDataset) -> None:
         )
     if isinstance(config.class_weights, dict):
         _weights_by_name(config.class_weights, data.classes or ())
+
+
+def _check_several(config: Configuration) -> None:
+    """Refuse several targets where a model takes one (E302)."""
+    if not isinstance(config, MlpConfig):
+        who, remedy = "this model takes", "name one, or fit NmeMlp, GenericMlp or Pen, which take several"
+    elif config.task != "regression":
+        who, remedy = f"task '{config.task}' takes", "name one, or use task='regression'"
+    elif config.loss not in {None, "mse"}:
+        who, remedy = (
+            f"loss '{config.loss}' takes",
+            "name one, or leave the loss out: several targets have squared errors",
+        )
+    else:
+        return
+    raise ConfigError(f"{who} one target", code="E302", column="target", remedy=remedy)
+
+
+def check_known(data: GroupedDataset) -> None:
+    """Refuse rows in which no target is known (E111)."""
+    empty = np.isnan(np.asarray(data.targets)).all(axis=1)
+    if empty.any():
+        raise DataError(
+            f"{int(empty.sum())} row(s) without a known target",
+            code="E111",
+            column=data.target_name,
+            rows=(np.asarray(data.row_numbers)[empty] + 2).tolist(),
+            remedy="Drop these rows; a target cannot be filled in",
+        )
 
 
 def _check_counts(data: GroupedDataset) -> None:
@@ -101,13 +135,16 @@ def criterion_of(config: Configuration, data: GroupedDataset, training: np.ndarr
     return Criterion(class_weights=tuple(weights.tolist()))
 
 
-def fitted_criterion(config: Configuration, class_weights: Sequence[float] | None, sigma2: float) -> Criterion:
-    """How a fitted model judges further rows: with the class weights and the residual variance it was fitted with."""
+def fitted_criterion(
+    config: Configuration, class_weights: Sequence[float] | None, sigma2: float, residuals: Tensor | None = None
+) -> Criterion:
+    """How a fitted model judges further rows: with the class weights and residual variances it was fitted with."""
     noise = noise_of(config) or Noise()
     return Criterion(
         class_weights=None if class_weights is None else tuple(float(weight) for weight in class_weights),
         noise=noise,
         scale=1.0 / noise.weight(sigma2) if noise.density == "laplace" else None,
+        residuals=residuals,
     )
 
 
@@ -177,10 +214,12 @@ def predicted(task: str, outputs: np.ndarray, scaler: Scaler) -> np.ndarray:
         scaler: units of a numeric target.
 
     Returns:
-        Values (rows,) in the units of the target, means of counts, or class probabilities (rows, classes).
+        Values (rows,) in the units of the target (of several (rows, targets)), means of counts, or class probabilities
+        (rows, classes).
     """
     if task == "regression":
-        return outputs[:, 0] * scaler.target_scale + scaler.target_mean
+        values = outputs * scaler.targets.scale + scaler.targets.mean
+        return values if values.shape[1] > 1 else values[:, 0]
     if task == "count":
         return np.exp(outputs[:, 0])
     if task == "multiclass":

@@ -26,17 +26,9 @@ from toolkit.models.extractors import Extractor, FeatureMap
 from toolkit.models.fitted import Level
 from toolkit.models.nme_crf import Prediction
 from toolkit.models.pen import PenConfig
-from toolkit.models.prepare import Scaler, Task
+from toolkit.models.prepare import Scaler, TargetScale, Task
 
 ROWS_AT_ONCE = 16_384
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TargetScale:
-    """Means and standard deviations of the targets in the training rows; 0 and 1 for classes."""
-
-    mean: np.ndarray
-    scale: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

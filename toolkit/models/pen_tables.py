@@ -1,8 +1,7 @@
-"""Tables of a fitted network of experts: predictions, metrics, experts, gate, and the experts as person effects."""
+"""Tables of a fitted network of experts: experts, gate, and the experts as person effects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.random_effects import coordinate_labels
 from toolkit.models import experts as algebra
 from toolkit.models.effect_tables import COMPONENTS, EFFECTS, ORDER
-from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.expert_prior import SIGMA2, VARIANCES
 from toolkit.models.pen_network import PenNetwork
 from toolkit.models.pen_training import STAGES, PenTrained
@@ -27,33 +25,6 @@ EXPERT_COLUMNS = {"expert": "string", "persons": "string", "parameter": "string"
 GATE_COLUMNS = {"person": "string", "split": "string", "expert": "string", "weight": "float64", "rows": "int64"} | {
     "entropy": "float64"
 }
-
-
-def pen_predictions(network: PenNetwork, data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
-    """Truth and prediction of every row; with several targets one block of rows for each, told apart by ``target``."""
-    if len(network.target_names) < 2 or network.classes is not None:
-        return predictions_table(network, data, labels)
-    personal, population = network.predict(data), network.predict(data, "population")
-    frame = predictions_table(network, data, labels, values=(personal[:, 0], population[:, 0]))
-    blocks = []
-    for place, name in enumerate(network.target_names):
-        truth = np.asarray(data.targets)[:, place] if data.target_name is not None else np.nan
-        values = {"prediction": personal[:, place], "prediction_population": population[:, place]}
-        blocks.append(frame.assign(target=name, truth=truth, **values))
-    return pd.concat(blocks, ignore_index=True).astype({"target": "string"})
-
-
-def pen_metrics(
-    predictions: pd.DataFrame, persons: pd.DataFrame, *, task: str, classes: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Metrics by split and level, for each target where there are several."""
-    if "target" not in predictions:
-        return metrics_table(predictions, persons, task=task, classes=classes)
-    found = [
-        metrics_table(part.drop(columns="target"), persons, task=task, classes=classes).assign(target=name)
-        for name, part in predictions.groupby("target", sort=False)
-    ]
-    return pd.concat(found, ignore_index=True).astype({"target": "string"})
 
 
 def expert_labels(network: PenNetwork) -> list[str]:

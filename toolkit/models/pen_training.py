@@ -18,7 +18,7 @@ from toolkit.models.expert_groups import anonymous
 from toolkit.models.extractors import FeatureMap, extractor_parameters, feature_map
 from toolkit.models.pen import Pen, PenConfig
 from toolkit.models.pen_experts import Experts, drawn_layer
-from toolkit.models.pen_network import PenNetwork, TargetScale, own_extractor
+from toolkit.models.pen_network import PenNetwork, own_extractor
 from toolkit.models.pen_objectives import (
     extract,
     gate_terms,
@@ -28,7 +28,7 @@ from toolkit.models.pen_objectives import (
     validation_recognition,
 )
 from toolkit.models.pen_rows import Rows, Trainee
-from toolkit.models.prepare import Scaler, Task, fit_scaler
+from toolkit.models.prepare import Scaler, TargetScale, Task, fit_scaler, scale_of_targets
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Outcome, Progress
 from toolkit.optimise.stages import BatchSettings, Stage, descend
@@ -275,11 +275,7 @@ def _scaler(config: PenConfig, data: GroupedDataset, rows: np.ndarray) -> Scaler
 
 def _target_scale(task: Task, data: GroupedDataset, rows: np.ndarray) -> TargetScale:
     """Means and SDs of numeric targets in the training rows."""
-    values = np.asarray(data.targets)[rows]
-    if task != "regression":
-        return TargetScale(mean=np.zeros(1), scale=np.ones(1))
-    spread = values.std(axis=0)
-    return TargetScale(mean=values.mean(axis=0), scale=np.where(spread > 0, spread, 1.0))
+    return scale_of_targets(data, rows) if task == "regression" else TargetScale(mean=np.zeros(1), scale=np.ones(1))
 
 
 def _outputs(task: Task, data: GroupedDataset) -> int:

@@ -58,7 +58,10 @@ def effect_layout(
     scaler: Scaler,
     classes: tuple[str, ...] | None,
 ) -> EffectLayout:
-    """Resolve where the configuration puts person effects, and name every coordinate."""
+    """Resolve where the configuration puts person effects, and name every coordinate.
+
+    ``classes`` are what the outputs are of: the classes, or several targets.
+    """
     names = _varying(config, module, shared)
     labels: list[str] = []
     kept: list[np.ndarray] = []
@@ -177,9 +180,14 @@ def reported_scale(
         return np.diag(layout.units)
     in_units = isinstance(module, Mlp) or enters_linearly(module, shared, layout)
     factors: list[np.ndarray] = []
+    scales = scaler.targets.scale
     for name, shape in zip(layout.names, layout.shapes, strict=True):
         outer = _of_last_layer(name, module) or (isinstance(module, OwnNetwork) and name not in CHAIN_NAMES)
-        factor = np.full(shape, scaler.target_scale if in_units and outer else 1.0)
+        if len(scales) > 1:  # each output of the last layer is one target's; other parameters have no single unit
+            outer = _of_last_layer(name, module) and shape[:1] == scales.shape
+        factor = np.ones(shape)
+        if in_units and outer:
+            factor = factor * (scales if len(scales) == 1 else scales.reshape(-1, *(1,) * (len(shape) - 1)))
         factors.append((factor / scaler.scale if linear and name == WEIGHT else factor).ravel())
     units = np.diag(np.concatenate(factors)) if factors else np.zeros((0, 0))
     kept, raw_already = slice(None), False

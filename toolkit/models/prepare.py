@@ -25,6 +25,14 @@ FAR = 100  # standard deviations; among n training rows none can be further than
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TargetScale:
+    """Means and standard deviations of the targets in the training rows; 0 and 1 for classes."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scaler:
     """Standardisation fixed by the training rows.
 
@@ -32,7 +40,8 @@ class Scaler:
         names: features used, in order; dropped: those constant in the training rows.
         elsewhere: columns that the model uses in another place (transition covariates).
         mean, scale: of each used feature (features,).
-        target_mean, target_scale: of a numeric target; 0 and 1 for classes and counts.
+        target_mean, target_scale: of a numeric target, the first of several; 0 and 1 for classes and counts.
+        several: of all targets, where there are several.
         exposure: feature whose logarithm is added to the log of a count's mean; not among ``names``.
     """
 
@@ -44,6 +53,14 @@ class Scaler:
     target_scale: float
     elsewhere: tuple[str, ...] = ()
     exposure: str | None = None
+    several: TargetScale | None = None
+
+    @property
+    def targets(self) -> TargetScale:
+        """Standardisation of every target."""
+        if self.several is not None:
+            return self.several
+        return TargetScale(mean=np.array([self.target_mean]), scale=np.array([self.target_scale]))
 
     @property
     def width(self) -> int:
@@ -106,7 +123,9 @@ class Scaler:
         return [place[name] for name in self.names]
 
     def target(self, data: GroupedDataset) -> np.ndarray:
-        """Standardised numeric target (rows,), or the class codes."""
+        """Standardised numeric target (rows,), several (rows, targets), or the class codes."""
+        if self.several is not None:
+            return (np.asarray(data.targets) - self.several.mean) / self.several.scale
         return (np.asarray(data.target) - self.target_mean) / self.target_scale
 
 
@@ -165,17 +184,25 @@ def fit_scaler(data: GroupedDataset, train: np.ndarray, *, task: Task, exposure:
             ToolkitWarning(f"constant in the training rows and left out: {', '.join(dropped)}", code="W205"),
             stacklevel=3,
         )
-    target = np.asarray(data.target)[train]
-    numeric = task == "regression"
+    targets = scale_of_targets(data, train) if task == "regression" else TargetScale(mean=np.zeros(1), scale=np.ones(1))
     return Scaler(
         names=tuple(name for name, keep in zip(data.feature_names, kept, strict=True) if keep),
         dropped=dropped,
         mean=mean[kept],
         scale=spread[kept],
-        target_mean=float(target.mean()) if numeric else 0.0,
-        target_scale=float(target.std()) or 1.0 if numeric else 1.0,
+        target_mean=float(targets.mean[0]),
+        target_scale=float(targets.scale[0]),
         exposure=exposure,
+        several=targets if len(targets.mean) > 1 else None,
     )
+
+
+def scale_of_targets(data: GroupedDataset, rows: np.ndarray) -> TargetScale:
+    """Means and SDs of numeric targets in some rows, each over the rows in which it is known."""
+    columns = (values[~np.isnan(values)] for values in np.asarray(data.targets)[rows].T)
+    found = [(float(known.mean()), float(known.std()) or 1.0) if len(known) else (0.0, 1.0) for known in columns]
+    mean, scale = np.array(found).T
+    return TargetScale(mean=mean, scale=scale)
 
 
 def _moments(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from toolkit.models import estimate as steps
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.fit_state import Estimate, State
 from toolkit.models.networks import Mlp, initial_parameters
+from toolkit.models.residuals import acting, set_residual
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress, Settings
 from toolkit.optimise.stages import BatchSettings, Stage, descend
@@ -64,6 +65,7 @@ def estimate_with_retraining(
         for number in range(rounds + 1)
     ]  # fmt: skip
     tensors = {**state.shared, "eta": state.eta, "log_cholesky": state.log_cholesky, "sigma2": state.sigma2}
+    tensors |= {"residuals": state.residuals} if state.residuals is not None else {}
     batches = BatchSettings(
         lr=settings.lr, batch=train.rows, patience=settings.patience, weight_decay=settings.weight_decay
     )
@@ -81,6 +83,8 @@ def estimate_with_retraining(
         outcome=replace(outcome, trace=tuple(trace)),
         polish_steps=count,
         exact=True,
+        residuals=state.residuals,
+        acting=acting(train, state),
     )
 
 
@@ -89,9 +93,7 @@ def _em_step(problem: Problem, state: State) -> None:
     state.cached = None
     eta, at = newton_step(problem, state.shared, state.effects, state.weight)
     state.eta.copy_(eta)
-    steps._set_residual(
-        problem, state, variance.expected_loss(steps._loss_sum(problem, state), at.curvature, at.covariance)
-    )
+    set_residual(problem, state, curvature=at.curvature, spread=at.covariance)
     steps._set_covariance(state, variance.expected_covariance(eta, at.covariance))
 
 

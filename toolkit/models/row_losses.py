@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from jaxtyping import Bool, Float, Int
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from toolkit.models import likelihoods
 from toolkit.models.noise import Noise
+from toolkit.models.several_targets import SquaredErrors
 
 # Loss of each line from outputs (lines, rows, output), targets (lines, rows) and mask (lines, rows).
 RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -22,7 +23,8 @@ class RowLoss:
 
     Attributes:
         function: of outputs, targets and mask; a row is worth the same in whatever line it stands.
-        target: standardised values or class codes (lines, rows).
+        target: standardised values or class codes (lines, rows); of several targets (lines, rows, targets), NaN where
+            one is not known.
         mask: false where padded (lines, rows).
     """
 
@@ -33,6 +35,11 @@ class RowLoss:
     def __call__(self, outputs: Tensor, chain: Mapping[str, Tensor]) -> Tensor:
         """Loss of each line (lines,); rows have no chain."""
         return self.function(outputs, self.target, self.mask)
+
+    def alone(self, place: int) -> RowLoss:
+        """The squared errors of one of several targets."""
+        assert isinstance(self.function, SquaredErrors)
+        return replace(self, function=self.function.alone(place))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,16 +84,20 @@ class Criterion:
         class_weights: how much a row of each class counts; None: all the same.
         noise: density of the residuals of a numeric outcome.
         scale: of a Laplace density, where it is known.
+        residuals: residual variance of each of several targets, changed in place while training; None for one.
     """
 
     class_weights: tuple[float, ...] | None = None
     noise: Noise = field(default_factory=Noise)
     scale: float | None = None
+    residuals: Float[Tensor, " targets"] | None = None
 
 
 def row_function(task: str, criterion: Criterion) -> RowFunction:
     """The loss of lines of rows of a task."""
     function = ROW_FUNCTIONS[task]
+    if criterion.residuals is not None:
+        return SquaredErrors(variances=criterion.residuals)
     if task == "regression" and criterion.noise.density == "laplace":
         return likelihoods.absolute_error
     if task == "regression" and criterion.noise.density == "huber":
@@ -123,6 +134,12 @@ ROW_FUNCTIONS: dict[str, RowFunction] = {
     "ordinal": likelihoods.cumulative,
     "count": likelihoods.poisson,
 }
+
+
+def derivative_of(function: RowFunction) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+    """Summed loss and its gradient from outputs (rows, output) and targets, where that is written down."""
+    return function.slopes if isinstance(function, SquaredErrors) else DERIVATIVES.get(function)
+
 
 # Summed loss and its gradient from outputs (rows, output) and targets (rows,), where they are simple.
 DERIVATIVES: dict[RowFunction, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {

@@ -49,13 +49,13 @@ def start_network(
         ConfigError: E302 for a module that does not fit the data.
     """
     task, own, classes = task_of(config), own_module(config), len(data.classes or ())
-    features = len(scaler.names)
+    features, targets = len(scaler.names), max(len(data.target_names), 1)
     if own is None:
         exposed = scaler.exposure is not None
-        module = outcome_network(task, features, config.hidden, classes=classes, exposure=exposed)
+        module = outcome_network(task, features, config.hidden, classes=classes, exposure=exposed, targets=targets)
         shared = initial_parameters(module, generator=generator, dtype=dtype, device=device)
     else:
-        module = own_network(own, features, outputs_of(task, classes), dtype=dtype, device=device)
+        module = own_network(own, features, outputs_of(task, classes, targets), dtype=dtype, device=device)
         shared = module.start(dtype=dtype, device=device)
     if isinstance(config, CrfConfig):
         covariates = len(config.transition_covariates)
@@ -114,12 +114,16 @@ def start_scaler(config: Config, data: GroupedDataset, rows: np.ndarray) -> Scal
 def least_squares(
     features: np.ndarray, target: np.ndarray, *, like: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Ordinary least squares: variances of a linear network are judged around sensible predictions at once."""
+    """Ordinary least squares: variances of a linear network are judged around sensible predictions at once.
+
+    Of several targets (rows, targets) each by the rows in which it is known.
+    """
     design = np.column_stack([features, np.ones(len(features))])
-    solution = np.linalg.lstsq(design, target, rcond=None)[0]
+    columns = [(design[known := ~np.isnan(own)], own[known]) for own in target.reshape(len(target), -1).T]
+    solution = np.stack([np.linalg.lstsq(rows, own, rcond=None)[0] for rows, own in columns])
     return {
-        WEIGHT: torch.as_tensor(solution[None, :-1]).to(like[WEIGHT]),
-        BIAS: torch.as_tensor(solution[-1:]).to(like[BIAS]),
+        WEIGHT: torch.as_tensor(solution[:, :-1]).to(like[WEIGHT]),
+        BIAS: torch.as_tensor(solution[:, -1]).to(like[BIAS]),
     }
 
 
@@ -156,7 +160,8 @@ def start_effects(
         start_factor(grouping.name, layout, len(grouping.levels), like, diagonal=own.diagonal, start=1.0)
         for grouping, layout, own in zip(data.groupings[1:], layouts[1:], rules[1:], strict=True)
     )
-    return start_state(shared, layouts[0], data.n_persons, rule, further if rule.update != "none" else ())
+    targets = data.target_names if data.further_target_names else ()
+    return start_state(shared, layouts[0], data.n_persons, rule, further if rule.update != "none" else (), targets)
 
 
 def _check_size(levels: int, size: int) -> None:

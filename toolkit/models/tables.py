@@ -19,18 +19,19 @@ MINIMUM_ROWS = 10
 def persons_table(data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
     """Persons with their group, cluster, rows per part and baseline level.
 
-    The baseline is the mean of a numeric target over the person's training rows. Persons with fewer than ten rows
-    with a label stay in the training but are left out of the metrics (``in_metrics``).
+    The baseline is the mean of a numeric target (the first of several) over the person's training rows. Persons with
+    fewer than ten rows with a label stay in the training but are left out of the metrics (``in_metrics``).
     """
     codes, count = np.asarray(data.person), data.n_persons
     rows = {part: np.bincount(codes[labels == part], minlength=count) for part in ("train", "validation", "test")}
     total = np.bincount(codes, minlength=count)
-    labelled = np.bincount(codes[~np.isnan(np.asarray(data.target))], minlength=count)
-    training = labels == "train"
+    labelled = np.bincount(codes[~np.isnan(np.asarray(data.targets)).all(axis=1)], minlength=count)
+    training = (labels == "train") & ~np.isnan(np.asarray(data.target))
     numeric = data.classes is None
     sums = np.bincount(codes[training], weights=np.asarray(data.target)[training], minlength=count)
+    known = np.bincount(codes[training], minlength=count)
     with np.errstate(invalid="ignore"):
-        baseline = np.where(rows["train"] > 0, sums / rows["train"], np.nan) if numeric else np.full(count, np.nan)
+        baseline = np.where(known > 0, sums / known, np.nan) if numeric else np.full(count, np.nan)
     return pd.DataFrame(
         {
             "person": pd.array(list(data.persons), dtype="string"),

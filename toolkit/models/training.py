@@ -116,22 +116,24 @@ def train(
     criterion = criterion_of(config, data, fitted_rows)
     module, shared = start_network(config, data, scaler, generator=generator, dtype=dtype, device=device)
     names = [grouping.name for grouping in data.groupings]
-    layouts = [effect_layout(of_factor(config, name, names), module, shared, scaler, data.classes) for name in names]
+    outputs = data.classes or (data.target_names if data.further_target_names else None)
+    layouts = [effect_layout(of_factor(config, name, names), module, shared, scaler, outputs) for name in names]
     state = start_effects(config, data, module, shared, layouts)
     state.held = held_names(config, layouts[0], module)
     codes = row_codes(data) if state.further else np.asarray(data.person)
     parts = chain_parts(config, data.classes, covariates)
+    judged = judged_by(criterion, state)
 
     def part(name: str) -> Problem:
         rows = np.flatnonzero(labels == name)
         return problem(
             cut.take(rows), codes[rows], scaler, module, task=task, dtype=dtype, device=device, parts=parts,
-            criterion=criterion,
+            criterion=judged[name],
         )  # fmt: skip
 
     if config.batch is not None:
         check_batches(config, module, state)
-        first, second = pieces_of(cut, labels, scaler, module, state, task=task, parts=parts, criterion=criterion)
+        first, second = pieces_of(cut, labels, scaler, module, state, task=task, parts=parts, judged=judged)
     else:
         first, second = part("train"), part("validation") if (labels == "validation").any() else None
     start_values(config, data, fitted_rows, scaler, first, shared)
@@ -161,6 +163,19 @@ def train(
         training_rows=len(fitted_rows),
         further_scales=tuple(scales[1:]) if state.further else (),
     )
+
+
+def judged_by(criterion: Criterion, state: State) -> dict[str, Criterion]:
+    """How each part is judged: training rows of several targets with the residual variances being estimated.
+
+    The validation loss counts the targets alike, so that it means the same in every epoch.
+    """
+    if state.residuals is None:
+        return dict.fromkeys(("train", "validation"), criterion)
+    return {
+        "train": replace(criterion, residuals=state.residuals),
+        "validation": replace(criterion, residuals=torch.ones_like(state.residuals)),
+    }
 
 
 def _watched(
@@ -204,7 +219,8 @@ def fitted_network(
             FactorEffects(grouping=grouping.name, levels=grouping.levels, effects=effects)
             for grouping, effects in zip(data.groupings[1:], found.further_effects, strict=False)
         ),
-        criterion=fitted_criterion(config, criterion.class_weights, float(found.sigma2)),
+        criterion=fitted_criterion(config, criterion.class_weights, float(found.sigma2), found.residuals),
+        target_names=data.target_names if data.further_target_names else (),
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from toolkit.data.adaptation_splits import adaptation_split
 from toolkit.data.grouped import GroupedDataset
 from toolkit.errors import ConfigError
-from toolkit.models.pen_tables import pen_metrics
+from toolkit.models.evaluation import metrics_table
 from toolkit.models.tables import persons_table
 from toolkit.runs.adapting import AdaptSettings, adapt_model, check_new, model_of, trained_persons
 from toolkit.runs.families import AnyNetwork, family_of
@@ -109,7 +109,7 @@ def _scores(network: AnyNetwork, rows: GroupedDataset, labels: np.ndarray) -> pd
         rows = rows.as_classes(network.classes)
     predictions = family_of(network.config).predictions(network, rows, labels)
     persons = persons_table(rows, labels).assign(in_metrics=True)
-    table = pen_metrics(
+    table = metrics_table(
         predictions[predictions["split"] == "test"], persons, task=network.task, classes=network.classes or ()
     )
     if "target" not in table:

@@ -12,22 +12,22 @@ import torch
 from torch import Tensor
 
 from toolkit.data.grouped import GroupedDataset
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, DataError
+from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.expert_groups import ExpertGroups
 from toolkit.models.extractors import feature_map
 from toolkit.models.pen import PenConfig
 from toolkit.models.pen_adaptation import adapt_experts
-from toolkit.models.pen_network import PenNetwork, TargetScale, own_extractor
+from toolkit.models.pen_network import PenNetwork, own_extractor
 from toolkit.models.pen_tables import (
     expert_components,
     expert_effects,
     experts_table,
     gate_table,
-    pen_metrics,
-    pen_predictions,
     pen_trace,
 )
 from toolkit.models.pen_training import PenTrained, train_pen
+from toolkit.models.prepare import TargetScale
 from toolkit.models.tables import persons_table
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress
@@ -35,7 +35,16 @@ from toolkit.runs.mixed_effects_family import saved_scaler
 
 
 def check(config: PenConfig, data: GroupedDataset) -> None:
-    """Refuse several grouping factors; several targets are welcome."""
+    """Refuse several grouping factors, and targets that are not known in every row; several targets are welcome."""
+    unknown = np.isnan(np.asarray(data.targets)).any(axis=1)
+    if unknown.any():
+        raise DataError(
+            f"{int(unknown.sum())} row(s) in which a target is not known: experts need all targets of a row",
+            code="E111",
+            column="targets",
+            rows=(np.asarray(data.row_numbers)[unknown] + 2).tolist(),
+            remedy="Drop these rows, or fit NmeMlp or GenericMlp, for which the other targets of a row count",
+        )
     if len(data.groupings) > 1:
         raise ConfigError(
             "this model takes one grouping factor, the person", code="E302", column="groups", remedy="name one column"
@@ -76,20 +85,20 @@ def adapt(
 
 def predictions(network: PenNetwork, data: GroupedDataset, labels: np.ndarray) -> pd.DataFrame:
     """Truth and prediction of every row."""
-    return pen_predictions(network, data, labels)
+    return predictions_table(network, data, labels)
 
 
 def tables(trained: PenTrained, data: GroupedDataset, labels: np.ndarray) -> dict[str, pd.DataFrame]:
     """Every table of the run folder, by name."""
     network = trained.network
     persons = persons_table(data, labels)
-    rows = pen_predictions(network, data, labels)
+    rows = predictions_table(network, data, labels)
     found = {
         "persons": persons,
         "random_effects": expert_effects(trained),
         "variance_components": expert_components(trained, _mean_square(network, data, labels)),
         "predictions": rows,
-        "metrics": pen_metrics(rows, persons, task=network.task),
+        "metrics": metrics_table(rows, persons, task=network.task),
         "trace": pen_trace(trained),
     }
     if network.has_experts:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from toolkit.data.checks import check_further_factors, check_more_rows_than_effects
+from toolkit.data.checks import check_further_factors, check_more_rows_than_effects, require_varying_target
 from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.random_effects import EffectLayout, FactorEffects, RandomEffects
 from toolkit.errors import ConfigError
@@ -30,7 +30,7 @@ from toolkit.models.nme_adaptation import adapt_effects
 from toolkit.models.outcome_networks import outcome_network
 from toolkit.models.outcomes import check_outcome, exposure_of, fitted_criterion, task_of
 from toolkit.models.own_network import AbsentNetwork, own_network
-from toolkit.models.prepare import Scaler
+from toolkit.models.prepare import Scaler, TargetScale
 from toolkit.models.tables import persons_table, trace_table, transitions_table
 from toolkit.models.training import Trained
 from toolkit.models.training import train as train_network
@@ -39,14 +39,10 @@ from toolkit.optimise.minimise import Progress
 
 
 def check(config: Configuration, data: GroupedDataset) -> None:
-    """Refuse more effects than rows, and several targets."""
-    if data.further_target_names:
-        raise ConfigError(
-            "this model takes one target",
-            code="E302",
-            column="target",
-            remedy="name one, or fit Pen, which takes several",
-        )
+    """Refuse more effects than rows, and targets that the model cannot be about."""
+    check_outcome(config, data)
+    for name, values in zip(data.further_target_names, data.targets.T[1:], strict=True):
+        require_varying_target(values, name, is_classification=False)
     linear = isinstance(config, NmeMlp) and config.task == "regression" and is_linear(config)
     if linear and len(data.groupings) == 1:
         check_more_rows_than_effects(data)
@@ -60,7 +56,6 @@ def check(config: Configuration, data: GroupedDataset) -> None:
             remedy="name one column as groups, or leave the weighting out",
         )
     refuse_forbidden(data, forbidden_of(config, data.classes))
-    check_outcome(config, data)
 
 
 def train(
@@ -141,6 +136,8 @@ def generic_tensors(trained: Trained) -> dict[str, Tensor]:
     tensors = {f"shared.{name}": value for name, value in network.shared.items()}
     tensors["covariance"] = network.effects.covariance
     tensors["sigma2"] = torch.tensor(trained.estimate.sigma2, dtype=torch.float64)
+    if trained.estimate.residuals is not None:
+        tensors["residuals"] = trained.estimate.residuals
     if network.effects.layout.mixing is not None:
         tensors["mixing"] = network.effects.layout.mixing
     for place, factor in enumerate(network.further):
@@ -187,6 +184,10 @@ def describe(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, Any]:
             "scale": covariates.scale.tolist(),
             "labels": [list(words) for words in covariates.labels],
         }
+    if trained.network.target_names:
+        scale = trained.network.scaler.targets
+        means, scales = scale.mean.tolist(), scale.scale.tolist()
+        about["targets"] = {"names": list(trained.network.target_names), "mean": means, "scale": scales}
     weights, found = trained.network.criterion.class_weights, trained.network.thresholds
     if weights is not None:
         about["class_weights"] = list(weights)
@@ -231,7 +232,10 @@ def restore(
         effects=RandomEffects(layout=layout, eta=personal["eta"], covariance=generic["covariance"]),
         further=_saved_factors(about, shared, generic, personal),
         covariates=covariates,
-        criterion=fitted_criterion(config, about.get("class_weights"), float(generic.get("sigma2", torch.ones(())))),
+        criterion=fitted_criterion(
+            config, about.get("class_weights"), float(generic.get("sigma2", torch.ones(()))), generic.get("residuals")
+        ),
+        target_names=tuple(about.get("targets", {}).get("names", ())),
     )
 
 
@@ -253,7 +257,10 @@ def _module(config: Configuration, scaler: Scaler, shared: Mapping[str, Tensor],
     own = own_module(config)
     if own is None:
         exposure, hidden = scaler.exposure is not None, getattr(config, "hidden", ())
-        return outcome_network(task_of(config), len(scaler.names), hidden, classes=classes, exposure=exposure)
+        targets = len(scaler.targets.mean)
+        return outcome_network(
+            task_of(config), len(scaler.names), hidden, classes=classes, exposure=exposure, targets=targets
+        )
     if not isinstance(own, Module):
         return AbsentNetwork()
     like = next(iter(shared.values()))
@@ -298,4 +305,7 @@ def saved_scaler(about: Mapping[str, Any], generic: Mapping[str, Tensor]) -> Sca
         scale=generic["feature_scale"].numpy(),
         target_mean=about["target_mean"],
         target_scale=about["target_scale"],
+        several=None
+        if "targets" not in about
+        else TargetScale(mean=np.array(about["targets"]["mean"]), scale=np.array(about["targets"]["scale"])),
     )

@@ -69,9 +69,10 @@ def _by_parameter(run: SavedRun, parts: pd.DataFrame, residual: pd.DataFrame, le
         }
     )
     if not residual.empty:
-        line = {"parameter": "Residual", "sd": float(residual["sd"].iloc[0]), "share": 100 * residual["share"].iloc[0]}
-        line |= {"of": "", "reliability": float("nan")}
-        frame = pd.concat([frame, pd.DataFrame([line])], ignore_index=True)
+        names = residual["parameter"].astype(str).str.replace(r"^residual\[(.*)\]$", r"Residual of \1", regex=True)
+        lines = residual.assign(parameter=names.replace("residual", "Residual"), of="", reliability=float("nan"))
+        lines = lines.assign(sd=residual["sd"].astype(float), share=100 * residual["share"].astype(float))
+        frame = pd.concat([frame, lines[frame.columns]], ignore_index=True)
     several = len(factors) > 1
     marks = {
         (int(row), "parameter"): "a"
