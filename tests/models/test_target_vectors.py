@@ -68,10 +68,10 @@ def assert_same_fit(joint: Trained, alone: Trained, target: str, *, tolerance: f
 
 @pytest.mark.parametrize("batch", [None, pytest.param(48, marks=pytest.mark.slow)])
 def test_without_shared_parts_the_joint_fit_is_that_of_each_target_alone(batch):
-    config = NmeMlp(hidden=(), epochs=400 if batch is None else 60, batch=batch)
+    config = NmeMlp(hidden=(), epochs=120 if batch is None else 60, batch=batch)
     joint = fitted(config, data(TARGETS))
     for target in TARGETS:
-        alone = fitted(NmeMlp(hidden=()), data(target))
+        alone = fitted(NmeMlp(hidden=(), epochs=120), data(target))
         assert_same_fit(joint, alone, target, tolerance=1e-3 if batch is None else 0.02)
 
 
@@ -213,12 +213,12 @@ def test_run_folders_hold_every_target(config, tmp_path):
 def test_new_persons_are_adapted_by_all_their_targets(tmp_path):
     """As by each target alone, where effects of the targets are independent and nothing is shared."""
     old, new = (frame()[frame()["person"].isin(who)] for who in (PERSONS[:15], PERSONS[15:]))
-    run = fit(NmeMlp(hidden=()), data(TARGETS, old), seed=1, split=None, out=tmp_path / "run")
+    run = fit(NmeMlp(hidden=(), epochs=60), data(TARGETS, old), seed=1, split=None, out=tmp_path / "run")
     adapted = adapt(load_run(tmp_path / "run"), data(TARGETS, new), seed=1)
     in_memory = adapt(run, data(TARGETS, new), seed=1)
     pd.testing.assert_frame_equal(adapted.random_effects(), in_memory.random_effects())
     for target in TARGETS:
-        alone = fit(NmeMlp(hidden=()), data(target, old), seed=1, split=None)
+        alone = fit(NmeMlp(hidden=(), epochs=60), data(target, old), seed=1, split=None)
         expected = adapt(alone, data(target, new), seed=1).random_effects()
         found = of_one(adapted.random_effects(), target)
         keys = ["level", "parameter"]
@@ -261,3 +261,26 @@ def test_rows_without_any_target_are_refused():
         fit(NmeMlp(), data(["mood", "flat"], frame().assign(flat=1.0)), seed=1)
     with pytest.raises(ConfigError, match="no metric"):
         NmeMlp(monitor="auc")
+
+
+@pytest.mark.slow
+def test_several_factors_and_several_targets():
+    """Persons and items, two targets: as each target alone, and new persons' effects are found."""
+    item = np.random.default_rng(1).integers(0, 6, len(frame()))
+    shift = np.random.default_rng(2).standard_normal(6)
+    rows = frame().assign(item=[f"i{k}" for k in item], mood=frame()["mood"] + shift[item])
+    bias, roles = "layers.0.bias", {"groups": ["person", "item"]}
+    train = rows[rows["person"] < "p15"]
+    config = NmeMlp(hidden=(), effects=bias, epochs=100)
+    run = fit(config, data(TARGETS, train, **roles), seed=1, split=None)
+    joint = run.variance_components().set_index(["term", "parameter"])
+    for target in TARGETS:
+        alone = fit(config, data(target, train, **roles), seed=1, split=None).variance_components()
+        for term, name in (("person", bias), ("item", bias), ("residual", "residual")):
+            mine = joint.loc[(term, f"{name}[{target}]"), "sd"]
+            theirs = alone.set_index(["term", "parameter"]).loc[(term, name), "sd"]
+            assert mine == pytest.approx(theirs, rel=2e-3, abs=2e-3)
+    assert joint["share"].sum() == pytest.approx(1.0, abs=1e-6)
+    new = adapt(run, data(TARGETS, rows[rows["person"] >= "p15"], **roles), seed=1)
+    assert (new.random_effects()["reliability"] > 0.5).all()
+    assert new.variance_components()["share"].notna().all()
