@@ -176,6 +176,14 @@ def folders() -> list[Path]:
     return list(dict.fromkeys([*given, *st.session_state.get("opened_folders", [])]))
 
 
+def open_folder(folder: Path) -> list[FoundRun]:
+    """Add a folder to those whose runs are listed; the runs in it."""
+    found = find_runs([folder])
+    if found:
+        st.session_state["opened_folders"] = [*st.session_state.get("opened_folders", []), folder]
+    return found
+
+
 def find_runs(places: Iterable[Path]) -> list[FoundRun]:
     """Run folders among ``places`` and one level below them, by name."""
     paths = [path for place in places for path in run_folders(place)]

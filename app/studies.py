@@ -141,7 +141,7 @@ def current_study(opened: OpenRun | None) -> OpenStudy | None:
             found = open_study(path)
         except (ToolkitError, OSError):
             continue
-        if found.study.name == opened.study.get("name"):
+        if (found.study.name, found.title) == (opened.study.get("name"), opened.study.get("title")):
             return found
     return None
 

@@ -1,46 +1,76 @@
-"""Start: which runs there are, what is in the open one, and what happens to the data (nothing)."""
+"""Start: open runs, bundled studies or a file; what is in the open run; what happens to the data (nothing)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
-from analyses.figures import training_curve
 from analyses.report import sentences
-from app import state, views
+from app import bundled, import_wizard, run_list, sidebar, state, studies, views
 from app.inputs import Settings
 from app.state import OpenRun
+from app.studies import OpenStudy
+
+THIS, SIDE_BY_SIDE, BUNDLED, IMPORT = "This run", "Runs side by side", "Bundled studies", "Import a file"
 
 
 def page() -> None:
     """The start page."""
     opened: OpenRun | None = st.session_state["opened"]
     settings: Settings = st.session_state["settings"]
-    found = state.find_runs(state.folders())
     st.markdown(
         "Look at a study through models in which every person has their own parameters: who differs, how, how sure "
-        "we are, "
-        "and whether groups differ."
+        "we are, and whether groups differ."
     )
+    view = _view(opened)
+    if view == IMPORT:
+        import_wizard.draw(settings)
+    elif view == BUNDLED:
+        bundled.draw()
+    elif view == SIDE_BY_SIDE:
+        run_list.draw(opened)
+    else:
+        _this(opened, settings)
+
+
+def _this(opened: OpenRun | None, settings: Settings) -> None:
+    """The open run, or how to begin; beside it what happens to the data, and how to open something else."""
     if opened is not None:
         views.header(opened, settings)
     left, right = st.columns([1.9, 1], gap="medium")
     with left:
         if opened is not None:
             _contents(opened)
-        elif not found:
-            st.info(
-                "No run is open yet. Type the path of a run folder on the right, or "
-                "start with the bundled study: nme demo"
-            )
+        else:
+            _nothing_open()
     with right:
         _privacy()
-        _report()
         _open_folder()
-    if opened is not None:
-        _fitting(opened)
+        _report()
+
+
+def _view(opened: OpenRun | None) -> str:
+    views_ = [THIS, SIDE_BY_SIDE, BUNDLED, IMPORT]
+    chosen = st.segmented_control(
+        "What to see", views_, default=THIS, required=True, key="start view", label_visibility="collapsed",
+        format_func=lambda name: "Begin" if name == THIS and opened is None else name,
+    )  # fmt: skip
+    return str(chosen or THIS)
+
+
+def _nothing_open() -> None:
+    study: OpenStudy | None = st.session_state["opened_study"]
+    if study is not None:
+        st.subheader(views.plain(study.title), anchor=False)
+        st.markdown("The rows of this study are open, and no run of it yet. Its rows are on the Data page.")
+        st.page_link(Path(__file__).parent / "data.py", label="Data: the rows", icon=":material/arrow_forward:")
+        return
+    st.info(
+        "No run is open yet. Choose **Bundled studies** above to try everything on a study that comes with this "
+        "program (in a terminal: nme demo), choose **Import a file** to bring your own, or type the path of a run "
+        "folder on the right."
+    )
 
 
 def _contents(opened: OpenRun) -> None:
@@ -71,6 +101,7 @@ def _contents(opened: OpenRun) -> None:
 def _next_steps(opened: OpenRun) -> None:
     st.markdown("**Where to look next**")
     steps = {
+        "data.py": "Data: who answered when, and what is missing",
         "persons.py": "Persons: who differs, and how sure we are",
         "one_person.py": "One person: own pattern beside the average",
         "group_test.py": "Group test: do the groups differ?",
@@ -81,20 +112,24 @@ def _next_steps(opened: OpenRun) -> None:
 
 
 def _open_folder() -> None:
-    st.subheader("Open a run", anchor=False)
+    st.subheader("Open runs or a study", anchor=False)
     with st.form("open", border=False):
         typed = st.text_input("Folder on this computer", placeholder="/home/me/study/runs", key="folder")
         pressed = st.form_submit_button("Open folder")
     if not pressed or not typed.strip():
         return
     folder = Path(typed.strip()).expanduser()
-    found = state.find_runs([folder])
-    if not found:
-        st.error("There is no run in this folder: a run folder holds a file manifest.json.")
-        return
-    st.session_state["opened_folders"] = [*st.session_state.get("opened_folders", []), folder]
-    st.session_state["wanted_run"] = found[0].label
-    st.rerun()
+    found = state.open_folder(folder)
+    if found:
+        sidebar.want_run(found[0])
+        st.rerun()
+    if (folder if folder.name.endswith(".toml") else folder / studies.STUDY_FILE).is_file():
+        sidebar.want_study(studies.choose_study(folder).title)
+        st.rerun()
+    st.error(
+        "There is no run in this folder, and no study: a run folder holds a file manifest.json, a study a file "
+        "study.toml."
+    )
 
 
 def _report() -> None:
@@ -113,24 +148,6 @@ def _privacy() -> None:
         icon=":material/lock:",
     )
     st.caption("For research, not for diagnosis.")
-
-
-def _fitting(opened: OpenRun) -> None:
-    with st.expander("How the fitting went", icon=":material/show_chart:"):
-        frame = training_curve.tidy(opened.trace)
-        if frame.empty:
-            st.caption("This run kept no record of its fitting.")
-            return
-        views.sentence(sentences.status_words(opened.manifest))
-        views.chart(training_curve.screen(frame), training_curve.alt_text(frame), "training")
-        views.explanation("training_curve")
-        settings = pd.DataFrame(
-            {
-                "Setting": list(opened.manifest.get("config") or {}),
-                "Value": [str(v) for v in (opened.manifest.get("config") or {}).values()],
-            }
-        )
-        st.dataframe(settings, hide_index=True, key="config")
 
 
 views.guarded(page)
