@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,20 +54,6 @@ class PersonsSettings:
 
     parameter: str
     order: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestSettings:
-    """One run of the group test; two equal settings give the same result."""
-
-    __test__ = False  # pytest would take the name for a test class
-
-    value: str
-    first: str
-    permutations: int
-    unit: str
-    level: float
-    seed: int
 
 
 def choose_run(found: Sequence[FoundRun]) -> Path | None:
@@ -181,38 +167,3 @@ def persons_settings(opened: OpenRun, shown: FactorTables, *, by_group: bool) ->
     )
     order = right.selectbox(f"Order of {nouns}", orders, format_func=ORDERS.__getitem__, key="order")
     return PersonsSettings(parameter=str(parameter), order=str(order))
-
-
-def test_settings(settings: Settings, values: Sequence[str], groups: Mapping[str, str]) -> tuple[TestSettings, bool]:
-    """The form of the group test; the second value says whether Run was pressed.
-
-    Args:
-        settings: the sidebar's.
-        values: what can be compared, keys of ``VALUES``.
-        groups: the two groups, label to written-out name.
-    """
-    first, second = groups
-    directions = {second: f"{groups[second]} minus {groups[first]}", first: f"{groups[first]} minus {groups[second]}"}
-    with st.form("group test", border=True):
-        columns = st.columns([1.7, 2.3, 0.9, 0.7, 0.6], vertical_alignment="bottom")
-        value = columns[0].selectbox(
-            "What to compare", values, format_func=VALUES.__getitem__, help=VALUE_HELP, key="test_value"
-        )
-        direction = columns[1].selectbox(
-            "Difference", list(directions), format_func=directions.__getitem__, key="test_direction"
-        )
-        permutations = columns[2].selectbox(
-            "Permutations", (999, 9_999), index=1, format_func="{:,}".format, key="permutations",
-            help="How often labels are shuffled, and how many resamples the intervals use.",
-        )  # fmt: skip
-        seed = columns[3].number_input("Seed", min_value=0, max_value=2**31 - 1, value=1, step=1, key="test_seed")
-        pressed = columns[4].form_submit_button("Run", type="primary", width="stretch")
-    chosen = TestSettings(
-        value=str(value),
-        first=str(direction),
-        permutations=int(permutations or 9_999),
-        unit=settings.unit,
-        level=settings.level,
-        seed=int(seed),
-    )
-    return chosen, pressed

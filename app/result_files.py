@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 import streamlit as st
 
-from analyses.report import snippets
+from analyses.report import kept_records, snippets
 from analyses.report.table_files import table_file
 from analyses.report.tables import ReportTable
 from app import views
 from app.basket import Pinned
+from app.keeping import Keep
 from app.state import OpenRun
 from toolkit.runs.kept import Recipe
 
@@ -28,6 +30,15 @@ def slug(*parts: object) -> str:
     """Settings as a piece of a folder's name: letters, digits and hyphens."""
     words = "-".join(str(part) for part in parts)
     return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-").lower()
+
+
+def not_kept(keep: Keep) -> None:
+    """A warning when the result on the page could not be written into the run folder."""
+    if not (keep.opened.path / "analyses" / keep.name / kept_records.RECORD).is_file():
+        st.warning(
+            "This result could not be written into the run folder, so it will be gone when this window is closed. "
+            "Check whether the disk is full, or whether the folder may not be written."
+        )
 
 
 def below(
@@ -55,20 +66,21 @@ def below(
         with st.container(horizontal=True):
             said = "\n\n".join([*pinned.text, *pinned.apa])
             views.downloads(pinned.name, figure=pinned.figure, frame=pinned.saved, text=said, note=pinned.note)
-            for name, made in (tables or {}).items():
-                paper_table(name, made)
+            if tables:
+                paper_tables(tables)
             views.pin(opened, pinned)
 
 
-def paper_table(name: str, made: ReportTable) -> None:
-    """A table in APA style as a file; each file is made when its button is pressed."""
+def paper_tables(tables: Mapping[str, ReportTable]) -> None:
+    """Tables in APA style as files, by the start of the file name; each is made when its button is pressed."""
     with st.popover("Table", icon=":material/table_view:"):
-        st.markdown(f":small[**{views.plain(made.title)}** (APA style)]")
-        for column, (kind, mime) in zip(st.columns(len(KINDS)), KINDS.items(), strict=True):
-            column.download_button(
-                kind.upper(), lambda kind=kind: table_file(made, kind, name=name), f"{name}.{kind}", mime,
-                key=f"save table {name} {kind}", on_click="ignore", width="stretch",
-            )  # fmt: skip
+        for name, made in tables.items():
+            st.markdown(f":small[**{views.plain(made.title)}** (APA style)]")
+            for column, (kind, mime) in zip(st.columns(len(KINDS)), KINDS.items(), strict=True):
+                column.download_button(
+                    kind.upper(), partial(table_file, made, kind, name=name), f"{name}.{kind}", mime,
+                    key=f"save table {name} {kind}", on_click="ignore", width="stretch",
+                )  # fmt: skip
 
 
 def code(opened: OpenRun, recipe: Recipe, *, what: str = "this result", others: tuple[str, ...] | None = None) -> None:

@@ -234,42 +234,6 @@ def _base_rates(recipe: Recipe) -> Code:
     return Code(imports=[NUMPY, "from analyses import base_rate_test"], body=body)
 
 
-def _group_test(recipe: Recipe) -> Code:
-    """The dashboard's group test: both tests, each with a stream of its own."""
-    o = recipe.options
-    first = o["groups"][0]
-    # a person outside every family is a family of one
-    whole = Raw('people["cluster"].fillna("person " + people.index.to_series()).to_numpy(dtype=object)')
-    resampling = {
-        "unit": whole if o["unit"] == "cluster" else None,
-        "unit_name": o["unit_name"] if o["unit"] == "cluster" else None,
-    }
-    hsic = {**resampling, "permutations": o["permutations"], "rng": Raw("streams[0]")}
-    naive = {"permutations": o["permutations"], "rng": Raw("streams[1]")}
-    compare = {
-        **resampling, "states": Raw("tuple(states)"), "resamples": o["permutations"], "level": o["level"],
-        "group_names": o["group_names"], "rng": Raw("streams[2]"),
-    }  # fmt: skip
-    clustered = o["unit"] == "cluster"
-    body = [
-        f"persons, states, matrices = transition_matrices(run.transitions(), {literal(o['value'])})",
-        *(["matrices = observed_transitions(matrices)"] if o["value"] == "observed" else []),
-        'people = run.persons().set_index("person").loc[list(persons)]',
-        'used = people["group"].notna().to_numpy() & np.isfinite(matrices).all(axis=(1, 2))',
-        "matrices, people = matrices[used], people[used]",
-        'group = people["group"].astype(str).to_numpy()',
-        f"streams = np.random.default_rng({literal(int(o['seed']))}).spawn(3)",
-        call("hsic_test", "matrices", "group", keywords=hsic).replace("result", "hsic", 1),
-        call("hsic_test", "matrices", "group", keywords=naive).replace("result", "naive", 1) if clustered else "",
-        call("compare_transitions", "matrices", f"group == {first!r}", keywords=compare),
-        'summary = {"hsic": hsic.summary(), "naive_p": ' + ("naive.pvalue" if clustered else "None")
-        + ', "differences": result.summary()}',
-    ]  # fmt: skip
-    shown = 'print(hsic.text(), result.text(), f"{hsic.apa()} {result.apa()}", sep="\\n\\n")'
-    imports = [NUMPY, "from analyses import compare_transitions, hsic_test", from_matrices(o["value"])]
-    return Code(imports=imports, body=[part for part in body if part], shown=shown)
-
-
 def _baseline(recipe: Recipe) -> Code:
     o = recipe.options
     keywords = {
@@ -306,7 +270,6 @@ PARTS: dict[str, Callable[[Recipe], Code]] = {
     "plausible": _plausible,
     "slopes": _slopes,
     "base-rates": _base_rates,
-    "group-test": _group_test,
     "baseline": _baseline,
     "bias-baseline": _bias_baseline,
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +12,7 @@ from example_run import CRF_PARAMETERS, write_example
 from streamlit.testing.v1 import AppTest
 
 from analyses.figures import person_matrix
-from analyses.report.snippets import HERE
 from app.launcher import MAIN
-from toolkit.runs.kept import read_kept
-from toolkit.runs.number_comparison import compare_values
 
 EVIL = "<script>alert(1)</script> ![x](http://elsewhere.example/x.png)"
 
@@ -197,39 +193,6 @@ def test_one_person_of_a_mood_model_shows_observed_and_predicted(runs_folder, mo
     assert any("level (bias)" in table.value.to_csv() for table in at.dataframe)
 
 
-def test_group_test_runs_when_asked_and_is_kept(tmp_path, monkeypatch) -> None:
-    write_example(tmp_path / "nme-crf-absolute")
-    at = opened(tmp_path, monkeypatch, "group_test")
-    assert not at.get("plotly_chart")
-    at.main.selectbox(key="permutations").set_value(999)
-    at.button[0].click().run()
-    assert not at.exception
-    assert not at.error
-    text = all_text(at)
-    assert "n x HSIC" in text
-    assert "999 permutations of persons" in text
-    assert "simultaneous" in text
-    counts = figure(at, 0)["data"]
-    assert counts
-    before = figure(at, 1)["data"]
-    assert [trace["name"] for trace in before][-1] == "difference"
-    at.main.selectbox(key="test_value").set_value("observed")
-    at.button[0].click().run()
-    assert figure(at, 1)["data"] != before
-    at.button(key="keep").click().run()
-    kept = list((tmp_path / "nme-crf-absolute" / "analyses").glob("*/text.md"))
-    assert len(kept) == 1
-    assert "n x HSIC" in kept[0].read_text()
-    code = next(block.value for block in at.code if "hsic_test(" in block.value)
-    space: dict = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        exec(compile(code, "snippet", "exec"), space)
-    found = read_kept(kept[0].parent)
-    assert compare_values("group test", found.summary, space["summary"], tolerance=0.0).verdict == "equal"
-    assert f"RUN = {HERE}" in (kept[0].parent / "snippet.py").read_text()
-
-
 def test_a_copy_without_persons_says_what_it_lacks(tmp_path, monkeypatch) -> None:
     write_example(tmp_path / "nme-crf-absolute")
     path = tmp_path / "nme-crf-absolute" / "manifest.json"
@@ -239,25 +202,6 @@ def test_a_copy_without_persons_says_what_it_lacks(tmp_path, monkeypatch) -> Non
     at = opened(tmp_path, monkeypatch)
     assert not at.exception
     assert "no data of persons" in all_text(at)
-
-
-def test_group_test_with_families_shows_the_naive_p_beside(runs_folder, monkeypatch) -> None:
-    at = opened(runs_folder, monkeypatch, "group_test")
-    at.sidebar.selectbox(key="run").set_value("families").run()
-    assert at.sidebar.selectbox(key="unit_cluster").value == "family"
-    at.main.selectbox(key="permutations").set_value(999)
-    at.button[0].click().run()
-    text = all_text(at)
-    assert "permutations of families" in text
-    assert "treats relatives as strangers" in text
-
-
-def test_group_test_of_other_runs_says_why_not(tmp_path, runs_folder, monkeypatch) -> None:
-    at = opened(runs_folder, monkeypatch, "group_test")
-    at.sidebar.selectbox(key="run").set_value("nme-mlp").run()
-    assert "no transitions to compare" in all_text(at)
-    write_example(tmp_path / "one-group", groups=("only", "only"), persons=20)
-    assert "this study has 1" in all_text(opened(tmp_path, monkeypatch, "group_test"))
 
 
 @pytest.mark.parametrize("page", ["", "persons", "one_person", "group_test"])
@@ -321,11 +265,6 @@ def test_nothing_about_a_small_group_can_be_saved(tmp_path, monkeypatch) -> None
     assert [button.proto.label for button in at.get("download_button")] == ["CSV"]
     at.sidebar.selectbox(key="group_variable").set_value("no grouping").run()
     assert [button.proto.label for button in at.get("download_button")] == ["SVG", "PNG", "PDF"] * 2 + ["CSV"]
-    at = opened(tmp_path, monkeypatch, "group_test")
-    at.main.selectbox(key="permutations").set_value(999)
-    at.button[0].click().run()
-    assert "average matrix cannot be saved" in all_text(at)
-    assert "differences cannot be saved" in all_text(at)
 
 
 def test_what_a_stability_analysis_found_unstable_is_marked(runs_folder, tmp_path, monkeypatch) -> None:

@@ -97,7 +97,7 @@ COMMAND_LINE = {
 # rows that reach the dashboard: it opens run folders, tests groups, shows labels, and saves figures and results
 DASHBOARD = {
     38: ("app/test_pages.py", "test_a_person_with_three_rows_gets_a_sentence"),
-    52: ("app/test_pages.py", "test_group_test_with_families_shows_the_naive_p_beside"),
+    52: ("app/test_group_test_page.py", "test_families_are_shuffled_whole_and_the_naive_p_stands_beside"),
     55: ("bad_input/test_exports_and_app.py", "test_row_55_dashboard"),
     60: ("bad_input/test_exports_and_app.py", "test_rows_60_and_61_dashboard_a_result_that_cannot_be_kept"),
     61: ("bad_input/test_exports_and_app.py", "test_rows_60_and_61_dashboard_a_result_that_cannot_be_kept"),

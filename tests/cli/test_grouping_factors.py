@@ -226,6 +226,7 @@ def test_nouns_of_columns():
 
 def opened(study: Path, monkeypatch: pytest.MonkeyPatch, page: str, run: str = "nme-mlp") -> AppTest:
     monkeypatch.setenv("NME_RUNS", str(study.parent / "runs"))
+    monkeypatch.setattr("app.jobs.PATIENCE", 30.0)
     at = AppTest.from_file(str(MAIN), default_timeout=30).run()
     at.sidebar.selectbox(key="run").set_value(run).run()
     at = at.switch_page(f"../pages/{page}.py").run() if page else at
