@@ -131,6 +131,7 @@ COLUMNS = {
     "prediction": Meaning("Prediction with person effects.", TARGET),
     "prediction_population": Meaning("Prediction for the average person.", TARGET),
     "prediction_sequence": Meaning("Most likely state given the predictors of the whole sequence."),
+    "prediction_sequence_population": Meaning("The same for the average person."),
     "prediction_forecast": Meaning("Most probable state given what was known before and the row's own predictors."),
     "prediction_personal": Meaning("Prediction of the person's own expert.", TARGET),
     "previous_state": Meaning("The person's state before; empty at the first row."),

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analyses.report.study_description import duration, guarded_days, sentences
 from tests.bad_input.studies import PLANTED, ROLES, good, write_study
 from toolkit.cli.answers import plain_errors
-from toolkit.cli.describing import duration, guarded_days, sentences
 from toolkit.cli.main import app
 from toolkit.data.description import ALL, day_numbers, describe_study
 from toolkit.data.study import Study

@@ -62,7 +62,7 @@ def predictions_table(
 
     Chains predict as their configuration says: the most likely path (``sequence``) or the most probable state one
     step ahead (``forecast``). Both stand in the table (``prediction_sequence``, ``prediction_forecast``), beside the
-    state before.
+    most likely path without person effects (``prediction_sequence_population``) and the state before.
     """
     personal, population = values or (network.predict(data), network.predict(data, "population"))
     if network.classes is None and personal.ndim == 2:
@@ -87,10 +87,11 @@ def predictions_table(
     frame["prediction_population"] = _names(population.argmax(axis=1), names)
     if isinstance(network, FittedNetwork) and isinstance(network.config, CrfConfig):
         frame["prediction_sequence"] = _names(network.decode(data), names)
+        frame["prediction_sequence_population"] = _names(network.decode(data, "population"), names)
         frame["prediction_forecast"] = _names(network.predict(data, prediction="forecast").argmax(axis=1), names)
         if network.config.prediction == "sequence":
             frame["prediction"] = frame["prediction_sequence"]
-            frame["prediction_population"] = _names(network.decode(data, "population"), names)
+            frame["prediction_population"] = frame["prediction_sequence_population"]
         frame["previous_state"] = _names(previous_states(data), names)
     for code, name in enumerate(network.classes):
         frame[f"probability_{name}"] = personal[:, code]
