@@ -48,7 +48,7 @@ class SelfTransitions:
         """What was found, in plain words."""
         if not self.steps:
             return "No two states follow each other, so nothing can be said about how states follow."
-        share = wording.percent(self.repeated / self.steps)
+        share = f"{100 * self.repeated / self.steps:.0f} %"
         said = (
             f"Of {wording.thousands(self.steps)} steps from one state to the next, {wording.thousands(self.repeated)} "
             f"({share}) stay in the same state."

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
 from app.state import OpenRun
+from app.studies import OpenStudy
+from toolkit.errors import ToolkitError
 
 if TYPE_CHECKING:
     from toolkit.data.description import Description
@@ -27,11 +30,14 @@ class StudyRows:
 
     Attributes:
         title: of the study.
-        rows: person, sequence, time, row, answered, truth (states as text, or numbers), in order of person and time.
+        rows: person, sequence, time, row, answered, truth (states as text, or numbers), level (a number, where the
+            study has one), in order of person and time.
         persons: person, group (written out, ``""`` where unknown), cluster, rows, answered; by group, most rows first.
         states: in their order; empty where the outcome is a number.
-        outcome: its name. unit: what a row is called, plural. group_name: of the comparison variable, if there is one.
+        outcome: its name. number: name of the number behind ``level``, if any.
+        unit: what a row is called, plural. group_name: of the comparison variable, if there is one.
         cluster_name: of what persons are nested in, if anything.
+        group_labels: what each label of the file means.
         description: what a study file tells beyond its rows; None for the rows of a run.
         note: what these rows leave out.
     """
@@ -41,9 +47,11 @@ class StudyRows:
     persons: pd.DataFrame
     states: tuple[str, ...]
     outcome: str
+    number: str | None
     unit: str
     group_name: str | None
     cluster_name: str | None
+    group_labels: Mapping[str, str] = field(default_factory=dict)
     description: Description | None = None
     note: str = ""
 
@@ -52,18 +60,14 @@ class StudyRows:
         keep = set(chosen)
         if len(keep) == len(self.persons):
             return self
-        return StudyRows(
-            title=self.title,
-            rows=self.rows[self.rows["person"].isin(keep)].reset_index(drop=True),
-            persons=self.persons[self.persons["person"].isin(keep)].reset_index(drop=True),
-            states=self.states,
-            outcome=self.outcome,
-            unit=self.unit,
-            group_name=self.group_name,
-            cluster_name=self.cluster_name,
-            description=self.description,
-            note=self.note,
-        )
+        rows = self.rows[self.rows["person"].isin(keep)].reset_index(drop=True)
+        persons = self.persons[self.persons["person"].isin(keep)].reset_index(drop=True)
+        return replace(self, rows=rows, persons=persons)
+
+    def without_groups(self) -> StudyRows:
+        """The same with everybody in one group."""
+        persons = self.persons.assign(group="").sort_values("answered", ascending=False, kind="stable")
+        return replace(self, persons=persons.reset_index(drop=True))
 
     @property
     def group_sizes(self) -> dict[str, int]:
@@ -77,6 +81,7 @@ def rows_of_run(opened: OpenRun) -> StudyRows:
     table = opened.predictions
     rows = table[["person", "sequence", "time", "row", "truth"]].assign(answered=table["truth"].notna())
     numeric = pd.api.types.is_numeric_dtype(table["truth"].dtype)
+    rows["level"] = table["truth"].astype(float) if numeric else float("nan")
     seen = () if numeric else tuple(sorted(str(name) for name in table["truth"].dropna().unique()))
     groups = [opened.group_of(label) if pd.notna(label) else "" for label in opened.persons["group"]]
     persons = opened.persons[["person", "cluster"]].assign(group=groups)
@@ -86,9 +91,11 @@ def rows_of_run(opened: OpenRun) -> StudyRows:
         persons=_counted(persons, rows),
         states=tuple(str(state) for state in opened.run.states or ()) or seen,
         outcome=opened.outcome,
+        number=opened.outcome if numeric else None,
         unit=opened.observation,
         group_name=opened.group_name,
         cluster_name=opened.cluster_name,
+        group_labels=opened.group_names,
         note=FROM_RUN,
     )
 
@@ -110,6 +117,7 @@ def rows_of_study(study: Study, frame: pd.DataFrame, description: Description) -
     states = tuple(study.states) if target == study.state else ()
     answered = ~np.asarray(empty_cells(truth)) if target else np.ones(len(frame), dtype=bool)
     codes, labels = _states(truth, answered)
+    number_name = next((name for name in study.targets if _is_number(frame[name])), None)
     rows = pd.DataFrame(
         {
             "person": frame[study.person].astype("string"),
@@ -118,6 +126,7 @@ def rows_of_study(study: Study, frame: pd.DataFrame, description: Description) -
             "row": number,
             "truth": codes,
             "answered": answered,
+            "level": frame[number_name].astype(float) if number_name else float("nan"),
         }
     ).dropna(subset=["person"])
     words = study.group_labels
@@ -130,19 +139,25 @@ def rows_of_study(study: Study, frame: pd.DataFrame, description: Description) -
         persons=_counted(persons, rows),
         states=states or labels,
         outcome=str(target or "outcome"),
+        number=number_name,
         unit=f"{study.unit}s",
         group_name=study.group,
         cluster_name=study.cluster,
+        group_labels=words,
         description=description,
     )
 
 
 def _states(truth: pd.Series, answered: np.ndarray) -> tuple[Any, tuple[str, ...]]:
     """Numbers as numbers; anything else as text, with its labels."""
-    if pd.api.types.is_numeric_dtype(truth.dtype) and not pd.api.types.is_bool_dtype(truth.dtype):
+    if _is_number(truth):
         return truth.astype(float).to_numpy(), ()
     text = truth.astype("string").where(answered)
     return text.to_numpy(dtype=object), tuple(sorted(str(name) for name in text.dropna().unique()))
+
+
+def _is_number(values: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype))
 
 
 def _clusters(frame: pd.DataFrame, study: Study, persons: pd.Series) -> Any:
@@ -165,3 +180,31 @@ def _counted(persons: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         answered=count["sum"].reindex(persons["person"]).fillna(0).astype(int).to_numpy(),
     )
     return found.sort_values(["group", "answered"], ascending=[True, False], kind="stable").reset_index(drop=True)
+
+
+def current_rows(opened: OpenRun | None, study: OpenStudy | None) -> tuple[StudyRows | None, str]:
+    """The rows of the open study, else those of the run; and why the study cannot be read, if it cannot."""
+    problem = ""
+    if study is not None:
+        try:
+            return _of_study(str(study.path), _changed(study), study), ""
+        except (ToolkitError, OSError) as error:
+            problem = error.sentence if isinstance(error, ToolkitError) else "the study’s file cannot be read"
+    if opened is None:
+        return None, problem
+    return _of_run(str(opened.path), opened), problem
+
+
+def _changed(study: OpenStudy) -> tuple[int, ...]:
+    files = (study.path, study.study.data_file)
+    return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in files)
+
+
+@st.cache_resource(scope="session", show_spinner=False, max_entries=4)
+def _of_study(path: str, changed: tuple[int, ...], _study: OpenStudy) -> StudyRows:
+    return rows_of_study(_study.study, _study.frame, _study.description)
+
+
+@st.cache_resource(scope="session", show_spinner=False, max_entries=8)
+def _of_run(path: str, _opened: OpenRun) -> StudyRows:
+    return rows_of_run(_opened)

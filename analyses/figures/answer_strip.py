@@ -130,7 +130,7 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
         figure.update_layout(
             {
                 f"xaxis{suffix}": axis(title, anchor=f"y{suffix}", showgrid=False, zeroline=False,
-                                       range=[0.5, last + 0.5], showticklabels=index == len(groups) - 1),
+                                       range=[0.5, last + 0.5], showticklabels=index == len(groups) - 1, ticks=""),
                 f"yaxis{suffix}": axis("", domain=[bottom, top], anchor=f"x{suffix}", showgrid=False, zeroline=False,
                                        range=[lines + 0.5, 0.5], showticklabels=False, ticks=""),
             }

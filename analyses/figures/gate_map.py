@@ -77,13 +77,13 @@ def _experts(frame: pd.DataFrame) -> list[str]:
     return distinct([str(name) for name in names], 12)
 
 
-def screen(frame: pd.DataFrame, *, names: bool = False) -> go.Figure:
+def screen(frame: pd.DataFrame, *, names: bool = False, height: int | None = None) -> go.Figure:
     """One heat map per split; pseudonyms stand at the rows only if ``names`` is set."""
     import plotly.graph_objects as go
 
     splits = list(dict.fromkeys(frame["split"]))
     tallest = int(frame["row"].max()) + 1 if len(frame) else 1
-    figure = screen_figure(int(np.clip(14 * tallest + 150, 320, 900)))
+    figure = screen_figure(height or int(np.clip(14 * tallest + 150, 320, 900)))
     width = (1 - 0.06 * max(len(splits) - 1, 0)) / max(len(splits), 1)
     experts = [screen_text(name) for name in _experts(frame)] if len(frame) else []
     gap = 1 if tallest <= 30 else 0

@@ -138,16 +138,22 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
         title = "Prompt" if index == len(groups) - 1 else ""
         figure.update_layout(
             {
-                f"xaxis{suffix}": axis(title, anchor=f"y{suffix}", showgrid=False, zeroline=False),
-                f"yaxis{suffix}": axis(_title(part)[:40], domain=[bottom, top], anchor=f"x{suffix}", showgrid=False,
+                f"xaxis{suffix}": axis(title, anchor=f"y{suffix}", showgrid=False, zeroline=False,
+                                       showticklabels=index == len(groups) - 1),
+                f"yaxis{suffix}": axis("", domain=[bottom, top], anchor=f"x{suffix}", showgrid=False, ticks="",
                                        autorange="reversed", showticklabels=False, zeroline=False),
             }
+        )  # fmt: skip
+        figure.add_annotation(
+            x=0, y=top, xref="paper", yref="paper", xanchor="left", yanchor="bottom", showarrow=False,
+            text=f"<b>{screen_text(shortened(_title(part), 60))}</b>", font={"size": 13, "color": INK},
         )  # fmt: skip
         top = bottom - 0.07
     for name in states:
         marker = {"symbol": "square", "size": 12, "color": styles[name].fill}
         label = screen_text(shortened(name, 30))
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=label))
+    figure.update_layout(margin={"l": 16, "t": 56}, legend={"y": 1.06})
     return figure
 
 
