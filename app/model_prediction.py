@@ -77,12 +77,12 @@ def person_by_person(opened: OpenRun, settings: Settings) -> None:
         _alone(rows, metrics, settings)
         return
     left, right = st.columns([1, 2])
-    metric = left.selectbox("Metric", metrics, format_func=lambda n: sentences.METRIC_NAMES.get(n, n), key="metric")
+    metric = left.selectbox("Metric", metrics, format_func=_metric_name, key="metric")
     best = pairs.index(("population", "person")) if ("population", "person") in pairs else 0
     said = [f"{_words(second)} against {_words(first)}" for first, second in pairs]
     pair = pairs[said.index(right.selectbox("What to compare", said, index=best, key="metric pair") or said[0])]
     wide = _wide(rows, str(metric), pair)
-    name = sentences.METRIC_NAMES.get(str(metric), str(metric))
+    name = _metric_name(str(metric))
     frame = person_comparison.tidy(wide, metric=str(metric), first=_words(pair[0]), second=_words(pair[1]))
     if frame.empty:
         st.info(f"For no person {name} can be computed in both ways.")
@@ -104,6 +104,10 @@ def _differ(rows: pd.DataFrame, pair: tuple[str, str]) -> bool:
     """Whether the two ways to predict give anybody different numbers."""
     first, second = (rows.loc[rows["level"] == level, "value"].to_numpy(dtype=float) for level in pair)
     return len(first) != len(second) or not bool(pd.Series(first).equals(pd.Series(second)))
+
+
+def _metric_name(name: str) -> str:
+    return sentences.METRIC_NAMES.get(str(name), str(name))
 
 
 def _words(level: str) -> str:
@@ -132,13 +136,13 @@ def _table(wide: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> Non
 
 def _alone(rows: pd.DataFrame, metrics: list[str], settings: Settings) -> None:
     """The metric of every person, where there is only one way to predict."""
-    metric = st.selectbox("Metric", metrics, format_func=lambda n: sentences.METRIC_NAMES.get(n, n), key="metric")
+    metric = st.selectbox("Metric", metrics, format_func=_metric_name, key="metric")
     level = str(rows["level"].iloc[0])
     mine = rows[(rows["metric"] == metric) & (rows["level"] == level)]
     values = mine["value"].dropna()
     low, middle, high = (wording.number(float(values.quantile(share))) for share in (0.25, 0.5, 0.75))
     views.sentence(
-        f"{sentences.METRIC_NAMES.get(str(metric), str(metric))} of {len(values)} persons: median {middle}, middle "
+        f"{_metric_name(str(metric))} of {len(values)} persons: median {middle}, middle "
         f"half {low} to {high}. This model is the same for everybody, so there is nothing to compare with."
     )
     headings = {"value": "Value", "rows": "Rows"}

@@ -142,7 +142,7 @@ def _fixed_apa(table: pd.DataFrame) -> str:
     slopes = table[table["parameter"] != "(Intercept)"]
     if slopes.empty:
         return "The model had no predictors."
-    top = slopes.loc[slopes["z"].abs().idxmax()]
+    top = slopes.iloc[int(slopes["z"].abs().to_numpy(dtype=float).argmax())]
     interval = wording.ci_text(wording.number(float(top["low"])), wording.number(float(top["high"])))
     return (
         f"The strongest predictor was {top['parameter']}, b = {wording.number(float(top['estimate']))}, {interval}, "

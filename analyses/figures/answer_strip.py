@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -152,12 +152,11 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 165.0) -> Figure:
     groups = _groups(frame)
     last, lines = int(frame["day"].max()), [lines for _, _, lines in groups]
     stops, low, high = _scale(frame)
-    colours = LinearSegmentedColormap.from_list("strip", list(stops))
-    colours.set_bad(PAPER)
+    colours = LinearSegmentedColormap.from_list("strip", list(stops)).with_extremes(bad=PAPER)
     each = min(max(120.0 / sum(lines), 0.5), 4.0)
     figure = print_canvas(width_mm, 18.0 + 9 * len(groups) + each * sum(lines))
     grid = figure.subplots(len(groups), 1, squeeze=False, sharex=True, height_ratios=lines)[:, 0]
-    drawn = None
+    drawn: Any = None
     for axes, (group, part, count) in zip(grid, groups, strict=True):
         cells = np.full((count, last), np.nan)
         cells[part["line"].to_numpy() - 1, part["day"].to_numpy() - 1] = part["value"].to_numpy()

@@ -79,7 +79,7 @@ def alt_text(frame: pd.DataFrame) -> str:
     if frame.empty:
         return "On no day did enough persons answer to show it."
     first, last = frame.iloc[0], frame.iloc[-1]
-    low = frame.loc[frame["percent"].idxmin()]
+    low = frame.iloc[int(frame["percent"].to_numpy(dtype=float).argmin())]
     return (
         f"Answered by day, of {frame['relative_to'].iloc[0]}: {number(float(first['percent']), 0)} % on day "
         f"{int(first['day'])}, {number(float(last['percent']), 0)} % on day {int(last['day'])}; lowest on day "

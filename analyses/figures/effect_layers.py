@@ -56,8 +56,7 @@ def tidy(effects: pd.DataFrame, levels: pd.DataFrame, *, most: int = MOST) -> pd
     places["left_out"] = (places.groupby("layer")["spread"].transform("size") - most).clip(lower=0)
     kept = places[places["rank"] <= most].assign(row=lambda f: f["rank"].astype(int) - 1)
     mine = table[table["parameter"].isin(set(kept["parameter"]))].groupby(["parameter", "group"])["estimate"]
-    found = mine.quantile(list(QUANTILES.values())).unstack()
-    found.columns = list(QUANTILES)
+    found = pd.DataFrame({name: mine.quantile(share) for name, share in QUANTILES.items()})
     found = found.assign(n=mine.size()).reset_index().merge(kept, on="parameter")
     found["label"] = [_within(name) for name in found["parameter"]]
     columns = ["layer", "parameter", "label", "row", "group", "n", *QUANTILES, "left_out"]

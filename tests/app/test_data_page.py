@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 from example_run import write_example
-from page_reading import choose, figure, opened_at, sentences_of, views_of
+from opened_pages import choose, figure, opened_at, sentences_of, views_of
 
 VIEWS = ["Answers", "States", "Base rates", "Self-transitions", "Missing data", "Table 1"]
 
