@@ -168,7 +168,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 165.0) -> Figure:
         axes.spines["left"].set_visible(False)
     grid[-1].set_xlabel(str(frame["counted"].iloc[0]))
     bar = figure.colorbar(drawn, ax=list(grid), fraction=0.04, pad=0.02)
-    bar.set_label(print_text(wrapped(frame["what"].iloc[0], 60, 7.5)), color=MUTED)
+    bar.set_label(print_text(wrapped(frame["what"].iloc[0], 60.0, 7.5)), color=MUTED)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     return figure
 
