@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
+from analyses.figures.colour_sets import DEFAULT_SET
 from analyses.figures.labels import is_transition, parameter_label
 from analyses.grouping_factors import Factor
 from analyses.stability_marks import MARK
-from app.state import FactorTables, FoundRun, OpenRun
+from app.state import FactorTables, OpenRun
 
 PERSONS = "persons"
 PERSON = Factor(term="person", noun="person", is_person=True)
@@ -46,6 +46,7 @@ class Settings:
     unit: str
     level: float
     identifiable: bool
+    palette: str = DEFAULT_SET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,72 +55,6 @@ class PersonsSettings:
 
     parameter: str
     order: str
-
-
-def choose_run(found: Sequence[FoundRun]) -> Path | None:
-    """The run picker at the top of the sidebar."""
-    if not found:
-        return None
-    paths = {run.label: run.path for run in found}
-    names = list(paths)
-    # a personal model of states can fill every page, so it is what opens first
-    first = next((index for index, name in enumerate(names) if name.startswith("nme-crf")), 0)
-    wanted = st.session_state.get("wanted_run")
-    if wanted in names:
-        st.session_state["run"] = wanted
-        st.session_state["wanted_run"] = None
-    label = st.sidebar.selectbox("Study run", names, index=first, key="run")
-    return paths.get(label) if label else None
-
-
-def sidebar(path: Path | None, opened: OpenRun | None) -> Settings:
-    """Everything below the run picker; only choices that exist are offered."""
-    by_group, unit = True, PERSONS
-    if opened is not None:
-        by_group = _group_choice(opened)
-        unit = _unit_choice(opened)
-    level = st.sidebar.selectbox(
-        "Interval level", LEVELS, index=LEVELS.index(0.95), format_func=lambda value: f"{value:.0%}", key="level"
-    )
-    identifiable = st.sidebar.toggle(
-        "Identifiable view",
-        key="identifiable",
-        help="Off: lists and figures leave pseudonyms out. On: pseudonyms are shown, and files about single persons "
-        "can be saved after a tick. Keep it off when others can see the screen.",
-    )
-    st.sidebar.caption(
-        "Colours can be told apart by colour-blind readers, and every group also has its own mark. "
-        "Nothing leaves this computer."
-    )
-    return Settings(path=path, by_group=by_group, unit=unit, level=float(level or 0.95), identifiable=identifiable)
-
-
-def _group_choice(opened: OpenRun) -> bool:
-    if opened.group_name is None:
-        st.sidebar.caption("This study has no groups to compare.")
-        return False
-    options = [opened.group_name, "no grouping"]
-    return st.sidebar.selectbox("Group variable", options, key="group_variable") != "no grouping"
-
-
-def _unit_choice(opened: OpenRun) -> str:
-    if opened.cluster_name is None:
-        st.sidebar.selectbox(
-            "Resampling unit",
-            [PERSONS],
-            key="unit_persons",
-            help="What is shuffled and drawn as a whole in tests. This study has no families or sites, so: persons.",
-        )
-        return PERSONS
-    name = opened.cluster_name
-    chosen = st.sidebar.selectbox(
-        "Resampling unit",
-        [name, PERSONS],
-        key="unit_cluster",
-        help=f"What is shuffled and drawn as a whole in tests. Persons of one {name} resemble each other; testing "
-        "them as if they did not makes differences look surer than they are.",
-    )
-    return PERSONS if chosen == PERSONS else name
 
 
 def default_parameter(shown: FactorTables) -> str:

@@ -46,19 +46,31 @@ SAFE_SETTINGS: Mapping[str, str] = {
     "global.developmentMode": "false",
     "logger.level": "warning",
 }
+# the browser's own preference decides between light and dark
+COLOURS: Mapping[str, Mapping[str, str]] = {
+    "light": {
+        "primaryColor": "#0B5C94",
+        "backgroundColor": "#FFFFFF",
+        "secondaryBackgroundColor": "#F5F7FA",
+        "textColor": "#1F2933",
+        "borderColor": "#D5DBE1",
+        "linkColor": "#0B5C94",
+    },
+    "dark": {
+        "primaryColor": "#2878B5",
+        "backgroundColor": "#12181F",
+        "secondaryBackgroundColor": "#1B232C",
+        "textColor": "#E6EBF0",
+        "borderColor": "#3A4652",
+        "linkColor": "#7CC0F0",
+    },
+}
 THEME: Mapping[str, str] = {
-    "theme.base": "light",
-    "theme.primaryColor": "#0B5C94",
-    "theme.backgroundColor": "#FFFFFF",
-    "theme.secondaryBackgroundColor": "#F5F7FA",
-    "theme.textColor": "#1F2933",
-    "theme.borderColor": "#D5DBE1",
-    "theme.linkColor": "#0B5C94",
     "theme.font": "sans-serif",
     "theme.baseRadius": "0.4rem",
     "theme.paddingTop": "0.5rem",
     "theme.paddingBottom": "3rem",
-}
+} | {f"theme.{mode}.{name}": colour for mode, colours in COLOURS.items() for name, colour in colours.items()}
 
 
 def launch(

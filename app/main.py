@@ -8,7 +8,8 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from app import inputs, state, studies, views
+from analyses.figures.colour_sets import choose_set
+from app import sidebar, state, studies, views
 from app.state import OpenRun
 from app.studies import OpenStudy
 from toolkit.errors import ToolkitError
@@ -51,16 +52,18 @@ def main() -> None:
     st.set_page_config(page_title="Personalised models", page_icon=page_icon(), layout="wide")
     page = st.navigation([st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == "start")
                           for name, title, icon in NAMES])  # fmt: skip
-    path = inputs.choose_run(state.found_runs())
+    path = sidebar.choose_run(state.found_runs())
     opened, problem = None, ""
     if path is not None:
         try:
             opened = state.open_run(path)
         except ToolkitError as error:
             problem = views.spoken(error)
-    st.session_state["settings"] = inputs.sidebar(path, opened)
+    settings = sidebar.settings(path, opened)
+    choose_set(settings.palette)
+    st.session_state["settings"] = settings
     st.session_state["opened"] = opened
-    st.session_state["opened_study"] = _study(opened)
+    st.session_state["opened_study"] = None if problem else _study(opened)
     views.style()
     st.header(page.title, anchor=False)
     if problem:

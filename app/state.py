@@ -7,6 +7,7 @@ Pages read ``st.session_state["opened"]`` (`OpenRun` or None), ``st.session_stat
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,10 +33,12 @@ REPORT = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run folder, and how it is called in lists."""
+    """A run folder, its name in lists, and name and title of its study (empty where the manifest is damaged)."""
 
     path: Path
     label: str
+    study: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +194,26 @@ def find_runs(places: Iterable[Path]) -> list[FoundRun]:
     names = [path.name for path in unique]
     # two studies may both hold a run of the same name
     return [
-        FoundRun(path, path.name if names.count(path.name) == 1 else f"{path.parent.name} / {path.name}")
+        FoundRun(path, path.name if names.count(path.name) == 1 else f"{path.parent.name} / {path.name}", *_study(path))
         for path in unique
     ]
+
+
+def _study(path: Path) -> tuple[str, str]:
+    """Name and title of a run's study; empty where that cannot be read."""
+    try:
+        return _told_study(str(path), (path / MANIFEST).stat().st_mtime_ns)
+    except OSError:
+        return "", ""
+
+
+@st.cache_data(scope="session", show_spinner=False, max_entries=512)
+def _told_study(path: str, changed: int) -> tuple[str, str]:
+    try:
+        study = json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))["study"]
+        return str(study.get("name") or ""), str(study.get("title") or study.get("name") or "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "", ""
 
 
 def find_reports(places: Iterable[Path]) -> list[Path]:

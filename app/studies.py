@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from toolkit.data.study_checks import StudyCheck
 
 STUDY_FILE = "study.toml"
-OPENED = "opened_study_file"
+FILES = "opened_study_files"
+OPENED = "shown_study_file"
 BY_RUN = "study_files_of_runs"
 
 
@@ -120,12 +121,24 @@ def _opened(path: str, changed: int) -> OpenStudy:
     return OpenStudy(Path(path), Study.read(path))
 
 
-def choose_study(path: Path, run: Path | None = None) -> None:
-    """Remember a study as the one the user opened, for a run where it was opened for that."""
+def choose_study(path: Path, run: Path | None = None) -> OpenStudy:
+    """Open a study for the session, or for one run; errors as `open_study`."""
+    found = open_study(path)
     if run is None:
-        st.session_state[OPENED] = path
+        st.session_state[FILES] = {**opened_files(), found.title: found.path}
     else:
-        st.session_state.setdefault(BY_RUN, {})[str(run.resolve())] = path
+        st.session_state[BY_RUN] = {**st.session_state.get(BY_RUN, {}), str(run.resolve()): found.path}
+    return found
+
+
+def opened_files() -> dict[str, Path]:
+    """The studies the user opened, title to file."""
+    return dict(st.session_state.get(FILES, {}))
+
+
+def look_at(path: Path | None) -> None:
+    """Make a study the one that is shown where no run is open."""
+    st.session_state[OPENED] = path
 
 
 def current_study(opened: OpenRun | None) -> OpenStudy | None:

@@ -15,6 +15,7 @@ import pandas as pd
 import streamlit as st
 
 from analyses import wording
+from analyses.figures.colour_sets import chosen_name, using_set
 from analyses.figures.labels import listed
 from analyses.figures.print_style import figure_bytes
 from analyses.report import sentences
@@ -29,16 +30,23 @@ from toolkit.errors import ToolkitError
 LOG = logging.getLogger("app")
 MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 CHART = {"displayModeBar": False, "scrollZoom": False}
-# tighter than the default, so that a page's main figure stands above the fold on a laptop
+# tighter than the default, so that a page's main figure stands above the fold on a laptop; figures keep their white
+# paper in the dark theme, so that colours mean the same everywhere
 STYLE = """<style>
 .stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 76rem; }
 .stMainBlockContainer h2 { font-size: 1.75rem; padding: 0 0 .2rem; }
 .stMainBlockContainer h3 { font-size: 1.2rem; padding: .4rem 0 .2rem; }
-.st-key-facts { padding: .55rem .9rem; background: #F5F7FA; }
+.st-key-facts { padding: .55rem .9rem; background: rgba(128, 144, 160, .09); }
 .st-key-facts p { font-size: .8rem; line-height: 1.4; margin: 0; }
 .st-key-facts [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
 [class*="st-key-apa"] :is(pre, code, code *) { font-family: "Source Sans", sans-serif !important; font-size: .95rem; }
-[data-testid="stSidebarHeader"] { height: 2.5rem; }
+[data-testid="stSidebarHeader"] { height: 1.6rem; margin: 0; padding-top: .2rem; }
+[data-testid="stSidebarNavItems"] { padding-top: 0; padding-bottom: 0; }
+[data-testid="stSidebarNavLink"] { padding-top: 0; padding-bottom: 0; margin: 0; height: 1.65rem; min-height: 0; }
+[data-testid="stSidebarNavSeparator"] { margin: .3rem 0; }
+[data-testid="stSidebarUserContent"] { padding-top: .4rem; padding-bottom: 1rem; }
+[data-testid="stSidebarUserContent"] [data-testid="stVerticalBlock"] { gap: .4rem; }
+.stPlotlyChart { background: #FFFFFF; border-radius: .4rem; overflow: hidden; }
 </style>"""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~$:&])")
 
@@ -276,9 +284,15 @@ def _figure_button(name: str, figure: tuple[Any, pd.DataFrame], kind: str) -> No
 
 
 def _button(label: str, content: Callable[[], bytes], file_name: str, mime: str) -> None:
-    # made when pressed: drawing four files for every page would make every page slow
+    # made when pressed: drawing four files for every page would make every page slow; in another thread than the page's
+    palette = chosen_name()
+
+    def made() -> bytes:
+        with using_set(palette):
+            return content()
+
     st.download_button(
-        label.upper(), content, file_name, mime, key=f"save {file_name}", on_click="ignore", width="stretch"
+        label.upper(), made, file_name, mime, key=f"save {file_name}", on_click="ignore", width="stretch"
     )
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from analyses.figures.colour_sets import Style as Style
+from analyses.figures.colour_sets import chosen_set
 
 INK = "#1F2933"
 MUTED = "#5F6B7A"
@@ -19,10 +21,7 @@ HATCH = "#8A94A0"
 
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
-GREEN = "#009E73"
-ORANGE = "#E69F00"
 SKY = "#56B4E9"
-PURPLE = "#CC79A7"
 
 # blue - white - orange, darker than Okabe-Ito at the ends so that white numbers can be read on them
 DIFFERENCE_STOPS = ((0.0, "#0B5C94"), (0.25, "#7FB4D9"), (0.5, "#FFFFFF"), (0.75, "#F0B27A"), (1.0, "#B34A00"))
@@ -41,50 +40,14 @@ PROBABILITY_STOPS = (
     (0.9, "#E5CF52"),
     (1.0, "#FEE838"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """How one group or one state is drawn, on screen (plotly names) and in print (matplotlib names).
-
-    ``hatch`` is one character that both know; areas carry it so that they can be told apart without colour.
-    """
-
-    fill: str
-    edge: str
-    symbol: str
-    marker: str
-    dash: str = "solid"
-    hatch: str = ""
-
-
-_GROUPS = (
-    Style(fill=BLUE, edge=BLUE, symbol="circle", marker="o"),
-    Style(fill=VERMILION, edge=VERMILION, symbol="diamond", marker="D", dash="dash"),
-    Style(fill=GREEN, edge="#00795A", symbol="square", marker="s", dash="dot"),
-    Style(fill=PURPLE, edge="#9A4B77", symbol="triangle-up", marker="^", dash="dashdot"),
-    Style(fill=ORANGE, edge="#8A5F00", symbol="triangle-down", marker="v", dash="longdash"),
-)
 NO_GROUP = Style(fill="#6B7683", edge="#4A5560", symbol="circle-open", marker="o")
-
-_STATES = {
-    "positive": Style(fill=GREEN, edge="#00795A", symbol="circle", marker="o"),
-    "aggressive": Style(fill=ORANGE, edge="#8A5F00", symbol="triangle-up", marker="^", hatch="/"),
-    "dysphoric": Style(fill=PURPLE, edge="#9A4B77", symbol="square", marker="s", hatch="."),
-    "other": Style(fill="#5F6B7A", edge="#5F6B7A", symbol="x", marker="X", hatch="x"),
-}
-_SPARE_STATES = (
-    Style(fill=SKY, edge="#1F7AB0", symbol="diamond", marker="D", hatch="-"),
-    Style(fill=BLUE, edge=BLUE, symbol="triangle-down", marker="v", hatch="+"),
-    Style(fill=VERMILION, edge=VERMILION, symbol="star", marker="*", hatch="\\"),
-    Style(fill="#1F2933", edge="#1F2933", symbol="cross", marker="P", hatch="|"),
-)
 
 
 def group_styles(labels: Iterable[str]) -> dict[str, Style]:
     """One style per group, given in the order of the groups; an empty label stands for persons without a group."""
+    groups = chosen_set().groups
     known = [label for label in dict.fromkeys(labels) if label]
-    styles = {label: _GROUPS[index % len(_GROUPS)] for index, label in enumerate(known)}
+    styles = {label: groups[index % len(groups)] for index, label in enumerate(known)}
     styles[""] = NO_GROUP
     return styles
 
@@ -94,9 +57,10 @@ def state_styles(states: Iterable[str]) -> dict[str, Style]:
 
     From the fifth other state on, styles of absent affective states are taken; beyond eight, styles repeat.
     """
+    usual, spare = chosen_set().states, chosen_set().spare
     known = list(dict.fromkeys(states))
-    free = itertools.cycle([*_SPARE_STATES, *(style for name, style in _STATES.items() if name not in known)])
-    return {state: _STATES.get(state) or next(free) for state in known}
+    free = itertools.cycle([*spare, *(style for name, style in usual.items() if name not in known)])
+    return {state: usual.get(state) or next(free) for state in known}
 
 
 def colour_at(stops: tuple[tuple[float, str], ...], position: float) -> str:
