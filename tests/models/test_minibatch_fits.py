@@ -104,13 +104,3 @@ def test_settings_that_cannot_apply_are_refused():
         NmeMlp(batch_by="rows")
     with pytest.raises(ConfigError, match="clip"):
         Pen(clip=1.0)
-
-
-def test_several_grouping_factors_are_refused():
-    data = study()
-    frame = pd.DataFrame({"x": np.asarray(data.features)[:, 0], "y": np.asarray(data.target), "t": np.arange(240)})
-    frame["who"], frame["family"] = [f"p{code}" for code in np.asarray(data.person)], [f"f{k % 3}" for k in range(240)]
-    several = GroupedDataset.from_frame(frame, target="y", features="x", groups=["who", "family"], time="t")
-    with pytest.raises(ConfigError, match="one grouping factor") as caught:
-        train(NmeMlp(hidden=(), batch=32), several, np.full(240, "train"), generator=torch.Generator(), device=CPU)
-    assert caught.value.code == "E302"

@@ -84,6 +84,8 @@ class FlatRows:
         target: outcome (rows, ...).
         persons: code of each row's person (rows,), at least 0.
         counts: rows of each person among all (persons,).
+        levels: with several grouping factors, where a person here stands for a combination of their levels: the level
+            of each in every factor (persons, factors).
         lengths: rows of each sequence (sequences,), whose rows then stand one after the other; None where every row can
             stand alone.
         loss: the loss of a batch.
@@ -95,6 +97,7 @@ class FlatRows:
     counts: np.ndarray
     lengths: np.ndarray | None
     loss: BatchLoss
+    levels: np.ndarray | None = None
 
     @property
     def rows(self) -> int:

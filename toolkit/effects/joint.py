@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from toolkit.effects.problem import Problem
+from toolkit.effects.problem import ProblemParts
 from toolkit.errors import ConfigError
 
 # Largest numbers of the dense part: values of the coupling, and effects beside the largest factor.
@@ -79,7 +79,7 @@ class Factors:
         return slice(start, start + self.sizes[factor])
 
 
-def factors_of(problem: Problem, etas: Sequence[Tensor]) -> Factors:
+def factors_of(problem: ProblemParts, etas: Sequence[Tensor]) -> Factors:
     """The factors of a problem whose levels have these effects.
 
     Raises:

@@ -123,7 +123,10 @@ class Problem:
 
 @runtime_checkable
 class ProblemParts(Protocol):
-    """Rows whose sums are taken over one piece after the other; no person is in two pieces."""
+    """Rows whose sums are taken over one piece after the other.
+
+    No person is in two pieces; with several grouping factors, no combination of their levels.
+    """
 
     @property
     def rows(self) -> int:
@@ -133,6 +136,10 @@ class ProblemParts(Protocol):
     @property
     def persons(self) -> Tensor:
         """Code of each line's person."""
+        ...
+
+    def codes(self, factor: int) -> Tensor:
+        """Level of each line in one grouping factor; 0 is the person."""
         ...
 
     def pieces(self) -> Iterator[Problem]:

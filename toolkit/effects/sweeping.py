@@ -123,6 +123,7 @@ class MiniBatches:
     of_shared: Tensor | None = None
     of_effects: Tensor | None = None
     _memory: Tensor | None = None
+    _eta: Tensor | None = None
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -143,8 +144,7 @@ class MiniBatches:
         """One epoch; the mean loss is that of the batches as they came, the penalty that after the last."""
         objective = self.objective
         weight, precision = objective.weight(), objective.precision()
-        absent = torch.as_tensor(self.rows.counts == 0, device=objective.eta.device)
-        objective.eta[absent] = 0.0  # the mode of their prior: no batch ever holds them
+        self._forget_absent()
         sound()  # the epoch before ended with finite numbers
         lr = float(descent.optimiser.param_groups[0]["lr"])
         total = torch.zeros((), dtype=torch.float64, device=objective.eta.device)
@@ -166,8 +166,7 @@ class MiniBatches:
     def gradients(self, batch: Batch, weight: float, precision: Tensor) -> Tensor:
         """Gradients of a batch's objective, of shared parameters and effects, kept for `step`; returns its loss."""
         objective, layout = self.objective, self.objective.layout
-        eta = self._effects(batch)
-        delta = objective.deviations(eta)
+        delta = self._deviations(batch)
         own = delta if objective.columns == layout.size else delta[:, : objective.columns]
         outputs = objective.network.forward(objective.shared.views, own, batch.inputs, batch)
         chain = objective.chain(delta)
@@ -179,13 +178,27 @@ class MiniBatches:
             shared[name] = (gradient.sum(dim=0) if own else gradient).mul(factor)
             personal = torch.cat([personal, gradient.flatten(1).mul(factor)], dim=1) if own else personal
         self.of_shared = objective.shared.joined(shared)
+        self._pull(personal, batch, precision)
+        return loss
+
+    def _forget_absent(self) -> None:
+        """Effects of who has no rows to the mode of their prior, zero: no batch ever holds them."""
+        self.objective.eta[torch.as_tensor(self.rows.counts == 0, device=self.objective.eta.device)] = 0.0
+
+    def _deviations(self, batch: Batch) -> Float[Tensor, "persons parameters"]:
+        """What the parameters of the persons of a batch differ by."""
+        self._eta = self._effects(batch)
+        return self.objective.deviations(self._eta)
+
+    def _pull(self, personal: Float[Tensor, "persons parameters"], batch: Batch, precision: Tensor) -> None:
+        """Gradient of the effects from that of the deviations, and of the prior with its share."""
+        objective, layout = self.objective, self.objective.layout
         if layout.mixing is not None:
             personal = personal @ layout.mixing
-        if layout.size:
-            prior = objective.penalties(eta, precision)
+        if layout.size and self._eta is not None:
+            prior = objective.penalties(self._eta, precision)
             personal.addcmul_(prior, batch.share[:, None], value=batch.scale)
         self.of_effects = personal
-        return loss
 
     def _effects(self, batch: Batch) -> Tensor:
         """Effects of the persons of a batch, in memory that is used again: fresh memory is slow where it is much."""

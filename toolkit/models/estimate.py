@@ -111,7 +111,7 @@ def _posterior_at_the_end(
 ) -> tuple[Posterior | None, tuple[tuple[RandomEffects, Posterior], ...]]:
     """Posterior of the person effects (None without any), and effects and posteriors of further factors."""
     found, others = None, ()
-    if state.further and isinstance(problem, Problem):
+    if state.further:
         found, others = _several_at_the_end(problem, state, finish=finish)
     elif state.layout.size:
         found = _one_at_the_end(problem, state, settled=finish and state.rule.update == "em")
@@ -134,7 +134,7 @@ def _one_at_the_end(problem: ProblemParts, state: State, *, settled: bool) -> Po
 
 
 def _several_at_the_end(
-    problem: Problem, state: State, *, finish: bool
+    problem: ProblemParts, state: State, *, finish: bool
 ) -> tuple[Posterior, tuple[tuple[RandomEffects, Posterior], ...]]:
     """Posterior of the person effects, and effects and posteriors of the further factors."""
     factors = state.factors
@@ -197,7 +197,6 @@ def _round(problem: ProblemParts, state: State, *, fine: bool = False) -> None:
     effects by quadrature where their posterior is not normal; else they are Laplace's.
     """
     if state.further:
-        assert isinstance(problem, Problem)  # several factors have no mini-batches
         _round_of_several(problem, state)
         return
     if state.rule.exact:
@@ -212,7 +211,7 @@ def _round(problem: ProblemParts, state: State, *, fine: bool = False) -> None:
         _em_update(problem, state, at, fine=fine)
 
 
-def _round_of_several(problem: Problem, state: State) -> None:
+def _round_of_several(problem: ProblemParts, state: State) -> None:
     """The same with several grouping factors, whose effects move together."""
     factors = state.factors
     if state.rule.exact:

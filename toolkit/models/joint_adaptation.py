@@ -15,7 +15,7 @@ from torch import Tensor
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import cut_at_parts
 from toolkit.effects.posterior import Posterior
-from toolkit.effects.problem import Problem, ProblemParts
+from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import FactorEffects, RandomEffects
 from toolkit.models import joint_rounds
 from toolkit.models.chain_structure import chain_parts
@@ -82,7 +82,9 @@ def adapt_several(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         known = joint_rounds.posteriors(train, curvature, factors, at)
         if residuals is not None:
             sizes = [factor.layout.size for factor in factors]
-            acting = acting_of(train, len(residuals), sizes, lambda part: _curvature(part, network, factors))
+            acting = acting_of(
+                train, len(residuals), sizes, lambda part: joint_rounds.line_curvature(part, network.shared, factors)
+            )
     further, posteriors = _with_the_known(network, new, factors, known)
     found = Estimate(
         shared=network.shared,
@@ -108,12 +110,6 @@ def adapt_several(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         training_rows=max(int((labels == "train").sum()), 1),
         further_scales=tuple(scales[1:]),
     )
-
-
-def _curvature(part: ProblemParts, network: FittedNetwork, factors: list[FactorState]) -> Tensor:
-    """Curvature of each line's loss."""
-    assert isinstance(part, Problem)
-    return joint_rounds.line_curvature(part, network.shared, factors)
 
 
 def speaking_rows(network: FittedNetwork, data: GroupedDataset, labels: np.ndarray, codes: np.ndarray) -> Problem:

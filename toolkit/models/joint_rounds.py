@@ -9,7 +9,7 @@ the joint posterior, and the information of the variances is the average informa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,7 @@ from torch.func import grad
 from toolkit.effects import variance
 from toolkit.effects.joint import JointPosterior, factors_of, joint_posterior
 from toolkit.effects.posterior import MAX_HALVINGS, Posterior, bent_slopes, loss_curvature
-from toolkit.effects.problem import Problem
+from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.random_effects import EffectLayout, JointLayout, RandomEffects
 from toolkit.numerics.covariance import from_log_cholesky, to_log_cholesky, with_floor
 
@@ -56,6 +56,12 @@ class FactorState:
         """Effects, detached."""
         return RandomEffects(layout=self.layout, eta=self.eta.detach(), covariance=self.covariance)
 
+    def precision(self) -> Tensor:
+        """Inverse covariance of the effects: its diagonal where they are independent, else the matrix."""
+        if self.diagonal:
+            return torch.exp(-2.0 * self.log_cholesky)
+        return torch.cholesky_inverse(torch.linalg.cholesky(self.covariance))
+
     def penalty(self) -> Float[Tensor, ""]:
         """``1/2 sum eta' Sigma^-1 eta``."""
         precision = torch.cholesky_inverse(torch.linalg.cholesky(self.covariance))
@@ -81,9 +87,21 @@ def start_factor(
     )
 
 
-def lines_of(problem: Problem, factors: Sequence[FactorState]) -> Float[Tensor, "lines d"]:
+def lines_of(problem: ProblemParts, etas: Sequence[Tensor]) -> Float[Tensor, "lines d"]:
     """Effects that meet in each line."""
-    return problem.lines_of(*(factor.eta for factor in factors))
+    found = [piece.lines_of(*etas) for piece in problem.pieces()]
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def by_piece(
+    problem: ProblemParts, lines: Float[Tensor, "lines d"], values: Callable[[Problem, Tensor], Tensor]
+) -> Tensor:
+    """Values of the lines, one piece of the rows after the other."""
+    found, start = [], 0
+    for piece in problem.pieces():
+        found.append(values(piece, lines[start : start + len(piece.persons)]))
+        start += len(piece.persons)
+    return found[0] if len(found) == 1 else torch.cat(found)
 
 
 def joint_layout(factors: Sequence[FactorState]) -> JointLayout:
@@ -93,15 +111,15 @@ def joint_layout(factors: Sequence[FactorState]) -> JointLayout:
 
 @torch.no_grad()
 def line_curvature(
-    problem: Problem, shared: Mapping[str, Tensor], factors: Sequence[FactorState]
+    problem: ProblemParts, shared: Mapping[str, Tensor], factors: Sequence[FactorState]
 ) -> Float[Tensor, "lines d d"]:
     """Curvature of each line's loss with respect to its effects."""
-    held = [factor.eta.detach() for factor in factors]
-    return loss_curvature(problem, shared, joint_layout(factors), problem.lines_of(*held))
+    lines, layout = lines_of(problem, [factor.eta.detach() for factor in factors]), joint_layout(factors)
+    return by_piece(problem, lines, lambda piece, own: loss_curvature(piece, shared, layout, own))
 
 
 def posterior_of_all(
-    problem: Problem, curvature: Float[Tensor, "lines d d"], factors: Sequence[FactorState], weight: float
+    problem: ProblemParts, curvature: Float[Tensor, "lines d d"], factors: Sequence[FactorState], weight: float
 ) -> JointPosterior:
     """Joint posterior covariance at the current effects."""
     found = factors_of(problem, [factor.eta for factor in factors])
@@ -109,7 +127,7 @@ def posterior_of_all(
 
 
 def newton_step_of_all(
-    problem: Problem, shared: Mapping[str, Tensor], factors: Sequence[FactorState], weight: float
+    problem: ProblemParts, shared: Mapping[str, Tensor], factors: Sequence[FactorState], weight: float
 ) -> tuple[JointPosterior, Float[Tensor, "lines d d"]]:
     """One Newton step of all effects together, in place, halved while the objective would rise.
 
@@ -120,17 +138,21 @@ def newton_step_of_all(
     at = posterior_of_all(problem, curvature, factors, weight)
     held, layout = {name: value.detach() for name, value in shared.items()}, joint_layout(factors)
 
-    def loss(lines: Tensor) -> Tensor:
-        return problem.losses(held, layout, lines).sum()
+    def losses(piece: Problem, lines: Tensor) -> Tensor:
+        return piece.losses(held, layout, lines)
+
+    def slope(piece: Problem, lines: Tensor) -> Tensor:
+        return grad(lambda lines: losses(piece, lines).sum())(lines)
 
     start = [factor.eta.detach().clone() for factor in factors]
-    slopes = _of_levels(problem, weight * grad(loss)(problem.lines_of(*start)), factors)
+    slopes = _of_levels(problem, weight * by_piece(problem, lines_of(problem, start), slope), factors)
     pulled = [(slope + white)[..., None] for slope, white in zip(slopes, _whitened(factors, at), strict=True)]
     steps = at.covariance_times(pulled)
 
     def objective() -> float:
         with torch.no_grad():
-            fitted = weight * loss(lines_of(problem, factors))
+            lines = lines_of(problem, [factor.eta for factor in factors])
+            fitted = weight * by_piece(problem, lines, losses).sum()
             return float(fitted + sum(factor.penalty() for factor in factors))
 
     before = objective()
@@ -146,7 +168,7 @@ def newton_step_of_all(
 
 @torch.no_grad()
 def means_from_modes(
-    problem: Problem,
+    problem: ProblemParts,
     shared: Mapping[str, Tensor],
     factors: Sequence[FactorState],
     at: JointPosterior,
@@ -154,10 +176,13 @@ def means_from_modes(
 ) -> list[Tensor]:
     """What leads from the mode of all effects to their mean; see `toolkit.effects.posterior.mean_from_mode`."""
     held, layout = {name: value.detach() for name, value in shared.items()}, joint_layout(factors)
-    lines = lines_of(problem, factors)
+    lines = lines_of(problem, [factor.eta for factor in factors])
     values, vectors = torch.linalg.eigh(at.of_lines())
     roots = (vectors * values.clamp(min=0.0).sqrt()[:, None]).to(lines)
-    slope = grad(lambda lines: problem.losses(held, layout, lines).sum())
+
+    def slope(lines: Tensor) -> Tensor:
+        return by_piece(problem, lines, lambda piece, own: grad(lambda own: piece.losses(held, layout, own).sum())(own))
+
     bent = _of_levels(problem, bent_slopes(slope, lines, roots.unbind(dim=2)), factors)
     found = at.covariance_times([own[..., None] for own in bent])
     return [-0.5 * weight * own.squeeze(-1).to(lines) for own in found]
@@ -297,7 +322,7 @@ def _scored(factors: Sequence[FactorState], at: JointPosterior, of_levels: Seque
     }
 
 
-def _of_levels(problem: Problem, lines: Float[Tensor, "lines d"], factors: Sequence[FactorState]) -> list[Tensor]:
+def _of_levels(problem: ProblemParts, lines: Float[Tensor, "lines d"], factors: Sequence[FactorState]) -> list[Tensor]:
     """Values of the lines summed at their levels, in float64; lines without a level are dropped."""
     parts = torch.split(lines.double(), [factor.layout.size for factor in factors], dim=1)
     found = []
@@ -309,7 +334,7 @@ def _of_levels(problem: Problem, lines: Float[Tensor, "lines d"], factors: Seque
 
 
 def posteriors(
-    problem: Problem, curvature: Float[Tensor, "lines d d"], factors: Sequence[FactorState], at: JointPosterior
+    problem: ProblemParts, curvature: Float[Tensor, "lines d d"], factors: Sequence[FactorState], at: JointPosterior
 ) -> list[Posterior]:
     """Curvature and posterior covariance of every level, by factor."""
     start, found = 0, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
 from toolkit.effects.flat_rows import FlatRows
+from toolkit.effects.joint_sweeping import FactorInBatches, JointBatches, joined_layout
 from toolkit.effects.personal_module import PersonalModule
 from toolkit.effects.personal_perceptron import PersonalNetwork, PersonalPerceptron
 from toolkit.effects.random_effects import EffectLayout
@@ -23,8 +25,9 @@ from toolkit.models.config import Config
 from toolkit.models.fit_state import State
 from toolkit.models.networks import Mlp
 from toolkit.models.pieces import Pieces
-from toolkit.models.prepare import CODED, Scaler, Task
+from toolkit.models.prepare import CODED, Scaler, Task, refuse_changing
 from toolkit.models.row_losses import Criterion, row_function
+from toolkit.models.starting import row_codes
 from toolkit.optimise.row_adam import Adam, RowAdam
 
 
@@ -37,8 +40,11 @@ def flat_rows(
     like: Tensor,
     parts: ChainParts | None = None,
     criterion: Criterion | None = None,
+    levels: np.ndarray | None = None,
 ) -> tuple[FlatRows, RowLosses | ChainLosses]:
     """Some rows as tensors like the given one, by person: those with few rows first; and their loss.
+
+    With several grouping factors the rows are put together that agree in all of them.
 
     Args:
         data: all rows; chains are cut where parts begin.
@@ -48,13 +54,19 @@ def flat_rows(
         like: a tensor of the network.
         parts: what a chain has beside its parameters.
         criterion: how the outcome is judged.
+        levels: of several grouping factors, the level of each row in each (all rows, factors).
     """
-    codes, lengths, chain = np.asarray(data.person), None, task == "sequence"
+    codes, lengths, chain, of_codes = np.asarray(data.person), None, task == "sequence", None
     counts = np.bincount(codes[rows], minlength=data.n_persons)
+    if levels is not None:
+        of_codes, own = np.unique(levels[rows], axis=0, return_inverse=True)
+        codes = np.full(data.n_rows, -1, dtype=np.int64)
+        codes[rows], counts = own.reshape(-1), np.bincount(own.reshape(-1))
     if chain:
         taken = data.take(rows)
         sequences = SequenceBatch.from_grouped(taken)
         mask, places = np.asarray(sequences.mask), rows[np.asarray(sequences.rows)]
+        refuse_changing(data, np.where(mask, places, -1), codes)
         units = _by_person(codes[places[:, 0]], counts)
         lengths, order = mask[units].sum(axis=1), places[units][mask[units]]
         loss = ChainLosses.of(taken, sequences, units, parts or ChainParts(), like)
@@ -74,6 +86,7 @@ def flat_rows(
         counts=counts,
         lengths=lengths,
         loss=loss,
+        levels=of_codes,
     )
     return found, loss
 
@@ -94,8 +107,11 @@ def pieces_of(
     for name in ("train", "validation"):
         rows = np.flatnonzero(labels == name)
         if len(rows):
-            flat, loss = flat_rows(data, rows, scaler, task=task, like=state.eta, parts=parts, criterion=judged[name])
-            found.append(Pieces(module=module, data=flat, loss=loss, size=state.layout.size))
+            flat, loss = flat_rows(
+                data, rows, scaler, task=task, like=state.eta, parts=parts, criterion=judged[name],
+                levels=row_codes(data) if state.further else None,
+            )  # fmt: skip
+            found.append(Pieces(module=module, data=flat, loss=loss, size=state.line_layout.size))
     return found[0], found[1] if len(found) > 1 else None
 
 
@@ -107,13 +123,6 @@ def check_batches(config: Config, module: nn.Module, state: State) -> None:
             code="E302",
             column="batch",
             remedy="leave batch out, or use loss='huber'",
-        )
-    if state.further:
-        raise ConfigError(
-            "mini-batches are for one grouping factor",
-            code="E302",
-            column="batch",
-            remedy="leave batch out, or name one column in groups",
         )
     if config.compile and type(module) is Mlp:
         raise ConfigError(
@@ -129,32 +138,55 @@ def mini_batches(
 ) -> MiniBatches:
     """The sweep over mini-batches of a state; its shared parameters become views of one vector."""
     assert config.batch is not None
+    layout = joined_layout([factor.layout for factor in state.factors]) if state.further else state.layout
     objective = Objective(
-        network=_network(config, module, state),
+        network=_network(config, module, layout, state.held),
         shared=SharedVector(state.shared, state.held),
-        layout=state.layout,
+        layout=layout,
         eta=state.eta,
         weight=lambda: state.weight,
         precision=state.precision,
     )
-    effects = None
-    if state.layout.size:
-        effects = RowAdam(state.eta) if state.eta.numel() >= DENSE else Adam(state.eta)
-    return MiniBatches(
-        objective=objective,
-        rows=rows,
-        size=config.batch,
-        by=config.batch_by or "persons",
-        generator=generator,
-        adam=Adam(objective.shared.vector, config.weight_decay),
-        effects=effects,
-        clip=config.clip,
+    settings: dict[str, Any] = {
+        "objective": objective,
+        "rows": rows,
+        "size": config.batch,
+        "by": config.batch_by or "persons",
+        "generator": generator,
+        "adam": Adam(objective.shared.vector, config.weight_decay),
+        "clip": config.clip,
+    }
+    if state.further:
+        return JointBatches(**settings, effects=None, factors=_factors(state, layout, rows))
+    return MiniBatches(**settings, effects=_adam(state.eta) if state.layout.size else None)
+
+
+def _adam(eta: Tensor) -> RowAdam | Adam:
+    """What moves the effects: row by row where they are many."""
+    return RowAdam(eta) if eta.numel() >= DENSE else Adam(eta)
+
+
+def _factors(state: State, joined: EffectLayout, rows: FlatRows) -> tuple[FactorInBatches, ...]:
+    """Every grouping factor, as batches of combinations of levels move its effects."""
+    assert rows.levels is not None
+    counts = torch.as_tensor(rows.counts).to(state.eta)
+    return tuple(
+        FactorInBatches(
+            name=factor.name,
+            layout=factor.layout,
+            eta=factor.eta,
+            precision=factor.precision,
+            levels=torch.as_tensor(np.ascontiguousarray(own), device=state.eta.device),
+            rows=counts,
+            joined=joined,
+            adam=_adam(factor.eta),
+        )
+        for factor, own in zip(state.factors, rows.levels.T, strict=True)
     )
 
 
-def _network(config: Config, module: nn.Module, state: State) -> PersonalNetwork:
+def _network(config: Config, module: nn.Module, layout: EffectLayout, held: frozenset[str]) -> PersonalNetwork:
     """Perceptrons have a fast way of their own; any other module goes by autograd."""
-    layout = state.layout
     kept = [(name, shape) for name, shape, _ in _labelled(layout) if name not in CHAIN_NAMES]
     own = EffectLayout(
         names=tuple(name for name, _ in kept),
@@ -165,9 +197,7 @@ def _network(config: Config, module: nn.Module, state: State) -> PersonalNetwork
     if isinstance(module, Mlp) and type(module) is Mlp and not config.mixed_precision:
         layers = [(f"layers.{place}.weight", f"layers.{place}.bias") for place in range(len(module.layers))]
         return PersonalPerceptron(layers=layers, layout=own)
-    return PersonalModule(
-        module=module, layout=own, held=state.held, mixed=config.mixed_precision, compiled=config.compile
-    )
+    return PersonalModule(module=module, layout=own, held=held, mixed=config.mixed_precision, compiled=config.compile)
 
 
 def _labelled(layout: EffectLayout) -> list[tuple[str, tuple[int, ...], tuple[str, ...]]]:

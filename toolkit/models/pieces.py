@@ -1,4 +1,4 @@
-"""A large training set as problems of some persons each, made when they are needed.
+"""A large training set as problems of some persons (or combinations of levels) each, made when they are needed.
 
 Sums over all rows (losses, curvatures, posteriors) then take the memory of one piece, and the rows are held once.
 """
@@ -44,9 +44,17 @@ class Pieces:
 
     @property
     def persons(self) -> Int[Tensor, " persons"]:
-        """Persons who have rows."""
-        starts = np.flatnonzero(np.diff(self.data.persons, prepend=-1))
-        return torch.as_tensor(self.data.persons[starts]).to(self.data.inputs.device)
+        """Persons who have rows: of each line."""
+        return self.codes(0)
+
+    def codes(self, factor: int) -> Int[Tensor, " lines"]:
+        """Level of each line in one grouping factor; 0 is the person."""
+        return self._moved(self._levels(np.flatnonzero(np.diff(self.data.persons, prepend=-1)))[:, factor])
+
+    def _levels(self, starts: np.ndarray) -> np.ndarray:
+        """Levels (lines, factors) of the lines whose rows start there."""
+        lines = self.data.persons[starts]
+        return lines[:, None] if self.data.levels is None else self.data.levels[lines]
 
     def pieces(self) -> Iterator[Problem]:
         """The rows, some persons at a time."""
@@ -68,12 +76,14 @@ class Pieces:
             loss = self.loss.of_lines(target[chosen], mask)
         else:
             loss = self._chain_loss(self.loss, target, starts, counts)
+        levels = self._levels(starts)
         return Problem(
             module=self.module,
             inputs=inputs[chosen],
-            persons=self._moved(data.persons[starts]),
+            persons=self._moved(levels[:, 0]),
             loss=loss,
             rows=end - int(starts[0]),
+            further=self._moved(levels[:, 1:]) if levels.shape[1] > 1 else None,
         )
 
     def _chain_loss(self, loss: ChainLosses, states: Tensor, starts: np.ndarray, counts: np.ndarray) -> PersonLoss:
@@ -96,4 +106,4 @@ class Pieces:
         )
 
     def _moved(self, values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values).to(self.data.inputs.device)
+        return torch.as_tensor(np.ascontiguousarray(values)).to(self.data.inputs.device)

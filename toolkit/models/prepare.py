@@ -244,16 +244,19 @@ def lay_out(data: GroupedDataset, codes: np.ndarray, *, task: Task) -> Layout:
     sequences = SequenceBatch.from_grouped(data) if task == "sequence" else None
     found = Layout(groups=group_rows(codes), sequences=sequences)
     if sequences is not None and codes.ndim == 2:
-        _check_one_line_a_sequence(data, found)
+        refuse_changing(data, np.asarray(sequences.rows), found.groups.line)
     return found
 
 
-def _check_one_line_a_sequence(data: GroupedDataset, layout: Layout) -> None:
-    """Transitions belong to a whole sequence, so that its levels have to be the same throughout (E137)."""
-    assert layout.sequences is not None
-    rows = np.asarray(layout.sequences.rows)
-    lines = layout.groups.line[np.maximum(rows, 0)]
-    changing = (rows >= 0) & (lines != layout.sequence_lines[:, None])
+def refuse_changing(data: GroupedDataset, rows: np.ndarray, lines: np.ndarray) -> None:
+    """Transitions belong to a whole sequence, so that its levels have to be the same throughout (E137).
+
+    Args:
+        data: all rows.
+        rows: of each sequence's steps (batch, time); -1 where padded.
+        lines: what a row belongs to: a number for each combination of levels (rows,).
+    """
+    changing = (rows >= 0) & (lines[np.maximum(rows, 0)] != lines[rows[:, 0]][:, None])
     if changing.any():
         raise DataError(
             "a grouping factor changes inside a sequence",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from toolkit.effects import variance
 from toolkit.effects.posterior import posterior
-from toolkit.effects.problem import Problem, ProblemParts
+from toolkit.effects.problem import ProblemParts
 from toolkit.models import joint_rounds
 from toolkit.models.fit_state import State
 from toolkit.models.several_targets import by_target, known_values
@@ -96,6 +96,5 @@ def acting_of(
 def _curvature(problem: ProblemParts, state: State) -> Tensor:
     """Curvature of each person's loss, or of each line's with several grouping factors."""
     if state.further:
-        assert isinstance(problem, Problem)
         return joint_rounds.line_curvature(problem, state.shared, state.factors)
     return posterior(problem, state.shared, state.effects, state.weight).curvature
