@@ -90,12 +90,12 @@ class FactorInBatches:
         own = personal.index_select(1, self._columns)
         own = own if self.layout.mixing is None else own @ self.layout.mixing
         here = self.levels.index_select(0, batch.persons)
-        self._present, place = torch.unique(here, return_inverse=True)
-        gradient = own.new_zeros((len(self._present), self.layout.size)).index_add_(0, place, own)
+        present, place = torch.unique(here, return_inverse=True)
+        gradient = own.new_zeros((len(present), self.layout.size)).index_add_(0, place, own)
         rows = batch.share * self.rows.index_select(0, batch.persons)
-        share = rows.new_zeros(len(self._present)).index_add_(0, place, rows)
-        share /= self.of_level.index_select(0, self._present)
-        prior = self._penalties(self.eta.index_select(0, self._present))
+        share = rows.new_zeros(len(present)).index_add_(0, place, rows) / self.of_level.index_select(0, present)
+        prior = self._penalties(self.eta.index_select(0, present))
+        self._present = present
         self._gradient = gradient.addcmul_(prior, share[:, None], value=batch.scale)
 
     @property
