@@ -204,7 +204,8 @@ def example_manifest(frames: Frames, *, model: str, group_labels: dict[str, str]
         },
         "data": {"hash": "0" * 64, "rows": rows, "persons": len(frames.persons), "features": ["a", "b"]},
         "exclusions": [{"reason": "fewer than ten rows, kept out of the metrics", "persons": 1, "rows": 3}],
-        "split": {"fractions": [0.6, 0.2, 0.2]}, "seed": 1, "streams": {}, "versions": {"numpy": "2.4.6"},
+        "split": {"name": "within-person-time", "rows": {"train": 1, "validation": 1, "test": 1}},
+        "seed": 1, "streams": {}, "versions": {"numpy": "2.4.6"},
         "device": "cpu", "threads": 2, "started": "2025-01-01T10:00:00", "finished": "2025-01-01T10:01:00",
         "status": {
             "code": "converged", "sentence": "The validation metric settled after 40 epochs.", "converged": True
