@@ -30,7 +30,7 @@ from benchmarks.peers.nme_step import plain_network
 from benchmarks.peers.timing import RESULTS
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.groupings import Grouping
-from toolkit.models import NmeMlp, estimate
+from toolkit.models import NmeMlp, rounds
 from toolkit.models.training import train
 
 FEATURES, HIDDEN, EPOCHS = 20, (10, 3), 10
@@ -63,7 +63,7 @@ def bytes_of(data: GroupedDataset) -> int:
 
 def fitted(asked: argparse.Namespace) -> dict[str, float]:
     """CPU seconds of an epoch of the fit, and its memory."""
-    estimate.POLISH_STEPS = ROUNDS
+    rounds.POLISH_STEPS = ROUNDS
     warm_up(asked)
     before = resident()
     data = rows_of(asked.rows, asked.persons)

@@ -10,8 +10,9 @@ import torch
 
 from tests.effects.problems import random_problem
 from toolkit.effects.posterior import mean_from_mode, newton_step, posterior
-from toolkit.effects.quadrature import posterior_moments
-from toolkit.effects.random_effects import RandomEffects
+from toolkit.effects.quadrature import expected_slopes, posterior_moments
+from toolkit.effects.random_effects import EffectLayout, RandomEffects
+from toolkit.effects.skewness import pulled_back
 
 
 def at_mode(task: str, names: str):
@@ -57,3 +58,34 @@ def test_the_mean_is_near_the_mode_and_its_skew():
     step = mean_from_mode(problem, shared, effects, at, 1.0).numpy()
     left, before = np.abs(mean - effects.eta.numpy() - step), np.abs(mean - effects.eta.numpy())
     assert left.max() < 0.35 * before.max()
+
+
+@pytest.mark.parametrize(("task", "names"), [("binary", "layers.0.bias"), ("count", "layers.0.bias")])
+def test_expected_slopes_are_those_of_the_marginal_likelihood(task, names):
+    problem, shared, effects = at_mode(task, names)
+
+    def log_likelihood(values: dict[str, torch.Tensor]) -> float:
+        steps = torch.linspace(-5.0, 5.0, 201, dtype=torch.float64)[:, None]
+        lines = steps[:, None].expand(-1, len(effects.eta), -1)
+        losses = torch.stack([problem.losses(values, effects.layout, problem.lines_of(eta)) for eta in lines])
+        return float(torch.logsumexp(-losses - 0.5 * steps**2 / 0.6, dim=0).sum())
+
+    counts = [value.numel() for value in shared.values()]
+    everything = EffectLayout(
+        names=tuple(shared), shapes=tuple(tuple(value.shape) for value in shared.values()), labels=("",) * sum(counts)
+    )
+    spread = torch.zeros((1, sum(counts)), dtype=torch.float64)
+    spread[0, sum(counts[: list(shared).index(names)])] = 1.0
+    moments = posterior_moments(problem, shared, effects, posterior(problem, shared, effects, 1.0), 1.0)
+    lines = problem.lines_of(effects.eta) @ spread
+    slopes = expected_slopes(problem, shared, everything, spread, moments)
+    found = pulled_back(problem, shared, everything, lines, slopes).sum(dim=0)
+    expected = []
+    for key, place in [(name, place) for name in shared for place in range(shared[name].numel())]:
+        sides = []
+        for step in (1e-4, -1e-4):
+            moved = {own: value.clone() for own, value in shared.items()}
+            moved[key].view(-1)[place] += step
+            sides.append(log_likelihood(moved))
+        expected.append((sides[1] - sides[0]) / 2e-4)
+    np.testing.assert_allclose(found.numpy(), expected, atol=2e-4)

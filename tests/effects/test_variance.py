@@ -151,3 +151,28 @@ def test_reliability_is_one_minus_the_share_that_is_unknown():
     _, spread = model.blup(np.zeros(2))
     expected = np.mean([1 - np.diag(c) / np.diag(FULL) for c in spread.numpy()], axis=0)
     np.testing.assert_allclose(variance.mean_reliability(torch.tensor(FULL), spread).numpy(), expected, rtol=1e-12)
+
+
+def test_scoring_of_a_whole_covariance_lands_on_the_fixed_point_of_em():
+    def rounds(update, count: int) -> np.ndarray:
+        covariance = torch.eye(2, dtype=torch.float64)
+        for _ in range(count):
+            here = LinearMixedModel(covariance.numpy())
+            eta, spread = here.blup(here.gls())
+            covariance = update(covariance, eta, spread)
+        return covariance.numpy()
+
+    slow = rounds(lambda _, eta, spread: variance.expected_covariance(eta, spread), 3000)
+    np.testing.assert_allclose(rounds(variance.scored_covariance, 30), slow, rtol=1e-5)
+
+
+def test_a_variance_at_the_floor_does_not_draw_the_others_along():
+    floor = torch.tensor([1e-6, 0.5], dtype=torch.float64)
+    assert variance.free_to_move(floor, torch.tensor([-1.0, -1.0])).tolist() == [False, True]
+    assert variance.free_to_move(floor, torch.tensor([1.0, -1.0])).tolist() == [True, True]
+    model = LinearMixedModel(np.diag([1e-6, 0.5]))
+    eta, spread = model.blup(model.gls())
+    eta = eta * torch.tensor([0.0, 1.0])  # nobody differs in the first
+    alone = variance.scored_variances(floor[1:], eta[:, 1:], spread[:, 1:, 1:])
+    both = variance.scored_variances(floor, eta, spread)
+    assert float(both[1]) == pytest.approx(float(alone[0]), rel=1e-6)

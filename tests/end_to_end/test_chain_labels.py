@@ -20,7 +20,7 @@ CONFIG = NmeCrf(hidden=(), epochs=8, lr=0.05)
 def few_rounds():
     """What is tested here does not need settled variances."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolkit.models.estimate.POLISH_STEPS", 2)
+        patch.setattr("toolkit.models.rounds.POLISH_STEPS", 2)
         yield
 
 

@@ -8,9 +8,14 @@ import torch
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.outcomes import rows_for
+from toolkit.effects.problem import Problem
 from toolkit.models.config import Config
+from toolkit.models.fit_state import State
 from toolkit.models.outcomes import task_of
+from toolkit.models.prepare import problem
+from toolkit.models.starting import variance_rule
 from toolkit.models.training import Trained, train
+from toolkit.numerics.covariance import to_log_cholesky
 
 CPU = torch.device("cpu")
 
@@ -20,6 +25,24 @@ def fitted(config: Config, data: GroupedDataset, labels: np.ndarray | None = Non
     data = rows_for(task_of(config), data)
     labels = np.full(data.n_rows, "train") if labels is None else labels
     return train(config, data, labels, generator=torch.Generator().manual_seed(seed), device=CPU)
+
+
+def problem_of(trained: Trained, data: GroupedDataset) -> tuple[Problem, State]:
+    """The rows a network was fitted to, and its parameters as estimation holds them."""
+    network = trained.network
+    data = rows_for(network.task, data)
+    rows = problem(
+        data, np.asarray(data.person), network.scaler, network.module, task=network.task, dtype=torch.float64,
+        device=CPU, criterion=network.criterion,
+    )  # fmt: skip
+    effects = network.effects
+    rule = variance_rule(network.config, effects.layout, network.module, network.shared)
+    state = State(
+        shared=network.shared, layout=effects.layout, eta=effects.eta,
+        log_cholesky=to_log_cholesky(effects.covariance, diagonal=rule.diagonal),
+        sigma2=torch.tensor(trained.estimate.sigma2, dtype=torch.float64), rule=rule,
+    )  # fmt: skip
+    return rows, state
 
 
 def thirds(data: GroupedDataset) -> np.ndarray:

@@ -22,7 +22,7 @@ PARTS = {"forbidden": "self", "transition_covariates": ("depressed",)}
 def few_rounds():
     """What is tested here does not need settled variances."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolkit.models.estimate.POLISH_STEPS", 2)
+        patch.setattr("toolkit.models.rounds.POLISH_STEPS", 2)
         yield
 
 

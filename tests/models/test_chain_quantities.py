@@ -32,7 +32,7 @@ def fitted_run():
     data = rows_of(frame.sample(frac=1.0, random_state=1), sequence="day", classes=STATES)
     config = NmeCrf(hidden=(), effects="last+T", learn_ends=True, forbidden=(("calm", "tense"),), lr=0.05, epochs=15)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolkit.models.estimate.POLISH_STEPS", 2)
+        patch.setattr("toolkit.models.rounds.POLISH_STEPS", 2)
         return fit(config, data, seed=1, split=None, progress=None), data
 
 

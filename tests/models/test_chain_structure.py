@@ -43,7 +43,7 @@ def conversations(persons: int = 4, segments: int = 100) -> GroupedDataset:
 def few_rounds():
     """What is tested here does not need settled variances."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolkit.models.estimate.POLISH_STEPS", 2)
+        patch.setattr("toolkit.models.rounds.POLISH_STEPS", 2)
         yield
 
 

@@ -35,7 +35,7 @@ FEATURES = ["a", "b", "age"]
 @pytest.fixture(autouse=True, scope="module")
 def few_rounds():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolkit.models.estimate.POLISH_STEPS", 2)
+        patch.setattr("toolkit.models.rounds.POLISH_STEPS", 2)
         yield
 
 
@@ -253,7 +253,7 @@ def test_slopes_settle_with_the_variances():
     """At the end the gradient of the slopes is nothing: early stopping does not leave them on the way from zero."""
     data = diary()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolkit.models.estimate.POLISH_STEPS", 20)
+        patch.setattr("toolkit.models.rounds.POLISH_STEPS", 20)
         trained = fitted(NmeCrf(effects="T", transition_covariates=("age",), **QUICK), data)
     network = trained.network
     train = speaking_rows(network, data, np.full(data.n_rows, "train"), network.all_codes(data))
@@ -294,7 +294,7 @@ def test_known_shifts_are_found_within_their_intervals():
         )  # fmt: skip
         config = NmeCrf(hidden=(), effects="T", forbidden="self", transition_covariates="depressed")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("toolkit.models.estimate.POLISH_STEPS", 60)
+            patch.setattr("toolkit.models.rounds.POLISH_STEPS", 60)
             table = fit(config, study, seed=1, split=None, progress=None).transition_covariates()
         kept = ~np.eye(4, dtype=bool)
         known = np.where(kept, truth.effect, np.nan)

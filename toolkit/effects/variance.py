@@ -11,14 +11,17 @@ Rubin, 1977):
     sigma2 = mean over rows of (y - f)^2 + g' C_i g,   g = gradient of f with respect to eta_i   (Gaussian outcomes
     only),
 
-whose fixed point is the maximum likelihood estimate of the linear mixed model.
+whose fixed point is the maximum likelihood estimate of the linear mixed model. For other outcomes the steps take the
+``shift`` of `toolkit.effects.skewness`, and end at the maximum of the Laplace approximation of the likelihood.
 """
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+
+from toolkit.numerics.covariance import VARIANCE_FLOOR
 
 
 def sample_covariance(eta: Float[Tensor, "persons d"]) -> Float[Tensor, "d d"]:
@@ -68,7 +71,10 @@ def mean_reliability(covariance: Float[Tensor, "d d"], posterior: Float[Tensor, 
 
 
 def scored_variances(
-    prior: Float[Tensor, " d"], eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d d"]
+    prior: Float[Tensor, " d"],
+    eta: Float[Tensor, "persons d"],
+    posterior: Float[Tensor, "persons d d"],
+    shift: Float[Tensor, "persons d"] | None = None,
 ) -> Float[Tensor, " d"]:
     """Independent variances by Fisher scoring on the log scale: the ``em`` fixed point in a few steps.
 
@@ -78,17 +84,57 @@ def scored_variances(
 
     and ``log v += information^-1 score``, at most a factor e a step. The score is zero exactly where ``v = mean_i
     (eta_i^2 + C_i)``, the EM update, stands still; EM itself crawls towards variances that are zero and along
-    parameters that can stand in for each other.
+    parameters that can stand in for each other. With a ``shift`` s, ``eta_id^2`` becomes ``eta_id^2 - 2 s_id eta_id``.
     """
     prior, eta = prior.to(posterior), eta.to(posterior)
+    squares = torch.square(eta) if shift is None else eta * (eta - 2.0 * shift)
     root = torch.sqrt(prior)
     explained = marginal_information(torch.diag(prior), posterior) * root[:, None] * root  # v_d^(1/2) M_i,de v_e^(1/2)
-    score = 0.5 * (torch.square(eta) / prior - torch.diagonal(explained, dim1=1, dim2=2)).sum(dim=0)
+    score = 0.5 * (squares / prior - torch.diagonal(explained, dim1=1, dim2=2)).sum(dim=0)
     information = 0.5 * torch.square(explained).sum(dim=0)
     size = torch.diagonal(information)
+    free = free_to_move(prior, score)
     # the damping keeps the step finite where the data say nothing about a variance
-    step = torch.linalg.solve(information + torch.diag(1e-3 * size + 1e-9), score)
+    damped = information * free[:, None] * free + torch.diag(1e-3 * size + 1e-9)
+    step = torch.linalg.solve(damped, score * free)
     return prior * torch.exp(step.clamp(-1.0, 1.0))
+
+
+def free_to_move(prior: Float[Tensor, " d"], score: Float[Tensor, " d"]) -> Bool[Tensor, " d"]:
+    """Variances that are not held at the floor: the step of the others must not count on them to fall further."""
+    return (prior > 1.001 * VARIANCE_FLOOR) | (score > 0)
+
+
+def scored_covariance(
+    prior: Float[Tensor, "d d"],
+    eta: Float[Tensor, "persons d"],
+    posterior: Float[Tensor, "persons d d"],
+    shift: Float[Tensor, "persons d"] | None = None,
+) -> Float[Tensor, "d d"]:
+    """A covariance with all correlations by Fisher scoring: `scored_variances` for matrices.
+
+    With ``Sigma = L L'`` (L from eigenvectors), ``A_i = L' M_i L`` and second moments ``E_i`` of the effects, the step
+    D solves
+
+        (sum_i A_i x A_i) vec(D) = vec(sum_i L^-1 E_i L^-T - I),      Sigma := L exp(D) L',
+
+    with eigenvalues of D between -1 and 1. The right-hand side is zero where ``Sigma = mean_i E_i``.
+    """
+    prior, eta = prior.to(posterior), eta.to(posterior)
+    size, identity = prior.shape[0], torch.eye(prior.shape[0], dtype=posterior.dtype, device=posterior.device)
+    variances, directions = torch.linalg.eigh(prior)
+    variances = variances.clamp(min=VARIANCE_FLOOR)
+    lower, inverse = directions * torch.sqrt(variances), (directions / torch.sqrt(variances)).T
+    white, explained = eta @ inverse.T, identity - inverse @ posterior @ inverse.T
+    moved = white if shift is None else white - 2.0 * shift @ inverse.T
+    score = 0.5 * (moved.T @ white + white.T @ moved) - explained.sum(dim=0)
+    information = torch.einsum("iac,ibd->abcd", explained, explained).reshape(size**2, size**2)
+    held = torch.diag(~free_to_move(variances, torch.diagonal(score)))
+    free = (~held).reshape(-1)
+    damped = information * free[:, None] * free + torch.diag(1e-3 * torch.diagonal(information) + 1e-9)
+    step = torch.linalg.solve(damped, score.reshape(-1) * free).reshape(size, size)
+    values, vectors = torch.linalg.eigh(0.5 * (step + step.T))
+    return lower @ (vectors * torch.exp(values.clamp(-1.0, 1.0))) @ vectors.T @ lower.T
 
 
 def marginal_information(
@@ -103,11 +149,15 @@ def marginal_information(
 
 
 def mean_shift(
-    covariance: Float[Tensor, "d d"], eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d d"]
+    covariance: Float[Tensor, "d d"],
+    eta: Float[Tensor, "persons d"],
+    posterior: Float[Tensor, "persons d d"],
+    shift: Float[Tensor, "persons d"] | None = None,
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, "persons d"]]:
     """Generalised least squares step of the shared values of the parameters that vary, and the effects after it.
 
-    At the posterior mode the marginal log-likelihood has gradient ``sum_i Sigma^-1 eta_i`` and information ``sum_i
+    At the posterior mode the marginal log-likelihood has gradient ``sum_i Sigma^-1 eta_i`` (``eta_i - s_i`` with a
+    ``shift``) and information ``sum_i
     M_i`` with respect to the mean of the person parameters; after a shift by ``delta`` the modes move by ``-Sigma M_i
     delta``. Moving the plain mean of the effects instead (as EM does) gets there too, but slowly where single persons
     say little.
@@ -115,7 +165,8 @@ def mean_shift(
     covariance, wide = covariance.to(posterior), eta.to(posterior)
     information = marginal_information(covariance, posterior)
     total = information.sum(dim=0)
-    score = torch.cholesky_solve(wide.sum(dim=0)[:, None], torch.linalg.cholesky(covariance))
+    mean = wide if shift is None else wide - shift
+    score = torch.cholesky_solve(mean.sum(dim=0)[:, None], torch.linalg.cholesky(covariance))
     values, vectors = torch.linalg.eigh(total)
     # a constant added to all scores of a row changes no probability: without information the mean stays put
     informed = values > max(1e-8, 1e3 * torch.finfo(eta.dtype).eps) * values[-1]

@@ -21,6 +21,8 @@ from toolkit.optimise.minimise import Outcome
 
 # Prior variance that leaves effects on the standardised scale as they are.
 FLAT = 1e6
+# Most effects of a person whose third derivatives are taken.
+MOST_CLIMBED = 64
 PUBLISHED = ("paper", "paper_annealed")
 
 
@@ -37,6 +39,7 @@ class VarianceRule:
         exact: effects enter the outputs linearly (last layer, transitions), so that Newton steps and posteriors are
             exact; elsewhere the posterior is a Laplace approximation around the effects gradient descent found.
         alpha: of ``paper_annealed``: what is left of a variance after an epoch, at least.
+        laplace: Laplace's approximation of the likelihood is chosen even where quadrature could be had.
     """
 
     update: Literal["em", "paper", "paper_annealed", "unregularised", "none"]
@@ -44,6 +47,7 @@ class VarianceRule:
     noise: Noise | None = None
     exact: bool = True
     alpha: float = 0.97
+    laplace: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -53,6 +57,9 @@ class State:
     ``layout``, ``eta`` and ``log_cholesky`` are those of the first grouping factor, the person; ``further`` holds those
     of the others. With several ``targets`` the residual variance of each is in ``residuals``, by which the loss
     divides; ``sigma2`` stays 1.
+    ``fixed_to_maximum``: the network is linear and nothing stops its training early, so that all shared
+    parameters belong at the maximum of the likelihood. ``published_start``: covariance, over ``sigma2``, from which the
+    last rounds of ``paper`` start in such a network; None where they go on from where training ended.
     """
 
     shared: dict[str, Tensor]
@@ -63,6 +70,8 @@ class State:
     rule: VarianceRule
     held: frozenset[str] = frozenset()
     further: tuple[FactorState, ...] = ()
+    fixed_to_maximum: bool = False
+    published_start: Tensor | None = None
     cached: Tensor | None = field(default=None)
     targets: tuple[str, ...] = ()
     residuals: Tensor | None = None
@@ -151,7 +160,17 @@ def person_weight(rule: VarianceRule, sigma2: float) -> float:
 def by_quadrature(rule: VarianceRule, effects: int) -> bool:
     """Whether posteriors are taken by quadrature: of few effects a person, where they are not normal."""
     normal = rule.noise is not None and rule.noise.density == "normal"
-    return rule.exact and not normal and effects in NODES
+    return rule.exact and not normal and not rule.laplace and effects in NODES
+
+
+def by_climbing(state: State) -> bool:
+    """Whether an ``em`` fit ends by climbing Laplace's approximation: more effects, or where that is chosen.
+
+    Residuals of other densities have no third derivative that would tell their skewness.
+    """
+    rule, size = state.rule, state.layout.size
+    smooth = rule.update == "em" and rule.exact and rule.noise is None and not state.further
+    return smooth and 0 < size <= MOST_CLIMBED and not by_quadrature(rule, size)
 
 
 def start_state(

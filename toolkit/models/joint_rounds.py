@@ -314,8 +314,11 @@ def _scored(factors: Sequence[FactorState], at: JointPosterior, of_levels: Seque
             alone[place][:, coordinate, column] = eta[:, coordinate]
             column += 1
     information = 0.5 * _products(alone, at.information_times(alone))
-    damped = information + torch.diag(DAMPING * torch.diagonal(information) + 1e-9)
-    steps = torch.linalg.solve(damped, torch.cat(scores)).clamp(-1.0, 1.0)
+    score = torch.cat(scores)
+    present = torch.cat([torch.diagonal(factors[place].covariance).double() for place in diagonal])
+    free = variance.free_to_move(present, score)
+    damped = information * free[:, None] * free + torch.diag(DAMPING * torch.diagonal(information) + 1e-9)
+    steps = torch.linalg.solve(damped, score * free).clamp(-1.0, 1.0)
     return {
         place: torch.diagonal(factors[place].covariance).double() * torch.exp(step)
         for place, step in zip(diagonal, torch.split(steps, sizes), strict=True)

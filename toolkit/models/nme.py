@@ -13,6 +13,7 @@ from toolkit.models.modules import NetworkConfig
 # Which parameters vary, and how their effects correlate: for every grouping factor alike, or for each by its name.
 Effects = str | tuple[str, ...] | Mapping[str, str | tuple[str, ...]]
 VarianceUpdate = Literal["em", "paper", "paper_annealed", "unregularised"]
+Approximation = Literal["auto", "laplace"]
 ALPHA = 0.97  # annealing factor of the released code
 Covariance = Literal["diagonal", "full"] | Mapping[str, Literal["diagonal", "full"]]
 Loss = Literal["mse", "l1", "huber", "cross_entropy", "poisson"]
@@ -88,6 +89,9 @@ class NmeMlp(MlpConfig):
             fitted by their own rows alone. ``paper_annealed`` is ``paper`` as the released code has it: after every
             epoch a variance is the larger of ``annealing_alpha`` times itself and the sample variance.
         annealing_alpha: between 0.9 and 1 as published; for ``paper_annealed`` only (0.97 if not given).
+        approximation: of the likelihood of classes, ordered classes and counts whose effects enter the outputs
+            linearly. ``auto``: quadrature for one to three effects a person, else Laplace's approximation.
+            ``laplace``: always Laplace's, as lme4's ``glmer`` does; for ``em`` and one grouping factor.
         covariance: person effects independent (``diagonal``) or with all correlations (``full``); of each grouping
             factor alike, or of each its own: ``{"person": "full", "family": "diagonal"}``.
     """
@@ -96,11 +100,24 @@ class NmeMlp(MlpConfig):
     variance_update: VarianceUpdate = "em"
     covariance: Covariance = "diagonal"
     annealing_alpha: float = Field(default=ALPHA, gt=0, lt=1)
+    approximation: Approximation = "auto"
 
     def model_post_init(self, context: Any, /) -> None:
-        """Annealing belongs to one update."""
+        """Annealing belongs to one update, an approximation to outcomes that need one."""
         super().model_post_init(context)
         check_annealing(self.variance_update, self.annealing_alpha)
+        check_approximation(self.approximation, self.variance_update, self.task)
+
+
+def check_approximation(approximation: Approximation, update: VarianceUpdate, task: str) -> None:
+    """Laplace's approximation is a choice where ``em`` would take quadrature (E302)."""
+    if approximation == "laplace" and (update != "em" or task == "regression"):
+        raise ConfigError(
+            "approximation applies to variance_update='em' of classes and counts only",
+            code="E302",
+            column="approximation",
+            remedy="leave it out",
+        )
 
 
 def check_annealing(update: VarianceUpdate, alpha: float) -> None:

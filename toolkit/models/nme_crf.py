@@ -8,7 +8,15 @@ from pydantic import Field, field_validator
 
 from toolkit.errors import ConfigError
 from toolkit.models.modules import NetworkConfig
-from toolkit.models.nme import ALPHA, Covariance, Effects, VarianceUpdate, check_annealing
+from toolkit.models.nme import (
+    ALPHA,
+    Approximation,
+    Covariance,
+    Effects,
+    VarianceUpdate,
+    check_annealing,
+    check_approximation,
+)
 
 Prediction = Literal["sequence", "forecast"]
 SELF = "self"
@@ -72,6 +80,7 @@ class NmeCrf(CrfConfig):
         variance_update: ``em``, ``paper``, ``paper_annealed`` or ``unregularised``; see `NmeMlp`.
         annealing_alpha: for ``paper_annealed`` only; see `NmeMlp`.
         covariance: ``diagonal`` or ``full``; see `NmeMlp`.
+        approximation: ``auto`` or ``laplace``; see `NmeMlp`.
         weighting: ``once`` counts every sequence once, as the likelihood does. ``as_published`` multiplies each
             person's loss by the person's number of rows, as the released code did: a loss that is a sum already then
             counts a person twice over. To reproduce published numbers only; not with ``em``, which needs a likelihood.
@@ -81,12 +90,14 @@ class NmeCrf(CrfConfig):
     variance_update: VarianceUpdate = "em"
     covariance: Covariance = "diagonal"
     annealing_alpha: float = Field(default=ALPHA, gt=0, lt=1)
+    approximation: Approximation = "auto"
     weighting: Literal["once", "as_published"] = "once"
 
     def model_post_init(self, context: Any, /) -> None:
         """The published weighting is no likelihood, which ``em`` needs; annealing belongs to one update."""
         super().model_post_init(context)
         check_annealing(self.variance_update, self.annealing_alpha)
+        check_approximation(self.approximation, self.variance_update, "sequence")
         if self.weighting == "as_published" and self.variance_update == "em":
             raise ConfigError(
                 "weighting='as_published' is no likelihood, and variance_update='em' needs one",

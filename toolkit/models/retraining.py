@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from toolkit.effects import variance
 from toolkit.effects.posterior import newton_step, posterior
 from toolkit.effects.problem import Problem, ProblemParts
-from toolkit.models import estimate as steps
 from toolkit.models.comparators.mlp_lme import MlpLme
+from toolkit.models.estimate import validation_loss
 from toolkit.models.fit_state import Estimate, State
 from toolkit.models.networks import Mlp, initial_parameters
 from toolkit.models.residuals import acting, set_residual
+from toolkit.models.rounds import polish, set_covariance
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress, Settings
 from toolkit.optimise.stages import BatchSettings, Stage, descend
@@ -60,7 +61,7 @@ def estimate_with_retraining(
     stages = [
         Stage(
             names=tuple(state.shared), objective=objective, rows=train.rows, epochs=settings.epochs,
-            validate=steps.validation_loss(validation, state), begin=begin if number else None,
+            validate=validation_loss(validation, state), begin=begin if number else None,
         )
         for number in range(rounds + 1)
     ]  # fmt: skip
@@ -73,7 +74,7 @@ def estimate_with_retraining(
     state.cached = None
     _em_step(train, state)
     trace = list(outcome.trace)
-    count = steps._polish(train, state, trace) if trace else 0
+    count = polish(train, state, trace) if trace else 0
     state.eta.copy_(newton_step(train, state.shared, state.effects, state.weight)[0])
     return Estimate(
         shared={name: value.detach().clone() for name, value in state.shared.items()},
@@ -94,7 +95,7 @@ def _em_step(problem: Problem, state: State) -> None:
     eta, at = newton_step(problem, state.shared, state.effects, state.weight)
     state.eta.copy_(eta)
     set_residual(problem, state, curvature=at.curvature, spread=at.covariance)
-    steps._set_covariance(state, variance.expected_covariance(eta, at.covariance))
+    set_covariance(state, variance.expected_covariance(eta, at.covariance))
 
 
 def fresh_start(

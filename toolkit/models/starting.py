@@ -19,6 +19,7 @@ from toolkit.models.chain_covariates import without_columns
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config, Configuration
 from toolkit.models.fit_state import State, VarianceRule, start_state
+from toolkit.models.fixed_effects import published_start, whole_layout
 from toolkit.models.joint_rounds import start_factor
 from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.networks import chain_parameters, initial_parameters
@@ -27,7 +28,7 @@ from toolkit.models.nme_crf import CrfConfig, NmeCrf
 from toolkit.models.outcome_networks import outcome_network, outputs_of
 from toolkit.models.outcomes import exposure_of, noise_of, start_at_frequencies, start_at_maximum, task_of
 from toolkit.models.own_network import own_network, scaled_for
-from toolkit.models.placement import BIAS, WEIGHT, enters_linearly, of_factor
+from toolkit.models.placement import BIAS, WEIGHT, enters_linearly, of_factor, reported_scale
 from toolkit.models.prepare import Scaler, fit_scaler
 
 # Numbers that the posterior covariances of all persons may have together (0.8 GB); a fit holds some such tables.
@@ -153,6 +154,14 @@ def start_effects(
             column="groups",
             remedy='use variance_update="em" or "paper" of an NME, or name one column',
         )
+    if rule.laplace and (len(names) > 1 or not rule.exact):
+        raise ConfigError(
+            "approximation applies to one grouping factor whose effects enter the outputs linearly (last layer, "
+            "transitions)",
+            code="E302",
+            column="approximation",
+            remedy="leave it out",
+        )
     for grouping, layout in zip(data.groupings, layouts, strict=True):
         _check_size(len(grouping.levels), layout.size)
     like = next(iter(shared.values()))
@@ -194,4 +203,21 @@ def variance_rule(
         noise=noise_of(config),
         exact=enters_linearly(module, shared, layout),
         alpha=getattr(config, "annealing_alpha", 0.97),
+        laplace=getattr(config, "approximation", "auto") == "laplace",
     )
+
+
+def aim_at_maximum(config: Config, state: State, module: nn.Module, scaler: Scaler) -> None:
+    """Without validation rows the fixed effects of a linear network belong at the maximum of the likelihood.
+
+    Not those of a chain: the biases of its states and the columns of its transitions can stand in for each other but
+    for the first rows of sequences, so that the maximum along them is noise. Only what varies moves there.
+    """
+    noise = state.rule.noise
+    smooth = (noise is None or noise.density == "normal") and not isinstance(config, CrfConfig)
+    if state.further or config.weight_decay > 0 or not smooth or not state.layout.size:
+        return
+    state.fixed_to_maximum = enters_linearly(module, state.shared, whole_layout(state))
+    if noise is not None and is_linear(config) and not state.targets:
+        scale = reported_scale(state.layout, module, state.shared, scaler, linear=True) / scaler.target_scale
+        state.published_start = published_start(scale, like=state.eta)

@@ -32,6 +32,7 @@ from toolkit.models.prepare import Scaler, problem
 from toolkit.models.retraining import estimate_with_retraining, fresh_start
 from toolkit.models.row_losses import Criterion
 from toolkit.models.starting import (
+    aim_at_maximum,
     covariate_columns,
     row_codes,
     start_effects,
@@ -137,6 +138,8 @@ def train(
     else:
         first, second = part("train"), part("validation") if (labels == "validation").any() else None
     start_values(config, data, fitted_rows, scaler, first, shared)
+    if second is None:
+        aim_at_maximum(config, state, module, scaler)
     settings = Settings(
         lr=config.lr, epochs=config.epochs, patience=config.patience, weight_decay=config.weight_decay,
         schedule=config.schedule, clip=config.clip, mixed_precision=config.mixed_precision,
