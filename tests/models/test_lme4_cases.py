@@ -164,9 +164,9 @@ def test_a_linear_chain_ends_at_a_maximum():
     best = likelihood()
     inside = torch.tensor([not at for at in variance_table(trained)["at_boundary"]])
     assert int(inside.sum()) >= 3
-    for tensor, places in [(state.log_cholesky, inside.nonzero().ravel().tolist())] + [
-        (state.shared["transitions"].view(-1), range(0, state.shared["transitions"].numel(), 2))
-    ]:
+    transitions = state.shared["transitions"].view(-1)
+    moving = [(state.log_cholesky, inside.nonzero().ravel().tolist()), (transitions, range(0, len(transitions), 2))]
+    for tensor, places in moving:
         for place in places:
             around = []
             for step in (1e-2, -1e-2):
