@@ -157,11 +157,11 @@ def specification_curve(  # noqa: PLR0913 - each option is one a report has to n
     specifications, effects, pvalues, joint = [], [], [], []
     choices = _choices(arrays, kernels, multiples, diagonals)
     for place, ((states, value), kernel, multiple, diagonal) in enumerate(choices):
-        progress.report(place, len(choices))
         gram = specification_kernel(arrays[states, value], kernel, multiple, diagonal)
         scale = cka_scale(gram, labels, len(levels))
         for unit in {alone.name: alone, whole.name: whole}.values():
-            values = permuted_alignment(gram, len(levels), draws[unit.name]) * scale
+            with progress.part(place, len(choices)):
+                values = permuted_alignment(gram, len(levels), draws[unit.name]) * scale
             specifications.append((states, value, kernel, multiple, diagonal, unit.name))
             effects.append(values[0])
             pvalues.append(float(_ranks(values)[0]))

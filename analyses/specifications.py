@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from analyses import progress
 from analyses.kernels import centred, kernel_matrix, kernel_with_median
 
 BLOCK = 256
@@ -38,6 +39,7 @@ def permuted_alignment(
     """``sum K L`` under every labelling, L being 1 for two persons of one group (K is centred, so L need not be)."""
     total = np.zeros(len(draws))
     for start in range(0, len(draws), BLOCK):
+        progress.report(start, len(draws))
         block = draws[start : start + BLOCK]
         for group in range(groups):
             chosen = (block == group).astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import streamlit as st
@@ -9,7 +10,8 @@ import streamlit as st
 from app import views
 from app.state import OpenRun
 from toolkit.errors import RunFolderError
-from toolkit.runs.kept import FOLDER, KeptAnalysis, read_kept
+from toolkit.results import Result
+from toolkit.runs.kept import FOLDER, KeptAnalysis, Recipe, read_kept
 
 
 def kept(opened: OpenRun) -> tuple[list[KeptAnalysis], list[str]]:
@@ -32,6 +34,22 @@ def of_command(opened: OpenRun, command: str) -> tuple[list[KeptAnalysis], list[
     """Those made by a kind of analysis, and a sentence for each result that cannot be read."""
     found, problems = kept(opened)
     return [one for one in found if one.recipe is not None and one.recipe.command == command], problems
+
+
+def newest(opened: OpenRun, command: str) -> KeptAnalysis | None:
+    """The result of a kind of analysis that was kept last; what cannot be read is said."""
+    found, problems = of_command(opened, command)
+    if not found:
+        warn(problems)
+    return found[0] if found else None
+
+
+def as_kept(name: str, result: Result, recipe: Recipe) -> KeptAnalysis:
+    """A result of this session in the form of one that lies in the run folder."""
+    summary = json.loads(json.dumps(result.summary(), default=float))
+    return KeptAnalysis(
+        name=name, summary=summary, frame=result.to_frame(), text=result.text(), apa=result.apa(), recipe=recipe
+    )
 
 
 def warn(problems: list[str]) -> None:

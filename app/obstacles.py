@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from app.inputs import PERSONS, Settings
 from app.state import OpenRun
-from toolkit.errors import RunFolderError
 
 CHOOSE_CHAIN = "Choose a run whose name starts with nme-crf or generic-crf in the sidebar."
 
@@ -56,9 +55,17 @@ def without_units(opened: OpenRun, settings: Settings) -> str:
     )
 
 
-def damaged(problem: RunFolderError) -> str:
-    """A kept result that cannot be read: said without stopping the page."""
-    return f"{problem.sentence[:1].upper()}{problem.sentence[1:]}"
+def group_inside_units(opened: OpenRun, settings: Settings) -> str:
+    """Whole families are to trade labels, but the group varies inside one."""
+    if settings.unit == PERSONS or opened.cluster_name is None:
+        return ""
+    known = opened.persons.dropna(subset=["group", "cluster"])
+    if not (known.groupby("cluster")["group"].nunique() > 1).any():
+        return ""
+    return (
+        f"The group varies inside a {opened.cluster_name}, so that whole ones cannot trade labels here. Choose "
+        f"“{PERSONS}” as the resampling unit in the sidebar; the page Group test shuffles inside them."
+    )
 
 
 def first_of(*sentences: str) -> str:

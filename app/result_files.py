@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -30,6 +31,11 @@ def slug(*parts: object) -> str:
     """Settings as a piece of a folder's name: letters, digits and hyphens."""
     words = "-".join(str(part) for part in parts)
     return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-").lower()
+
+
+def short_hash(text: str) -> str:
+    """Eight letters that tell settings apart, for a folder's name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def not_kept(keep: Keep) -> None:

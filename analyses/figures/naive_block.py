@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from analyses.naive_block import NaiveBlock
 
 ALPHA = 0.05
-PANEL = "p"
+TITLE = "p of the group test"
 
 
 def tidy(result: NaiveBlock, *, names: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """One row per test in the schema of ``interval_rows``, whole units first, with the column ``unit``.
+    """One row per test in the schema of ``interval_rows``, a panel per unit (whole ones first), and its ``unit``.
 
     Args:
         result: both tests of every kind of matrix.
@@ -32,12 +32,12 @@ def tidy(result: NaiveBlock, *, names: Mapping[str, str] | None = None) -> pd.Da
     """
     rows = []
     for value, naive, block in zip(result.values, result.naive, result.block, strict=True):
-        for found, words in ((block, f"whole {result.unit_name}"), (naive, "single persons (naive)")):
+        for found, words in ((block, f"whole {result.unit_name}"), (naive, "single persons")):
             rows.append(
                 {
-                    "block": (names or {}).get(value, value),
-                    "panel": PANEL,
-                    "row": words,
+                    "block": TITLE,
+                    "panel": words,
+                    "row": (names or {}).get(value, value),
                     "value": found.pvalue,
                     "low": found.pvalue_low,
                     "high": found.pvalue_high,
@@ -53,10 +53,11 @@ def tidy(result: NaiveBlock, *, names: Mapping[str, str] | None = None) -> pd.Da
 
 def _look(frame: pd.DataFrame) -> RowsLook:
     top = float(np.nanmax(frame[["value", "high"]].to_numpy(dtype=float), initial=0.2)) if len(frame) else 1.0
+    panels = list(dict.fromkeys(frame["panel"]))
     return RowsLook(
-        x_titles={PANEL: "p of the group test (dotted: .05)"},
-        lines={PANEL: ALPHA},
-        ends={PANEL: (-0.02 * top, min(1.08 * top, 1.05))},
+        x_titles={panel: f"p, shuffling {panel} (dotted: .05)" for panel in panels},
+        lines=dict.fromkeys(panels, ALPHA),
+        ends=dict.fromkeys(panels, (-0.02 * top, min(1.08 * top, 1.05))),
         narrow_words="what the number of shuffles leaves open",
         clear_words="below .05",
         open_words=".05 or more",
@@ -76,7 +77,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 127.0) -> Figure:
 def alt_text(frame: pd.DataFrame) -> str:
     """One sentence with both p-values of every test."""
     said = [
-        f"{block}: {listed([f'{row} {text}' for row, text in zip(part['row'], part['text'], strict=True)])}"
-        for block, part in frame.groupby("block", sort=False)
+        f"{row}: {listed([f'{panel} {text}' for panel, text in zip(part['panel'], part['text'], strict=True)])}"
+        for row, part in frame.groupby("row", sort=False)
     ]
     return f"p-values of the group test by what is shuffled. {'; '.join(said)}."

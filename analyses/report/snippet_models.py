@@ -7,8 +7,6 @@ from collections.abc import Callable
 from analyses.report.snippet_parts import NUMPY, Code, Raw, call, generator, literal, picked
 from toolkit.runs.kept import Recipe
 
-VALUES = ("score", "probability", "expected", "observed")
-
 
 def _variance(recipe: Recipe) -> Code:
     o = recipe.options
@@ -32,39 +30,15 @@ def _comparison(recipe: Recipe) -> Code:
 
 def _multiverse(recipe: Recipe) -> Code:
     o = recipe.options
-    clustered = o["unit"] == "cluster"
+    varied = ("values", "kernels", "multiples", "diagonals")
     keywords = {
-        "cluster": Raw('people["cluster"].to_numpy(dtype=object)[finite]') if clustered else None,
-        **picked(o, "cluster_name", "permutations", "alpha"),
+        **picked(o, "names"),
+        **{name: o[name] for name in varied if name in o},
+        **picked(o, "unit", "permutations", "alpha"),
         "rng": generator(o),
-        "notes": Raw("notes"),
     }
-    body = [
-        "tables = {}",
-        f"for name, one in zip({list(o['names'])!r}, runs):",
-        f"    for value in {list(VALUES)!r}:",
-        "        persons, _, found = transition_matrices(one.transitions(), value, states=one.states)",
-        '        found = observed_transitions(found) if value == "observed" else found',
-        "        tables[name, value] = dict(zip(persons, found))",
-        'persons, _, _ = transition_matrices(run.transitions(), states=run.states, value="score")',
-        'people = run.persons().set_index("person").loc[list(persons)]',
-        'people = people[people["group"].notna()]',
-        "tables = {key: np.stack([table[person] for person in people.index]) for key, table in tables.items()}",
-        "finite = np.all([np.isfinite(table).all(axis=(1, 2)) for table in tables.values()], axis=0)",
-        "left = int((~finite).sum())",
-        'notes = [f"{left} persons without expected transitions in some state are left out."] if left else []',
-        call(
-            "specification_curve",
-            "{key: table[finite] for key, table in tables.items()}",
-            'people["group"].to_numpy(dtype=object)[finite]',
-            keywords=keywords,
-        ),
-    ]
-    imports = [
-        NUMPY,
-        "from analyses import specification_curve",
-        "from analyses.matrices import observed_transitions, transition_matrices",
-    ]
+    body = [call("multiverse_of_runs", "runs", keywords=keywords)]
+    imports = [NUMPY, "from analyses.multiverse_runs import multiverse_of_runs"]
     return Code(imports=imports, body=body, several=True)
 
 

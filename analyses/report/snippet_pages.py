@@ -43,7 +43,7 @@ def _both_units(recipe: Recipe) -> Code:
         '    matrices[value] = observed_transitions(found) if value == "observed" else found',
         'people = run.persons().set_index("person").loc[list(persons)]',
         f'used = people["group"].isin({list(o["groups"])!r}).to_numpy()',
-        "used &= np.all([np.isfinite(found).all(axis=(1, 2)) for found in matrices.values()], axis=0)",
+        "used = used & np.all([np.isfinite(found).all(axis=(1, 2)) for found in matrices.values()], axis=0)",
         'people = people[used].assign(cluster=people["cluster"].fillna("person " + people.index.to_series()))',
         "result = naive_against_block(",
         "    {value: found[used] for value, found in matrices.items()},",

@@ -114,7 +114,7 @@ def test_naive_and_block_stand_beside_each_other() -> None:
         {"score": t}, family % 2 == 0, family, unit_name="families", permutations=99, rng=np.random.default_rng(1)
     )
     frame = naive_block.tidy(found, names={"score": "Modelled scores"})
-    assert frame["row"].tolist() == ["whole families", "single persons (naive)"]
+    assert frame["panel"].tolist() == ["whole families", "single persons"]
     assert frame["value"].tolist() == [found.block[0].pvalue, found.naive[0].pvalue]
     assert "Modelled scores" in naive_block.alt_text(frame)
     assert naive_block.screen(frame).data

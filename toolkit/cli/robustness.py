@@ -7,19 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from analyses.multiverse import specification_curve
+from analyses.multiverse_runs import multiverse_of_runs
 from analyses.power import model_of_run, power_curve
 from analyses.run_comparison import compare_runs
 from analyses.variance import variance_of_run
-from toolkit.cli.analyses import chosen_unit, grouped_matrices, unit_name, units, whole_unit
+from toolkit.cli.analyses import chosen_unit, grouped_matrices, whole_unit
 from toolkit.cli.answers import Answer
 from toolkit.cli.keeping import busy, kept
 from toolkit.cli.repeat_fits import fits_bar
 from toolkit.errors import ConfigError, DataError
 from toolkit.runs.folder import SavedRun, load_run
 from toolkit.runs.kept import Recipe, near
-
-VALUES = ("score", "probability", "expected", "observed")
 
 
 def variance(
@@ -44,27 +42,11 @@ def multiverse(paths: Sequence[Path], *, unit: str, permutations: int, alpha: fl
     unit = whole_unit(runs[0], persons, group, unit)
     unique = len({run.name for run in runs}) == len(runs)
     names = [run.name if unique else f"{place + 1}: {run.name}" for place, run in enumerate(runs)]
-    matrices = {}
-    for name, run in zip(names, runs, strict=True):
-        for value in VALUES:
-            found, values, _ = grouped_matrices(run, value)
-            matrices[name, value] = values[[found.index(person) for person in persons]]
-    finite = np.all([np.isfinite(values).all(axis=(1, 2)) for values in matrices.values()], axis=0)
-    left = int((~finite).sum())
-    notes = [f"{left} persons without expected transitions in some state are left out."] if left else []
-    inside = [person for person, keep in zip(persons, finite, strict=True) if keep]
     with busy("Testing every combination of choices"):
-        result = specification_curve(
-            {key: values[finite] for key, values in matrices.items()},
-            group[finite],
-            cluster=units(runs[0], inside, unit),
-            cluster_name=unit_name(runs[0], unit),
-            permutations=permutations,
-            alpha=alpha,
-            rng=np.random.default_rng(seed),
-            notes=notes,
+        result = multiverse_of_runs(
+            runs, names=names, unit=unit, permutations=permutations, alpha=alpha, rng=np.random.default_rng(seed)
         )
-    asked = {"names": names, "unit": unit, "cluster_name": unit_name(runs[0], unit), "seed": seed}
+    asked = {"names": names, "unit": unit, "seed": seed}
     recipe = Recipe(
         command="multiverse",
         options={**asked, "permutations": permutations, "alpha": alpha},
