@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.models.test_several_factors import dense_posterior
 from toolkit import GroupedDataset, fit
 from toolkit.errors import ConfigError, DataError
 from toolkit.models import GenericMlp, Lmm, NmeMlp, PenShared
+from toolkit.runs.adapting import adapt
 from toolkit.runs.run import Run
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -89,3 +91,38 @@ def test_what_cannot_be_drawn_is_refused():
     experts = fit(PenShared(head_epochs=1), data().of_persons(), seed=1, split=None)
     with pytest.raises(DataError, match="experts have no posterior"):
         experts.draw_effects(1, rng=np.random.default_rng(1))
+
+
+def independent() -> Run:
+    bias = "layers.0.bias"
+    config = NmeMlp(hidden=(), effects={"person": "last", "family": bias, "item": bias}, epochs=60)
+    return fit(config, data(), seed=1, split=None)
+
+
+def linear_mixed() -> Run:
+    random = "(1 | person) + (0 + x | person) + (1 | family) + (1 | item)"
+    return fit(Lmm(random=random), data(), seed=1, split=None)
+
+
+@pytest.mark.parametrize("make", [linear_mixed, pytest.param(independent, marks=pytest.mark.slow)])
+def test_draws_of_several_factors_belong_together(make):
+    """A person's level and the level of the family share what is known: Henderson's dense posterior says how much."""
+    run, count = make(), 20_000
+    drawn = run.draw_effects(count, rng=np.random.default_rng(5))
+    wide = drawn.pivot_table(index=["term", "level", "parameter"], columns="draw", values="value")
+    _, covariance, names = dense_posterior(run)
+    found = np.corrcoef(wide.loc[pd.MultiIndex.from_tuples(names)].to_numpy())
+    sd = np.sqrt(np.diag(covariance))
+    expected = covariance / np.outer(sd, sd)
+    assert np.abs(expected - np.eye(len(sd))).max() > 0.3
+    np.testing.assert_allclose(found, expected, atol=6 / np.sqrt(count))
+
+
+def test_new_persons_are_drawn_beside_families_that_are_known():
+    run = independent()
+    rows = pd.read_csv(GOLDEN / "nested_crossed.csv")
+    new = rows[rows["person"] == rows["person"].iloc[0]].assign(person="new")
+    own = GroupedDataset.from_frame(new, target="y", features=["x"], groups=FACTORS)
+    drawn = adapt(run, own, seed=1).draw_effects(5, rng=np.random.default_rng(1))
+    assert drawn.loc[drawn["term"] == "person", "value"].notna().all()
+    assert drawn.loc[drawn["term"] == "family", "value"].isna().all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from toolkit.effects.joint_draws import joint_draws
 from toolkit.errors import ConfigError, DataError
 from toolkit.models.effect_tables import ReportedFactor, reported_factors
 from toolkit.models.tables import as_array
@@ -17,9 +18,10 @@ def effect_draws(trained: Trained, draws: int, *, rng: np.random.Generator, term
     """Draws of every level's effects from their posterior ``N(mode, C_j)``, on the scale they are reported on.
 
     Shrunken estimates are less spread than what they estimate; statistics of draws, combined over draws by Rubin's
-    rules, are not (Mislevy, 1991). Effects of one level are drawn together, with their correlations; those of different
-    levels are independent given the shared parameters, and of several grouping factors each is drawn by itself. A level
-    without rows is drawn from the prior.
+    rules, are not (Mislevy, 1991). All effects are drawn together, with their correlations: of one level, and with
+    several grouping factors of persons and the families and items they belong to (`toolkit.effects.joint_draws`); draws
+    with the same number belong together. A level without rows is drawn from the prior. Effects that a run of new
+    persons was given (known families) have no draws there: theirs are NaN.
 
     Args:
         trained: a fitted model with a posterior of its effects.
@@ -44,16 +46,40 @@ def effect_draws(trained: Trained, draws: int, *, rng: np.random.Generator, term
         raise ConfigError(
             "this grouping factor is not known", code="E302", column="term", remedy=f"known: {', '.join(known)}"
         )
-    chosen = [factor for factor in factors if term in (None, factor.grouping)]
-    return pd.concat([_drawn(factor, draws, rng) for factor in chosen], ignore_index=True).astype(COLUMNS)
+    evidence = trained.estimate.evidence
+    if evidence is None:
+        noises = [_alone(factor, draws, rng) for factor in factors]
+    else:
+        together = joint_draws(evidence, draws, rng=rng)
+        noises = [_placed(as_array(own), factor) for own, factor in zip(together, factors, strict=True)]
+    pairs = zip(factors, noises, strict=True)
+    found = [_drawn(factor, noise) for factor, noise in pairs if term in (None, factor.grouping)]
+    return pd.concat(found, ignore_index=True).astype(COLUMNS)
 
 
-def _drawn(factor: ReportedFactor, draws: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Draws of one grouping factor."""
-    values, vectors = np.linalg.eigh(as_array(factor.posterior.covariance))
+def _alone(factor: ReportedFactor, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Deviations of one grouping factor from the mode (levels, draws, d), every level by itself."""
+    covariance = as_array(factor.posterior.covariance)
+    known = np.isfinite(covariance).all(axis=(1, 2), keepdims=True)
+    values, vectors = np.linalg.eigh(np.where(known, covariance, 0.0))
     root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]  # of a covariance that may be singular
     levels, size = factor.effects.eta.shape
     noise = np.einsum("lab,lnb->lna", root, rng.standard_normal((levels, draws, size)))
+    return np.where(known, noise, np.nan)
+
+
+def _placed(drawn: np.ndarray, factor: ReportedFactor) -> np.ndarray:
+    """Joint draws (new levels, d, draws) as (levels, draws, d); levels that come before them are not drawn."""
+    levels, size = factor.effects.eta.shape
+    found = np.full((levels, drawn.shape[2], size), np.nan)
+    new = int(np.isfinite(as_array(factor.posterior.covariance)).all(axis=(1, 2)).sum())
+    found[levels - new :] = drawn[:new].transpose(0, 2, 1)
+    return found
+
+
+def _drawn(factor: ReportedFactor, noise: np.ndarray) -> pd.DataFrame:
+    """Draws of one grouping factor, on the scale they are reported on."""
+    levels, draws, size = noise.shape
     drawn = (as_array(factor.effects.eta)[:, None, :] + noise) @ factor.scale.T
     labels = factor.effects.layout.labels
     return pd.DataFrame(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from toolkit.effects.joint_draws import LineEvidence
 from toolkit.effects.posterior import Posterior
 from toolkit.effects.problem import Problem
 from toolkit.effects.quadrature import NODES
@@ -126,7 +127,8 @@ class Estimate:
 
     ``exact`` tells whether effects and variances are at their joint fixed point, see `VarianceRule`; ``further`` holds
     effects and posteriors of further grouping factors; ``residuals`` the residual variances of several targets, and
-    ``acting`` how strongly the effects of each factor act on a row of them, ``mean_j sum_k g_jk g_jk'`` (d, d).
+    ``acting`` how strongly the effects of each factor act on a row of them, ``mean_j sum_k g_jk g_jk'`` (d, d);
+    ``evidence`` what the rows say about the effects of several factors together, from which draws are made.
     """
 
     shared: dict[str, Tensor]
@@ -139,6 +141,7 @@ class Estimate:
     further: tuple[tuple[RandomEffects, Posterior], ...] = ()
     residuals: Tensor | None = None
     acting: tuple[Tensor, ...] = ()
+    evidence: LineEvidence | None = None
 
     @property
     def further_effects(self) -> tuple[RandomEffects, ...]:

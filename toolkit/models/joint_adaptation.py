@@ -69,7 +69,7 @@ def adapt_several(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
     ]
     rule = variance_rule(network.config, network.effects.layout, network.module, network.shared)
     known = [_prior(factor) for factor in factors]
-    steps, status, residuals, acting = 0, Status.SETTLED, network.criterion.residuals, ()
+    steps, status, residuals, acting, evidence = 0, Status.SETTLED, network.criterion.residuals, (), None
     if (labels == "train").any():
         # lines agree in the known levels as well, whose effects they are given
         placed = [np.asarray(data.person), *(own.codes for own in new), *(own.known for own in new)]
@@ -80,6 +80,7 @@ def adapt_several(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         curvature = joint_rounds.line_curvature(train, network.shared, factors)
         at = joint_rounds.posterior_of_all(train, curvature, factors, weight)
         known = joint_rounds.posteriors(train, curvature, factors, at)
+        evidence = joint_rounds.evidence_of(train, network.shared, factors, weight)
         if residuals is not None:
             sizes = [factor.layout.size for factor in factors]
             acting = acting_of(
@@ -97,6 +98,7 @@ def adapt_several(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         further=tuple((factor.effects, own) for factor, own in zip(further, posteriors, strict=True)),
         residuals=residuals,
         acting=acting,
+        evidence=evidence,
     )
     linear = is_linear(network.config)
     scales = [

@@ -19,6 +19,7 @@ from torch.func import grad
 
 from toolkit.effects import variance
 from toolkit.effects.joint import JointPosterior, factors_of, joint_posterior
+from toolkit.effects.joint_draws import LineEvidence
 from toolkit.effects.posterior import MAX_HALVINGS, Posterior, bent_slopes, loss_curvature
 from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.random_effects import EffectLayout, JointLayout, RandomEffects
@@ -124,6 +125,18 @@ def posterior_of_all(
     """Joint posterior covariance at the current effects."""
     found = factors_of(problem, [factor.eta for factor in factors])
     return joint_posterior(found, curvature, [factor.covariance for factor in factors], weight)
+
+
+def evidence_of(
+    problem: ProblemParts, shared: Mapping[str, Tensor], factors: Sequence[FactorState], weight: float
+) -> LineEvidence:
+    """What the rows say about all effects at their mode; see `toolkit.effects.joint_draws`."""
+    return LineEvidence(
+        factors=factors_of(problem, [factor.eta for factor in factors]),
+        curvature=line_curvature(problem, shared, factors),
+        covariances=tuple(factor.covariance for factor in factors),
+        weight=weight,
+    )
 
 
 def newton_step_of_all(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from toolkit.data.checks import check_further_factors
 from toolkit.data.grouped import GroupedDataset
+from toolkit.effects.joint import Factors
+from toolkit.effects.joint_draws import LineEvidence
 from toolkit.effects.posterior import Posterior
 from toolkit.effects.random_effects import FactorEffects, RandomEffects
 from toolkit.errors import ToolkitWarning
@@ -36,6 +38,7 @@ from toolkit.models.placement import BIAS, WEIGHT
 from toolkit.models.prepare import Scaler, fit_scaler
 from toolkit.models.training import Trained
 from toolkit.numerics.covariance import VARIANCE_FLOOR
+from toolkit.numerics.mixed.design import Design
 from toolkit.numerics.mixed.maximise import Maximum, maximise
 from toolkit.numerics.mixed.moments import Moments, moments
 from toolkit.numerics.mixed.posterior import blups, conditional_covariances
@@ -99,10 +102,13 @@ def train_lmm(config: Lmm, data: GroupedDataset, labels: np.ndarray, *, progress
     factors = varying_effects(config.terms, data)
     check_further_factors(data)
     scaler = independent_columns(data, rows, fit_scaler(data, rows, task="regression"))
-    sums = moments(design_of(data, rows, scaler, factors))
+    design = design_of(data, rows, scaler, factors)
+    sums = moments(design)
     watch = None if progress is None else lambda count, deviance: progress(count, count, deviance)
     found = maximise(sums, reml=config.reml, watch=watch)
     estimate = _estimate(sums, found, factors, scaler)
+    if len(factors) > 1:
+        estimate = replace(estimate, evidence=_evidence(design, estimate))
     _warn_of_boundary(estimate, factors)
     further = tuple(
         FactorEffects(grouping=factor.grouping.name, levels=factor.grouping.levels, effects=effects)
@@ -163,6 +169,26 @@ def _estimate(sums: Moments, found: Maximum, factors: Sequence[FactorEffectsOf],
         polish_steps=0,
         exact=True,
         further=tuple(rest),
+    )
+
+
+def _evidence(design: Design, estimate: Estimate) -> LineEvidence:
+    """What the rows say about the effects of all factors together; rows with the same levels are one line."""
+    codes = np.column_stack([factor.codes for factor in design.factors])
+    levels, line = np.unique(codes, axis=0, return_inverse=True)
+    z = _tensor(np.concatenate([factor.design for factor in design.factors], axis=1))
+    curvature = z.new_zeros((len(levels), z.shape[1], z.shape[1]))
+    curvature.index_add_(0, torch.as_tensor(line.reshape(-1)), 2.0 * z[:, :, None] * z[:, None])
+    effects = [estimate.effects, *(own for own, _ in estimate.further)]
+    return LineEvidence(
+        factors=Factors(
+            codes=tuple(torch.as_tensor(np.ascontiguousarray(own)) for own in levels.T),
+            levels=tuple(factor.levels for factor in design.factors),
+            sizes=tuple(factor.design.shape[1] for factor in design.factors),
+        ),
+        curvature=curvature,
+        covariances=tuple(own.covariance for own in effects),
+        weight=0.5 / estimate.sigma2,
     )
 
 

@@ -22,6 +22,7 @@ from toolkit.models.config import Config
 from toolkit.models.estimate import estimate, validation_loss
 from toolkit.models.fit_state import Estimate, State
 from toolkit.models.fitted import FittedNetwork
+from toolkit.models.joint_rounds import evidence_of
 from toolkit.models.minibatches import check_batches, mini_batches, pieces_of
 from toolkit.models.modules import is_linear
 from toolkit.models.monitors import LOSS, watch
@@ -157,6 +158,8 @@ def train(
         found = estimate(
             first, second, state, settings, sweep=sweep, validate=validate, progress=progress, keeper=keeper
         )
+    if state.further:
+        found = replace(found, evidence=evidence_of(first, found.shared, state.factors, state.weight))
     network = replace(fitted_network(config, data, scaler, module, found, criterion), covariates=covariates)
     scales = [reported_scale(layout, module, shared, scaler, linear=is_linear(config)) for layout in layouts]
     return Trained(
