@@ -15,7 +15,7 @@ from toolkit.effects.problem import Problem
 from toolkit.effects.quadrature import NODES
 from toolkit.effects.random_effects import EffectLayout, Layout, RandomEffects
 from toolkit.models import joint_rounds
-from toolkit.models.joint_rounds import FactorState
+from toolkit.models.factor_state import FactorState
 from toolkit.models.noise import Noise
 from toolkit.numerics.covariance import VARIANCE_FLOOR, from_log_cholesky, to_log_cholesky
 from toolkit.optimise.minimise import Outcome

@@ -19,9 +19,9 @@ from toolkit.effects.problem import Problem
 from toolkit.effects.random_effects import FactorEffects, RandomEffects
 from toolkit.models import joint_rounds
 from toolkit.models.chain_structure import chain_parts
+from toolkit.models.factor_state import FactorState
 from toolkit.models.fit_state import Estimate, person_weight
 from toolkit.models.fitted import FittedNetwork
-from toolkit.models.joint_rounds import FactorState
 from toolkit.models.modules import is_linear
 from toolkit.models.placement import reported_scale
 from toolkit.models.prepare import problem

@@ -107,7 +107,7 @@ def train_lmm(config: Lmm, data: GroupedDataset, labels: np.ndarray, *, progress
     watch = None if progress is None else lambda count, deviance: progress(count, count, deviance)
     found = maximise(sums, reml=config.reml, watch=watch)
     estimate = _estimate(sums, found, factors, scaler)
-    if len(factors) > 1:
+    if estimate.further:
         estimate = replace(estimate, evidence=_evidence(design, estimate))
     _warn_of_boundary(estimate, factors)
     further = tuple(

@@ -18,9 +18,9 @@ from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.chain_covariates import without_columns
 from toolkit.models.comparators.mlp_lme import MlpLme
 from toolkit.models.config import Config, Configuration
+from toolkit.models.factor_state import start_factor
 from toolkit.models.fit_state import State, VarianceRule, start_state
 from toolkit.models.fixed_effects import published_start, whole_layout
-from toolkit.models.joint_rounds import start_factor
 from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.networks import chain_parameters, initial_parameters
 from toolkit.models.nme import NmeMlp

@@ -118,8 +118,9 @@ def train(
     criterion = criterion_of(config, data, fitted_rows)
     module, shared = start_network(config, data, scaler, generator=generator, dtype=dtype, device=device)
     names = [grouping.name for grouping in data.groupings]
-    outputs = data.classes or (data.target_names if data.further_target_names else None)
-    layouts = [effect_layout(of_factor(config, name, names), module, shared, scaler, outputs) for name in names]
+    layouts = [
+        effect_layout(of_factor(config, name, names), module, shared, scaler, _named_outputs(data)) for name in names
+    ]
     state = start_effects(config, data, module, shared, layouts)
     state.held = held_names(config, layouts[0], module)
     codes = row_codes(data) if state.further else np.asarray(data.person)
@@ -158,17 +159,27 @@ def train(
         found = estimate(
             first, second, state, settings, sweep=sweep, validate=validate, progress=progress, keeper=keeper
         )
-    if state.further:
-        found = replace(found, evidence=evidence_of(first, found.shared, state.factors, state.weight))
     network = replace(fitted_network(config, data, scaler, module, found, criterion), covariates=covariates)
     scales = [reported_scale(layout, module, shared, scaler, linear=is_linear(config)) for layout in layouts]
     return Trained(
         network=network,
-        estimate=found,
+        estimate=_with_evidence(found, first, state),
         reported_scale=scales[0],
         training_rows=len(fitted_rows),
         further_scales=tuple(scales[1:]) if state.further else (),
     )
+
+
+def _named_outputs(data: GroupedDataset) -> tuple[str, ...] | None:
+    """What the outputs of a network are of, where there are several."""
+    return data.classes or (data.target_names if data.further_target_names else None)
+
+
+def _with_evidence(found: Estimate, problem: ProblemParts, state: State) -> Estimate:
+    """The estimate with what joint draws of the effects of several factors need."""
+    if not state.further:
+        return found
+    return replace(found, evidence=evidence_of(problem, found.shared, state.factors, state.weight))
 
 
 def judged_by(criterion: Criterion, state: State) -> dict[str, Criterion]:
