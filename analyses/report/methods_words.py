@@ -258,8 +258,8 @@ def _fit(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 def _ended(status: Mapping[str, Any]) -> str:
     """How the fit ended, without the advice to whoever runs it again."""
-    said, advice, _ = str(status["sentence"]).partition("; raise")
-    return f"{said}." if advice else said
+    said, advice, rest = str(status["sentence"]).partition("; raise")
+    return f"{said}.{rest.partition('training curve.')[2]}" if advice else said
 
 
 def _spelled(count: int, word: str) -> str:

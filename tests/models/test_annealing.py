@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -81,3 +82,19 @@ def test_alpha_belongs_to_annealing():
         NmeMlp(annealing_alpha=0.9)
     with pytest.raises(ConfigError, match="E302"):
         NmeMlp(variance_update="paper_annealed", annealing_alpha=1.0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"task": "regression"},
+        {"task": "binary", "variance_update": "paper"},
+        {"task": "binary", "hidden": (3,), "effects": "first"},
+    ],
+)
+def test_an_approximation_is_refused_where_there_is_no_choice(settings):
+    frame = numbers(persons=4, rows=8)
+    frame["y"] = pd.Categorical(np.where(frame["y"] > frame["y"].median(), "high", "low"), ["low", "high"])
+    with pytest.raises(ConfigError, match="approximation applies") as caught:
+        fitted(NmeMlp(approximation="laplace", epochs=2, **settings), rows_of(frame).as_classes())
+    assert caught.value.code == "E302"

@@ -15,7 +15,7 @@ from toolkit import fit
 from toolkit.data.grouped import GroupedDataset
 from toolkit.models import Module, NmeCrf, NmeMlp
 from toolkit.models.climbing import laplace_log_likelihood, to_mode
-from toolkit.models.effect_tables import boundary_notes, effects_table, variance_table
+from toolkit.models.effect_tables import boundary_notes, boundary_sentences, effects_table, variance_table
 from toolkit.models.training import Trained
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -263,3 +263,5 @@ def test_a_variance_of_zero_is_at_the_boundary():
     assert boundary_notes(settled) == []
     model = fit(NmeMlp(hidden=(), epochs=30), data, seed=1, split=None, device="cpu", progress=None)
     assert model.manifest["warnings"][-1].startswith("W235: 1 of 1")
+    assert model.manifest["status"]["sentence"].endswith(" 1 of 1 variances of 'Batch' cannot be told from zero.")
+    assert boundary_sentences(settled) == []

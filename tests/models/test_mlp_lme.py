@@ -7,6 +7,8 @@ import pytest
 
 from tests.models.simulated import fitted, numbers, rows_of
 from tests.models.test_lme4 import INTERCEPT, LME4, SLOPE, sds, sleepstudy
+from tests.models.test_lme4_cases import CASES, check_against, check_effects
+from tests.models.test_lme4_cases import LME4 as CASES_OF_LME4
 from toolkit import fit, load_run
 from toolkit.models import MlpLme
 
@@ -21,6 +23,22 @@ def test_a_linear_network_is_the_mixed_model(case, effects, covariance):
     assert found["residual"] == pytest.approx(golden["sigma"], rel=5e-3)
     if effects == "last":
         assert found[SLOPE] == pytest.approx(golden["sdcor[Subject:Days]"], rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("case", "settings"),
+    [
+        ("sleep_unbal_int", {"effects": "bias"}),
+        pytest.param("sleep_diag", {"effects": "last", "covariance": "diagonal"}, marks=pytest.mark.slow),
+        pytest.param("sleep_unbal_corr", {"effects": "last"}, marks=pytest.mark.slow),
+        pytest.param("orthodont_corr", {"effects": "last"}, marks=pytest.mark.slow),
+    ],
+)
+def test_estimates_effects_and_their_sds_are_lme4s(case, settings):
+    """Fixed effects, SDs, correlation, effects (r above .999) and their conditional SDs, to 1e-4."""
+    trained = fitted(MlpLme(hidden=(), rounds=2, epochs=60, **settings), CASES[case][0]())
+    check_against(CASES_OF_LME4[case], trained, rel=1e-4)
+    check_effects(case, trained, rel=1e-4)
 
 
 def test_a_run_folder_predicts_again(tmp_path):

@@ -193,12 +193,28 @@ def boundary_notes(components: pd.DataFrame) -> list[str]:
     unit. Such a variance cannot be told from zero; the effects that belong to it are the average.
     """
     notes = []
+    for term, names, count in _at_the_floor(components):
+        shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        notes.append(
+            f"W235: {len(names)} of {count} variances of '{term}' cannot be told from zero ({shown}): their "
+            "effects are the average for everybody"
+        )
+    return notes
+
+
+def boundary_sentences(components: pd.DataFrame) -> list[str]:
+    """The same in short, for the sentence that says how the fit ended."""
+    return [
+        f"{len(names)} of {count} variances of '{term}' cannot be told from zero."
+        for term, names, count in _at_the_floor(components)
+    ]
+
+
+def _at_the_floor(components: pd.DataFrame) -> list[tuple[str, list[str], int]]:
+    """Every grouping factor with variances at the floor: its name, theirs, and the number of all its variances."""
+    found = []
     for term, part in components[components["term"] != "residual"].groupby("term", sort=False):
         names = part.loc[part["at_boundary"], "parameter"].astype(str).tolist()
         if names:
-            shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-            notes.append(
-                f"W235: {len(names)} of {len(part)} variances of '{term}' cannot be told from zero ({shown}): their "
-                "effects are the average for everybody"
-            )
-    return notes
+            found.append((str(term), names, len(part)))
+    return found

@@ -24,7 +24,7 @@ from toolkit.data.splits import Split, all_training, explicit, warn_of_untrained
 from toolkit.data.study import Study
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.config import Configuration
-from toolkit.models.effect_tables import boundary_notes
+from toolkit.models.effect_tables import boundary_notes, boundary_sentences
 from toolkit.models.outcomes import task_of
 from toolkit.models.training import Trained, pick_device
 from toolkit.optimise.minimise import Progress
@@ -152,7 +152,9 @@ def _trained_run(
     manifest["resume_count"] = 0 if keeper is None else keeper.resumed
     tables = family_of(config).tables(trained, rows, parts.labels)
     if isinstance(trained, Trained):
-        manifest["warnings"] += boundary_notes(tables["variance_components"])
+        components = tables["variance_components"]
+        manifest["warnings"] += boundary_notes(components)
+        manifest["status"]["sentence"] = " ".join([manifest["status"]["sentence"], *boundary_sentences(components)])
     return Run(trained=trained, tables=tables, manifest=manifest, split=parts.labels)
 
 
