@@ -148,4 +148,4 @@ def checked(
 def here(problem: ToolkitError) -> str:
     """An error's sentence without the options of the command line."""
     text = re.sub(r"\s*\(--[a-z-]+\)|:\s*--[a-z-]+ or --[a-z-]+", "", problem.sentence)
-    return re.sub(r"(^|\. )([a-z])", lambda match: match[1] + match[2].upper(), text)
+    return re.sub(r"(^|\. )([a-z])(?=[a-z’']*[ ,:;])", lambda match: match[1] + match[2].upper(), text)

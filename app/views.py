@@ -57,8 +57,8 @@ def plain(text: object) -> str:
 
 
 def spoken(problem: ToolkitError) -> str:
-    """What an error says, as sentences that begin with a capital."""
-    return re.sub(r"(^|\. )([a-z])", lambda match: match[1] + match[2].upper(), problem.sentence)
+    """What an error says, as sentences that begin with a capital; names of files stay as they are."""
+    return re.sub(r"(^|\. )([a-z])(?=[a-z’']*[ ,:;])", lambda match: match[1] + match[2].upper(), problem.sentence)
 
 
 def guarded(page: Callable[[], None]) -> None:
