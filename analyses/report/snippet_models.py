@@ -23,7 +23,12 @@ def _drivers(recipe: Recipe) -> Code:
 
 def _comparison(recipe: Recipe) -> Code:
     o = recipe.options
-    keywords = {**picked(o, "metrics", "split", "unit", "baseline", "correction", "resamples"), "rng": generator(o)}
+    keywords = {
+        **picked(o, "metrics", "split"),
+        **{name: o[name] for name in ("level_name",) if name in o},
+        **picked(o, "unit", "baseline", "correction", "resamples"),
+        "rng": generator(o),
+    }
     body = [call("compare_runs", "runs", keywords=keywords)]
     return Code(imports=[NUMPY, "from analyses.run_comparison import compare_runs"], body=body, several=True)
 
