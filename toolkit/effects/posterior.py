@@ -24,6 +24,8 @@ from torch.func import grad, jvp, vmap
 
 from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.random_effects import Layout, RandomEffects, side_by_side
+from toolkit.effects.woodbury import PosteriorVariances, posterior_variances
+from toolkit.numerics.covariance import precision_of, times
 
 MAX_HALVINGS = 8
 STEP = 0.05  # of third derivatives, in posterior SDs
@@ -46,6 +48,10 @@ class Posterior:
 
     curvature: Float[Tensor, "persons d d"]
     covariance: Float[Tensor, "persons d d"]
+
+    def rise(self) -> Float[Tensor, ""]:
+        """What all losses together are expected to be above those at the mode, to second order."""
+        return 0.5 * (self.curvature * self.covariance).sum()  # sum of traces: both are symmetric
 
 
 def loss_curvature(
@@ -109,8 +115,22 @@ def posterior_covariance(
     return torch.cat([of_some(part) for part in curvature.split(some)])
 
 
-def posterior(problem: ProblemParts, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float) -> Posterior:
-    """Curvature and posterior covariance at the current effects; a person without rows keeps the prior."""
+def posterior(
+    problem: ProblemParts, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float
+) -> Posterior | PosteriorVariances:
+    """Curvature and posterior covariance at the current effects; a person without rows keeps the prior.
+
+    Of effects whose covariance is kept as variances, so is this (`toolkit.effects.woodbury`).
+    """
+    if effects.covariance.dim() == 1:
+        return posterior_variances(problem, shared, effects, weight)
+    return whole_posterior(problem, shared, effects, weight)
+
+
+def whole_posterior(
+    problem: ProblemParts, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float
+) -> Posterior:
+    """Curvature and posterior covariance as matrices."""
     layout = effects.layout
     curvature = per_person(
         problem, effects, lambda piece: loss_curvature(piece, shared, layout, piece.lines_of(effects.eta))
@@ -163,21 +183,25 @@ def bent_slopes(
 
 def newton_step(
     problem: ProblemParts, shared: Mapping[str, Tensor], effects: RandomEffects, weight: float
-) -> tuple[Float[Tensor, "persons d"], Posterior]:
+) -> tuple[Float[Tensor, "persons d"], Posterior | PosteriorVariances]:
     """One Newton step of every person's effects, halved for a person whose objective would rise.
 
     Returns:
         The new effects and the posterior at the old ones (for effects that enter linearly under squared error both
         are exact).
     """
-    at = posterior(problem, shared, effects, weight)
-    precision = torch.cholesky_inverse(torch.linalg.cholesky(effects.covariance))
+    precision = precision_of(effects.covariance)
     held = {name: value.detach() for name, value in shared.items()}
 
     def slope(piece: Problem) -> Tensor:
         return grad(lambda lines: piece.losses(held, effects.layout, lines).sum())(piece.lines_of(effects.eta))
 
-    slopes = weight * per_person(problem, effects, slope) + effects.eta @ precision
+    slopes = weight * per_person(problem, effects, slope) + times(effects.eta, precision)
+    if effects.covariance.dim() == 1:
+        wide = posterior_variances(problem, shared, effects, weight, slopes=slopes)
+        assert wide.step is not None
+        return _halve(problem, held, effects, wide.step, weight), wide
+    at = whole_posterior(problem, shared, effects, weight)
     step = -(at.covariance @ slopes[..., None].double()).squeeze(-1).to(slopes)
     return _halve(problem, held, effects, step, weight), at
 
@@ -187,11 +211,11 @@ def _halve(
     problem: ProblemParts, shared: Mapping[str, Tensor], effects: RandomEffects, step: Tensor, weight: float
 ) -> Tensor:
     """Take the step, halving it for persons whose objective it would raise."""
-    precision = torch.cholesky_inverse(torch.linalg.cholesky(effects.covariance))
+    precision = precision_of(effects.covariance)
 
     def objective(eta: Tensor) -> Tensor:
         losses = per_person(problem, effects, lambda piece: piece.losses(shared, effects.layout, piece.lines_of(eta)))
-        return weight * losses + 0.5 * ((eta @ precision) * eta).sum(dim=1)
+        return weight * losses + 0.5 * (times(eta, precision) * eta).sum(dim=1)
 
     before = objective(effects.eta)
     eta = effects.eta + step

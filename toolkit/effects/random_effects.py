@@ -112,12 +112,12 @@ class RandomEffects:
     Attributes:
         layout: what the coordinates are.
         eta: person-specific parts (persons, d); a person's parameters are the shared ones plus these.
-        covariance: their covariance matrix (d, d).
+        covariance: their covariance matrix (d, d); of very many effects, which are independent, their variances (d,).
     """
 
     layout: EffectLayout
     eta: Float[Tensor, "persons d"]
-    covariance: Float[Tensor, "d d"]
+    covariance: Float[Tensor, "d d"] | Float[Tensor, " d"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -21,7 +21,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from toolkit.numerics.covariance import VARIANCE_FLOOR
+from toolkit.numerics.covariance import VARIANCE_FLOOR, Covariance
+
+DAMPING = 1e-2
 
 
 def sample_covariance(eta: Float[Tensor, "persons d"]) -> Float[Tensor, "d d"]:
@@ -30,25 +32,48 @@ def sample_covariance(eta: Float[Tensor, "persons d"]) -> Float[Tensor, "d d"]:
     return centred.T @ centred / max(eta.shape[0] - 1, 1)
 
 
-def annealed_covariance(
-    before: Float[Tensor, "d d"], eta: Float[Tensor, "persons d"], alpha: float
-) -> Float[Tensor, "d d"]:
+def sample_variances(eta: Float[Tensor, "persons d"]) -> Float[Tensor, " d"]:
+    """The diagonal of `sample_covariance`, for very many effects."""
+    centred = eta - eta.mean(dim=0)
+    return centred.square().sum(dim=0) / max(eta.shape[0] - 1, 1)
+
+
+def annealed_covariance(before: Covariance, eta: Float[Tensor, "persons d"], alpha: float) -> Covariance:
     """Sample covariance whose variances fall by no more than the factor ``alpha`` a step (``paper_annealed``).
 
     As in the released code of Woertwein et al. (2023), which takes it from saemix but never ends it:
     ``v_d := max(alpha v_d, var_d)`` for every coordinate; covariances are those of the sample.
     """
+    if before.dim() == 1:
+        return torch.maximum(alpha * before, sample_variances(eta))
     sample = sample_covariance(eta)
     variances = torch.maximum(alpha * torch.diagonal(before), torch.diagonal(sample))
     return sample - torch.diag(torch.diagonal(sample)) + torch.diag(variances)
 
 
 def expected_covariance(
-    eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d d"]
-) -> Float[Tensor, "d d"]:
-    """Expected second moment of the person effects (the ``em`` update)."""
+    eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d d"] | Float[Tensor, "persons d"]
+) -> Covariance:
+    """Expected second moment of the person effects (the ``em`` update); of very many effects its diagonal."""
     wide = eta.to(posterior)
+    if posterior.dim() == 2:
+        return wide.square().mean(dim=0) + posterior.mean(dim=0)
     return wide.T @ wide / eta.shape[0] + posterior.mean(dim=0)
+
+
+def evidence_variances(
+    prior: Float[Tensor, " d"], eta: Float[Tensor, "persons d"], posterior: Float[Tensor, "persons d"]
+) -> Float[Tensor, " d"]:
+    """Variances of very many effects: ``sum_i eta_i^2 / sum_i (1 - C_i / v)``, at most a factor e a step.
+
+    The share ``1 - C_i / v`` is how far person i's data determine an effect (MacKay, 1992). It stands still where EM
+    does, which would take thousands of steps to get there from variances that say nothing.
+    """
+    prior = prior.to(posterior)
+    determined = (1.0 - posterior / prior).sum(dim=0)
+    # the damping, a hundredth of a person, keeps a variance that the data say nothing about where it is
+    ratio = (eta.to(posterior).square().sum(dim=0) / prior + DAMPING) / (determined + DAMPING)
+    return prior * torch.exp(ratio.log().clamp(-1.0, 1.0))
 
 
 def expected_loss(

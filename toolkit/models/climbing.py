@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toolkit.effects.posterior import Posterior, newton_step, posterior
+from toolkit.effects.posterior import Posterior, newton_step, whole_posterior
 from toolkit.effects.problem import ProblemParts
 from toolkit.models.fit_state import State
 
@@ -43,7 +43,7 @@ def to_mode(problem: ProblemParts, state: State) -> Posterior:
         state.eta.data.copy_(eta)
         if float(moved) <= max(AT_MODE, 10 * torch.finfo(eta.dtype).eps):
             break
-    return posterior(problem, state.shared, state.effects, state.weight)
+    return whole_posterior(problem, state.shared, state.effects, state.weight)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import pandas as pd
 
 from toolkit.effects.joint_draws import joint_draws
 from toolkit.errors import ConfigError, DataError
-from toolkit.models.effect_tables import ReportedFactor, reported_factors
+from toolkit.models.effect_tables import ReportedFactor, reported_factors, whole_covariances_missing
 from toolkit.models.tables import as_array
 from toolkit.models.training import Trained
 
@@ -34,7 +34,7 @@ def effect_draws(trained: Trained, draws: int, *, rng: np.random.Generator, term
 
     Raises:
         ConfigError: E302 for no draws, or a grouping factor the model does not have.
-        DataError: E406 for a model without effects.
+        DataError: E406 for a model without effects, or with so many that their covariances are not kept.
     """
     if draws < 1:
         raise ConfigError("draw at least once", code="E302", column="draws", remedy="a number from 1")
@@ -46,6 +46,8 @@ def effect_draws(trained: Trained, draws: int, *, rng: np.random.Generator, term
         raise ConfigError(
             "this grouping factor is not known", code="E302", column="term", remedy=f"known: {', '.join(known)}"
         )
+    if any(factor.wide for factor in factors):
+        raise whole_covariances_missing()
     evidence = trained.estimate.evidence
     if evidence is None:
         noises = [_alone(factor, draws, rng) for factor in factors]

@@ -11,6 +11,8 @@ from scipy.stats import norm
 
 from toolkit.effects.posterior import Posterior
 from toolkit.effects.random_effects import RandomEffects
+from toolkit.effects.woodbury import PosteriorVariances
+from toolkit.errors import DataError
 from toolkit.models.outcomes import noise_of
 from toolkit.models.tables import as_array
 from toolkit.models.training import Trained
@@ -34,8 +36,34 @@ class ReportedFactor:
     grouping: str
     levels: tuple[str, ...]
     effects: RandomEffects
-    posterior: Posterior
+    posterior: Posterior | PosteriorVariances
     scale: np.ndarray
+
+    @property
+    def wide(self) -> bool:
+        """Very many effects: covariances, posterior, curvature and scale are kept as their diagonals."""
+        return self.scale.ndim == 1
+
+    @property
+    def variances(self) -> np.ndarray:
+        """Variances of the effects on the reported scale (d,)."""
+        if self.wide:
+            return self.scale**2 * as_array(self.effects.covariance)
+        return np.diagonal(_on_reported_scale(self.effects, self.scale))
+
+    @property
+    def reported(self) -> np.ndarray:
+        """Effects on the reported scale (levels, d)."""
+        eta = as_array(self.effects.eta)
+        return eta * self.scale if self.wide else eta @ self.scale.T
+
+    @property
+    def posterior_variances(self) -> np.ndarray:
+        """Posterior variances on the reported scale (levels, d)."""
+        if self.wide:
+            return self.scale**2 * as_array(self.posterior.covariance)
+        whole = self.scale @ as_array(self.posterior.covariance) @ self.scale.T
+        return np.maximum(np.diagonal(whole, axis1=1, axis2=2), 0.0)
 
 
 def reported_factors(trained: Trained) -> list[ReportedFactor]:
@@ -74,10 +102,7 @@ def effects_table(trained: Trained, level: float = LEVEL) -> pd.DataFrame:
 
 def _effects_of(factor: ReportedFactor, level: float) -> pd.DataFrame:
     """Effects of one grouping factor."""
-    labels, scale = factor.effects.layout.labels, factor.scale
-    eta = as_array(factor.effects.eta) @ scale.T
-    posterior = scale @ as_array(factor.posterior.covariance) @ scale.T
-    variance = np.maximum(np.diagonal(posterior, axis1=1, axis2=2), 0.0)
+    labels, eta, variance = factor.effects.layout.labels, factor.reported, factor.posterior_variances
     reach = norm.ppf(0.5 + level / 2) * np.sqrt(variance)
     return pd.DataFrame(
         {
@@ -89,9 +114,7 @@ def _effects_of(factor: ReportedFactor, level: float) -> pd.DataFrame:
             "low": (eta - reach).ravel(),
             "high": (eta + reach).ravel(),
             # Without a prior an estimate can be less certain than the persons differ.
-            "reliability": np.maximum(
-                1.0 - variance / np.diagonal(_on_reported_scale(factor.effects, scale)), 0.0
-            ).ravel(),
+            "reliability": np.maximum(1.0 - variance / factor.variances, 0.0).ravel(),
         }
     ).astype(EFFECTS)
 
@@ -140,27 +163,47 @@ def _residuals(trained: Trained) -> np.ndarray:
 
 def _components_of(factor: ReportedFactor, acting: np.ndarray, total: float) -> list[dict[str, Any]]:
     """Rows of one grouping factor."""
-    covariance = as_array(factor.effects.covariance)
-    reported = _on_reported_scale(factor.effects, factor.scale)
-    deviation = np.sqrt(np.diagonal(reported))
-    estimated = bool(np.any(covariance - np.diag(np.diagonal(covariance))))
-    floored = np.diagonal(covariance) <= 2.0 * VARIANCE_FLOOR
+    covariance, variances = as_array(factor.effects.covariance), factor.variances
+    own = covariance if factor.wide else np.diagonal(covariance)
+    weights = acting if factor.wide else np.diagonal(acting)
+    with_first = _correlations_with_first(factor)
     return [
         {
             "term": factor.grouping,
             "parameter": label,
-            "variance": reported[place, place],
-            "share": covariance[place, place] * acting[place, place] / total if total > 0 else np.nan,
-            "correlation": reported[0, place] / (deviation[0] * deviation[place]) if estimated and place else np.nan,
-            "at_boundary": floored[place],
+            "variance": variances[place],
+            "share": own[place] * weights[place] / total if total > 0 else np.nan,
+            "correlation": with_first[place],
+            "at_boundary": own[place] <= 2.0 * VARIANCE_FLOOR,
         }
         for place, label in enumerate(factor.effects.layout.labels)
     ]
 
 
+def _correlations_with_first(factor: ReportedFactor) -> np.ndarray:
+    """Correlation of each effect with the first (d,); missing where correlations are not estimated."""
+    covariance = as_array(factor.effects.covariance)
+    if factor.wide or not np.any(covariance - np.diag(np.diagonal(covariance))):
+        return np.full(len(covariance), np.nan)
+    reported = _on_reported_scale(factor.effects, factor.scale)
+    deviation = np.sqrt(np.diagonal(reported))
+    found = reported[0] / (deviation[0] * deviation)
+    found[0] = np.nan
+    return found
+
+
 def reported_covariance(trained: Trained) -> np.ndarray:
     """Covariance of the person effects on the reported scale (d, d)."""
     return _on_reported_scale(trained.network.effects, trained.reported_scale)
+
+
+def whole_covariances_missing() -> DataError:
+    """E406 for what needs the correlations of very many effects."""
+    return DataError(
+        "of this many effects a person only the variances are kept, not how they go together",
+        code="E406",
+        remedy='let fewer parameters vary, such as effects="last"',
+    )
 
 
 def _on_reported_scale(effects: RandomEffects, scale: np.ndarray) -> np.ndarray:
@@ -170,6 +213,8 @@ def _on_reported_scale(effects: RandomEffects, scale: np.ndarray) -> np.ndarray:
 
 def correlations(trained: Trained) -> np.ndarray:
     """Correlations of the person effects on the reported scale (d, d)."""
+    if trained.reported_scale.ndim == 1:
+        raise whole_covariances_missing()
     covariance = reported_covariance(trained)
     deviation = np.sqrt(np.diagonal(covariance))
     return covariance / np.outer(deviation, deviation)

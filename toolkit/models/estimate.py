@@ -7,8 +7,9 @@ steps, so that reported effects are posterior modes, their SDs belong to them, a
 likelihood: exact for normal residuals; by quadrature for one to three effects a person of other outcomes
 (`toolkit.effects.quadrature`); by Laplace's approximation for more of them, or where that is chosen
 (`toolkit.effects.skewness`). A linear network without validation rows takes its fixed effects there as well
-(`toolkit.models.fixed_effects`) and ends where lme4 does. Elsewhere effects and variances stay where early stopping
-left them, and the posterior is a Laplace approximation there.
+(`toolkit.models.fixed_effects`) and ends where lme4 does. Where effects enter otherwise (deeper layers) ``em`` fits are
+carried to the fixed point of Laplace's approximation around Gauss-Newton steps; published updates leave effects and
+variances where early stopping left them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from toolkit.effects import variance
@@ -25,6 +25,7 @@ from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.quadrature import posterior_moments
 from toolkit.effects.random_effects import RandomEffects
 from toolkit.effects.sweeping import MiniBatches
+from toolkit.effects.woodbury import PosteriorVariances
 from toolkit.models import joint_rounds
 from toolkit.models.fit_state import Estimate, State, by_quadrature
 from toolkit.models.residuals import acting, loss_sum, set_residual
@@ -36,6 +37,7 @@ from toolkit.models.rounds import (
     take_round,
     variance_row,
 )
+from toolkit.numerics.covariance import precision_of, times
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress, Settings, minimise
 from toolkit.optimise.sweeps import Sweep
@@ -91,7 +93,8 @@ def estimate(
     trace, steps = list(outcome.trace), 0
     # As published, effects stay where early stopping left them; without validation rows the updates are carried to
     # their fixed point.
-    finish = state.rule.exact and (state.rule.update == "em" or (state.rule.update == "paper" and validation is None))
+    published = state.rule.exact and state.rule.update == "paper" and validation is None
+    finish = published or (state.rule.update == "em" and (state.rule.exact or not state.further))
     if trace and (state.layout.size or state.further) and finish:
         steps = polish(train, state, trace)
     found, others = _posterior_at_the_end(train, state, finish=finish)
@@ -113,7 +116,7 @@ def estimate(
 
 def _posterior_at_the_end(
     problem: ProblemParts, state: State, *, finish: bool
-) -> tuple[Posterior | None, tuple[tuple[RandomEffects, Posterior], ...]]:
+) -> tuple[Posterior | PosteriorVariances | None, tuple[tuple[RandomEffects, Posterior], ...]]:
     """Posterior of the person effects (None without any), and effects and posteriors of further factors."""
     found, others = None, ()
     if state.further:
@@ -121,18 +124,19 @@ def _posterior_at_the_end(
     elif state.layout.size:
         found = _one_at_the_end(problem, state, settled=finish and state.rule.update == "em")
     if state.layout.size and state.rule.update == "unregularised":
-        set_covariance(state, variance.sample_covariance(state.eta))
+        sample = variance.sample_variances if state.rule.wide else variance.sample_covariance
+        set_covariance(state, sample(state.eta))
     return found, others
 
 
-def _one_at_the_end(problem: ProblemParts, state: State, *, settled: bool) -> Posterior:
+def _one_at_the_end(problem: ProblemParts, state: State, *, settled: bool) -> Posterior | PosteriorVariances:
     """Posterior of the person effects, at their mode where they are carried there."""
     if settled:
         state.eta.copy_(newton_step(problem, state.shared, state.effects, state.weight)[0])
     if state.rule.update == "unregularised":
         describe_unregularised(problem, state)
     found = posterior(problem, state.shared, state.effects, state.weight)
-    if settled and by_quadrature(state.rule, state.layout.size):
+    if settled and by_quadrature(state.rule, state.layout.size) and isinstance(found, Posterior):
         moments = posterior_moments(problem, state.shared, state.effects, found, state.weight)
         found = replace(found, covariance=moments.covariance)
     return found
@@ -156,7 +160,7 @@ def _terms(problem: Problem, state: State) -> dict[str, Tensor]:
     """Objective per row, ``(w loss + penalty) / rows``, with its parts."""
     loss = problem.losses(state.shared, state.line_layout, state.lines_of(problem)).sum()
     precision = _precision(state)
-    penalty = 0.5 * ((state.eta @ precision) * state.eta).sum()
+    penalty = 0.5 * (times(state.eta, precision) * state.eta).sum()
     for factor in state.further:
         penalty = penalty + factor.penalty()
     return {
@@ -169,7 +173,7 @@ def _terms(problem: Problem, state: State) -> dict[str, Tensor]:
 def _precision(state: State) -> Tensor:
     """Inverse covariance, computed once per variance update."""
     if state.cached is None:
-        state.cached = torch.cholesky_inverse(torch.linalg.cholesky(state.covariance))
+        state.cached = precision_of(state.covariance)
     return state.cached
 
 

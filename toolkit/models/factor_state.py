@@ -36,6 +36,11 @@ class FactorState:
         return from_log_cholesky(self.log_cholesky, self.layout.size, diagonal=self.diagonal)
 
     @property
+    def variances(self) -> Tensor:
+        """Variances of the effects (d,)."""
+        return torch.exp(2.0 * self.log_cholesky) if self.diagonal else torch.diagonal(self.covariance)
+
+    @property
     def effects(self) -> RandomEffects:
         """Effects, detached."""
         return RandomEffects(layout=self.layout, eta=self.eta.detach(), covariance=self.covariance)

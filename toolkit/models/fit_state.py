@@ -14,10 +14,17 @@ from toolkit.effects.posterior import Posterior
 from toolkit.effects.problem import Problem
 from toolkit.effects.quadrature import NODES
 from toolkit.effects.random_effects import EffectLayout, Layout, RandomEffects
+from toolkit.effects.woodbury import PosteriorVariances
 from toolkit.models import joint_rounds
 from toolkit.models.factor_state import FactorState
 from toolkit.models.noise import Noise
-from toolkit.numerics.covariance import VARIANCE_FLOOR, from_log_cholesky, to_log_cholesky
+from toolkit.numerics.covariance import (
+    VARIANCE_FLOOR,
+    Covariance,
+    from_log_cholesky,
+    precision_of,
+    to_log_cholesky,
+)
 from toolkit.optimise.minimise import Outcome
 
 # Prior variance that leaves effects on the standardised scale as they are.
@@ -41,6 +48,7 @@ class VarianceRule:
             exact; elsewhere the posterior is a Laplace approximation around the effects gradient descent found.
         alpha: of ``paper_annealed``: what is left of a variance after an epoch, at least.
         laplace: Laplace's approximation of the likelihood is chosen even where quadrature could be had.
+        wide: very many independent effects, whose covariances are kept as variances (`toolkit.effects.woodbury`).
     """
 
     update: Literal["em", "paper", "paper_annealed", "unregularised", "none"]
@@ -49,6 +57,7 @@ class VarianceRule:
     exact: bool = True
     alpha: float = 0.97
     laplace: bool = False
+    wide: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -100,8 +109,10 @@ class State:
         return tuple(factor.effects for factor in self.further)
 
     @property
-    def covariance(self) -> Float[Tensor, "d d"]:
-        """Covariance of the person effects."""
+    def covariance(self) -> Covariance:
+        """Covariance of the person effects; of very many their variances."""
+        if self.rule.wide:
+            return torch.exp(2.0 * self.log_cholesky)
         return from_log_cholesky(self.log_cholesky, self.layout.size, diagonal=self.rule.diagonal)
 
     @property
@@ -113,7 +124,7 @@ class State:
         """Inverse covariance of the effects: its diagonal where they are independent, else the matrix."""
         if self.rule.diagonal:
             return torch.exp(-2.0 * self.log_cholesky)
-        return torch.cholesky_inverse(torch.linalg.cholesky(self.covariance))
+        return precision_of(self.covariance)
 
     @property
     def weight(self) -> float:
@@ -133,7 +144,7 @@ class Estimate:
 
     shared: dict[str, Tensor]
     effects: RandomEffects
-    posterior: Posterior | None
+    posterior: Posterior | PosteriorVariances | None
     sigma2: float
     outcome: Outcome
     polish_steps: int
@@ -187,15 +198,14 @@ def start_state(
     """Effects zero, variances 1, residual variances 0.1 as published or 1 (all on the standardised scale)."""
     like = next(iter(shared.values()))
     eta = torch.zeros((persons, layout.size), dtype=like.dtype, device=like.device)
-    identity = torch.eye(layout.size, dtype=like.dtype, device=like.device)
+    ones = torch.ones(layout.size, dtype=like.dtype, device=like.device)
+    first = (FLAT if rule.update == "unregularised" else 1.0) * (ones if rule.wide else torch.diag(ones))
     residual = 0.1 if rule.update in PUBLISHED else 1.0
     return State(
         shared=shared,
         layout=layout,
         eta=eta,
-        log_cholesky=to_log_cholesky(
-            identity * (FLAT if rule.update == "unregularised" else 1.0), diagonal=rule.diagonal
-        ),
+        log_cholesky=to_log_cholesky(first, diagonal=rule.diagonal),
         sigma2=torch.tensor(1.0 if targets else residual, dtype=like.dtype, device=like.device),
         rule=rule,
         further=further,

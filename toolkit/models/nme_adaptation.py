@@ -17,6 +17,7 @@ from toolkit.effects.posterior import Posterior, newton_step, posterior
 from toolkit.effects.problem import Problem
 from toolkit.effects.quadrature import posterior_moments
 from toolkit.effects.random_effects import RandomEffects
+from toolkit.effects.woodbury import PosteriorVariances
 from toolkit.models.fit_state import Estimate, by_quadrature, person_weight
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_adaptation import STEPS, TOLERANCE, adapt_several, speaking_rows
@@ -56,7 +57,7 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
                 train, len(residuals), [effects.layout.size],
                 lambda part: posterior(part, network.shared, effects, weight).curvature,
             )  # fmt: skip
-        if rule.update == "em" and by_quadrature(rule, effects.layout.size):
+        if rule.update == "em" and by_quadrature(rule, effects.layout.size) and isinstance(known, Posterior):
             moments = posterior_moments(train, network.shared, effects, known, weight)
             known = replace(known, covariance=moments.covariance)
     found = Estimate(
@@ -72,8 +73,9 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
     )
     own = replace(network, levels=tuple(data.persons), effects=effects)
     scale = reported_scale(
-        network.effects.layout, network.module, network.shared, network.scaler, linear=is_linear(network.config)
-    )
+        network.effects.layout, network.module, network.shared, network.scaler,
+        linear=is_linear(network.config), wide=effects.covariance.dim() == 1,
+    )  # fmt: skip
     return Trained(
         network=own, estimate=found, reported_scale=scale, training_rows=max(int((labels == "train").sum()), 1)
     )
@@ -92,7 +94,11 @@ def _mode(
     return effects, STEPS, Status.OUT_OF_EPOCHS
 
 
-def _prior(effects: RandomEffects) -> Posterior:
+def _prior(effects: RandomEffects) -> Posterior | PosteriorVariances:
     """The posterior of persons without a row: the prior."""
+    if effects.covariance.dim() == 1:
+        variances = effects.covariance.double().expand(len(effects.eta), -1)
+        nothing = torch.zeros_like(variances)
+        return PosteriorVariances(curvature=nothing, covariance=variances, traces=nothing[:, 0])
     covariance = effects.covariance.double().expand(len(effects.eta), -1, -1)
     return Posterior(curvature=torch.zeros_like(covariance), covariance=covariance)

@@ -168,9 +168,15 @@ def enters_linearly(module: nn.Module, shared: dict[str, torch.Tensor], layout: 
 
 
 def reported_scale(
-    layout: EffectLayout, module: nn.Module, shared: dict[str, torch.Tensor], scaler: Scaler, *, linear: bool
+    layout: EffectLayout,
+    module: nn.Module,
+    shared: dict[str, torch.Tensor],
+    scaler: Scaler,
+    *,
+    linear: bool,
+    wide: bool = False,
 ) -> np.ndarray:
-    """Matrix (d, d) that takes effects from the scale they are estimated on to the reported one.
+    """Matrix (d, d) that takes effects from the scale they are estimated on to the reported one; its diagonal if wide.
 
     Effects of the last layer are reported in units of the target (in a network of one's own: if all effects enter its
     outputs linearly); those of a linear network as intercept and slopes of the features as they are. All others stay on
@@ -189,6 +195,8 @@ def reported_scale(
         if in_units and outer:
             factor = factor * (scales if len(scales) == 1 else scales.reshape(-1, *(1,) * (len(shape) - 1)))
         factors.append((factor / scaler.scale if linear and name == WEIGHT else factor).ravel())
+    if wide:
+        return np.concatenate(factors)
     units = np.diag(np.concatenate(factors)) if factors else np.zeros((0, 0))
     kept, raw_already = slice(None), False
     if layout.mixing is not None:

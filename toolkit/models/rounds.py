@@ -14,6 +14,7 @@ from toolkit.effects.problem import ProblemParts
 from toolkit.effects.quadrature import Moments, posterior_moments
 from toolkit.effects.skewness import skewed_moments
 from toolkit.effects.terms import SLOPES
+from toolkit.effects.woodbury import PosteriorVariances
 from toolkit.models import chain_slopes, joint_rounds
 from toolkit.models.climbing import climb, to_mode
 from toolkit.models.fit_state import State, by_climbing, by_quadrature
@@ -24,6 +25,8 @@ from toolkit.numerics.covariance import to_log_cholesky, with_floor
 POLISH_STEPS = 100
 # Largest relative change of a variance in the last round; the fine one in double precision, where the end is exact.
 POLISH_TOLERANCE, COARSE_TOLERANCE = 1e-6, 1e-4
+# Where the posterior is an approximation the last digits of its variances say nothing.
+ROUGH_STEPS, ROUGH_TOLERANCE = 40, 1e-2
 # Most effects of a person whose correlations are scored; beyond it they take EM steps.
 MOST_SCORED = 24
 # A variance this small beside the largest one may still move when the others have come to rest.
@@ -34,23 +37,27 @@ def take_round(problem: ProblemParts, state: State, *, polished: bool = False) -
     """One round of Newton step and variance update; ``polished`` takes the exact steps of the end of a fit.
 
     Effects far from their mode have a variance of their own making: gradient descent leaves them near zero at first,
-    and a sample covariance taken then collapses before the data have spoken. Where effects do not enter linearly, a
-    Newton step need not lead to the mode: they stay as gradient descent has them.
+    and a sample covariance taken then collapses before the data have spoken. Where effects do not enter linearly a
+    Gauss-Newton step leads towards the mode only, and is halved for persons whom it would not; the published updates
+    leave such effects as gradient descent has them.
     """
     if state.further:
         _round_of_several(problem, state)
         return
-    if state.rule.exact:
+    if state.rule.exact or state.rule.update == "em":
         eta, at = newton_step(problem, state.shared, state.effects, state.weight)
         state.eta.data.copy_(eta)
     else:
         at = posterior(problem, state.shared, state.effects, state.weight)
     if state.rule.update == "paper":
-        if polished and may_step(problem, state):
+        assert isinstance(at, Posterior) or not polished
+        if isinstance(at, Posterior) and polished and may_step(problem, state):
             fixed_effects_step(problem, state, at)
         else:
             _recentre(state)
         paper_update(problem, state)
+    elif isinstance(at, PosteriorVariances):
+        _update_of_many(problem, state, at)
     else:
         em_update(problem, state, at, polished=polished)
 
@@ -96,14 +103,18 @@ def describe_unregularised(problem: ProblemParts, state: State) -> None:
 def variance_row(state: State) -> dict[str, float]:
     """``sigma2``, the mean variance and every variance (on the scale of the estimation) for the trace."""
     factors = [factor for factor in state.factors if factor.layout.size]
-    variances = [torch.diagonal(factor.covariance) for factor in factors]
+    variances = [factor.variances for factor in factors]
     residuals = {} if state.residuals is None else dict(zip(state.targets, state.residuals.tolist(), strict=True))
     sigma2 = sum(residuals.values()) / len(residuals) if residuals else float(state.sigma2)
     mean = float(torch.cat(variances).mean()) if variances else 0.0
     each: dict[str, float] = {}
     for place, (factor, own) in enumerate(zip(factors, variances, strict=True)):
         term = f"{factor.name}: " if place else ""  # the first are the persons'
-        each |= {f"variance[{term}{label}]": v for label, v in zip(factor.layout.labels, own.tolist(), strict=True)}
+        labels, values = factor.layout.labels, own
+        if state.rule.wide:  # thousands of columns say less than the mean of each parameter
+            parts = factor.layout.unflatten(own[None])
+            labels, values = tuple(parts), torch.stack([part.mean() for part in parts.values()])
+        each |= {f"variance[{term}{label}]": v for label, v in zip(labels, values.tolist(), strict=True)}
     each |= {f"variance[residual[{name}]]": value for name, value in residuals.items()}
     return {"sigma2": sigma2, "variance_mean": mean, **each}
 
@@ -126,6 +137,8 @@ def paper_update(problem: ProblemParts, state: State) -> None:
         state,
         variance.annealed_covariance(state.covariance, eta, state.rule.alpha)
         if annealed
+        else variance.sample_variances(eta)
+        if state.rule.wide
         else variance.sample_covariance(eta),
     )
 
@@ -159,6 +172,14 @@ def em_update(problem: ProblemParts, state: State, at: Posterior, *, polished: b
     set_covariance(state, _next_covariance(state, state.eta.detach() + skew, covariance, shift, polished=polished))
 
 
+def _update_of_many(problem: ProblemParts, state: State, at: PosteriorVariances) -> None:
+    """The same for very many effects, of whose posterior the variances are known."""
+    _recentre(state)
+    if state.rule.noise is not None:
+        set_residual(problem, state, loss_sum(problem, state) + at.rise())
+    set_covariance(state, variance.evidence_variances(state.covariance, state.eta.detach(), at.covariance))
+
+
 def _skew(problem: ProblemParts, state: State, at: Posterior, known: Moments | None) -> Tensor:
     """From each person's mode to the posterior mean, for few effects that are not normal; else zero."""
     if known is not None:
@@ -173,6 +194,9 @@ def _next_covariance(state: State, means: Tensor, spread: Tensor, shift: Tensor 
     if state.rule.diagonal and state.rule.exact:
         prior = torch.diagonal(state.covariance)
         return torch.diag(variance.scored_variances(prior, means, spread, shift))
+    if state.rule.diagonal:
+        prior, own = torch.diagonal(state.covariance), torch.diagonal(spread, dim1=1, dim2=2)
+        return torch.diag(variance.evidence_variances(prior, means, own))
     if polished and state.rule.exact and state.layout.size <= MOST_SCORED:
         return variance.scored_covariance(state.covariance, means, spread, shift)
     if shift is not None:
@@ -205,7 +229,7 @@ def polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) -
     """Carry effects and variances to their fixed point with the shared network held; returns the number of rounds."""
     if state.rule.update == "paper" and state.published_start is not None:
         set_covariance(state, float(state.sigma2) * state.published_start)
-    tolerance = POLISH_TOLERANCE if _is_precise(state) else COARSE_TOLERANCE
+    tolerance = POLISH_TOLERANCE if _is_precise(state) else COARSE_TOLERANCE if state.rule.exact else ROUGH_TOLERANCE
 
     def note() -> None:
         loss = float(loss_sum(problem, state)) / problem.rows
@@ -225,7 +249,8 @@ def polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) -
             if shifts() <= tolerance:
                 break
         return rounds
-    for step in range(1, POLISH_STEPS + 1):
+    steps = POLISH_STEPS if state.rule.exact else ROUGH_STEPS
+    for step in range(1, steps + 1):
         before = _variances(state)
         take_round(problem, state, polished=True)
         moved = shifts()
@@ -234,20 +259,21 @@ def polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) -
         still = ((after - before).abs() <= tolerance * (after + NEGLIGIBLE * after.max())).all()
         if bool(still) and moved <= tolerance:
             return step
-    return POLISH_STEPS
+    return steps
 
 
 def _is_precise(state: State) -> bool:
     """Whether the last rounds end at a point that is worth the digits."""
-    if state.sigma2.dtype != torch.float64 or state.rule.update != "em" or state.further:
+    rule = state.rule
+    if state.sigma2.dtype != torch.float64 or rule.update != "em" or not rule.exact or state.further:
         return False
-    normal = state.rule.noise is not None and state.rule.noise.density == "normal"
+    normal = rule.noise is not None and rule.noise.density == "normal"
     return normal or state.fixed_to_maximum
 
 
 def _variances(state: State) -> Tensor:
     """All variances, the residual one last (where the outcome has one)."""
-    effects = torch.cat([torch.diagonal(factor.covariance) for factor in state.factors])
+    effects = torch.cat([factor.variances for factor in state.factors])
     if state.rule.noise is None:
         return effects
     return torch.cat([effects, state.sigma2[None] if state.residuals is None else state.residuals])

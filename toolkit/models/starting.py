@@ -13,7 +13,7 @@ from torch import nn
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.problem import ProblemParts
-from toolkit.effects.random_effects import EffectLayout
+from toolkit.effects.random_effects import EffectLayout, side_by_side
 from toolkit.errors import ConfigError, ToolkitWarning
 from toolkit.models.chain_covariates import without_columns
 from toolkit.models.comparators.mlp_lme import MlpLme
@@ -31,8 +31,10 @@ from toolkit.models.own_network import own_network, scaled_for
 from toolkit.models.placement import BIAS, WEIGHT, enters_linearly, of_factor, reported_scale
 from toolkit.models.prepare import Scaler, fit_scaler
 
-# Numbers that the posterior covariances of all persons may have together (0.8 GB); a fit holds some such tables.
+# Numbers that the posterior covariances of all persons may have together (0.8 GB); a fit holds some such tables. Of
+# more effects only the variances are kept, which are rows of a table each.
 MOST_NUMBERS = 100_000_000
+MOST_EFFECTS = 10_000_000
 
 
 def start_network(
@@ -162,15 +164,39 @@ def start_effects(
             column="approximation",
             remedy="leave it out",
         )
-    for grouping, layout in zip(data.groupings, layouts, strict=True):
-        _check_size(len(grouping.levels), layout.size)
+    targets = data.target_names if data.further_target_names else ()
+    if len(names) == 1 and not targets and _independent(config, rule, module, layouts[0]):
+        rule = _kept_as_variances(rule, data.n_persons, layouts[0].size)
+    else:
+        for grouping, layout in zip(data.groupings, layouts, strict=True):
+            _check_size(len(grouping.levels), layout.size)
     like = next(iter(shared.values()))
     further = tuple(
         start_factor(grouping.name, layout, len(grouping.levels), like, diagonal=own.diagonal, start=1.0)
         for grouping, layout, own in zip(data.groupings[1:], layouts[1:], rules[1:], strict=True)
     )
-    targets = data.target_names if data.further_target_names else ()
     return start_state(shared, layouts[0], data.n_persons, rule, further if rule.update != "none" else (), targets)
+
+
+def _independent(config: Config, rule: VarianceRule, module: nn.Module, layout: EffectLayout) -> bool:
+    """Whether effects are independent and as many as they like, so that variances can stand for covariances."""
+    plain = rule.diagonal and layout.mixing is None and side_by_side(module)
+    return plain and not isinstance(config, MlpLme) and not covariate_columns(config)
+
+
+def _kept_as_variances(rule: VarianceRule, levels: int, size: int) -> VarianceRule:
+    """The rule for effects whose covariances are too large to keep: their variances, and no exact fixed point."""
+    if levels * size**2 <= MOST_NUMBERS:
+        return rule
+    if levels * size > MOST_EFFECTS:
+        raise ConfigError(
+            f"effects: {size:,} parameters that vary, for each of {levels:,} persons, are {levels * size:,} effects to "
+            "estimate and report",
+            code="E302",
+            column="effects",
+            remedy='let fewer vary, such as effects="last" or the biases of a layer ("layers.0.bias")',
+        )
+    return replace(rule, wide=True, exact=False)
 
 
 def _check_size(levels: int, size: int) -> None:

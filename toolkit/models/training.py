@@ -14,6 +14,7 @@ from toolkit.data.outcomes import CLASS_TASKS
 from toolkit.data.sequences import cut_at_parts
 from toolkit.effects.problem import Problem, ProblemParts
 from toolkit.effects.random_effects import FactorEffects
+from toolkit.effects.woodbury import PosteriorVariances
 from toolkit.errors import ConfigError
 from toolkit.models.chain_covariates import fit_covariates
 from toolkit.models.chain_structure import chain_parts
@@ -53,7 +54,8 @@ class Trained:
     Attributes:
         network: the network with its person effects.
         estimate: how it was estimated.
-        reported_scale: matrix (d, d) that takes effects from the estimation's scale to the reported one.
+        reported_scale: matrix (d, d) that takes effects from the estimation's scale to the reported one; of very many
+            effects its diagonal (d,).
         training_rows: number of rows it was fitted to.
         further_scales: the same matrix of each further grouping factor.
     """
@@ -78,6 +80,8 @@ class Trained:
     def status_details(self) -> dict[str, Any]:
         """Further words on how the fit ended, for the manifest."""
         exact = "exact" if self.estimate.exact else "Laplace approximation where early stopping ended"
+        if isinstance(self.estimate.posterior, PosteriorVariances):
+            exact += "; variances without correlations are kept"
         return {"variance_rounds": self.estimate.polish_steps, "posterior": exact}
 
 
@@ -160,7 +164,10 @@ def train(
             first, second, state, settings, sweep=sweep, validate=validate, progress=progress, keeper=keeper
         )
     network = replace(fitted_network(config, data, scaler, module, found, criterion), covariates=covariates)
-    scales = [reported_scale(layout, module, shared, scaler, linear=is_linear(config)) for layout in layouts]
+    scales = [
+        reported_scale(layout, module, shared, scaler, linear=is_linear(config), wide=state.rule.wide)
+        for layout in layouts
+    ]
     return Trained(
         network=network,
         estimate=_with_evidence(found, first, state),

@@ -23,10 +23,28 @@ _eigh = cast(Callable[[Tensor], tuple[Tensor, Tensor]], torch.linalg.eigh)  # py
 VARIANCE_FLOOR = 1e-6
 
 
-def to_log_cholesky(covariance: Float[Tensor, "d d"], *, diagonal: bool) -> Float[Tensor, " parameters"]:
+Covariance = Float[Tensor, "d d"] | Float[Tensor, " d"]  # a matrix, or the variances of independent effects
+
+
+def variances_of(covariance: Covariance) -> Float[Tensor, " d"]:
+    """The variances in a covariance."""
+    return covariance if covariance.dim() == 1 else torch.diagonal(covariance)
+
+
+def precision_of(covariance: Covariance) -> Covariance:
+    """Its inverse, in the same form."""
+    return 1.0 / covariance if covariance.dim() == 1 else torch.cholesky_inverse(_cholesky(covariance))
+
+
+def times(values: Float[Tensor, "rows d"], matrix: Covariance) -> Float[Tensor, "rows d"]:
+    """Rows times a covariance or precision, in either form."""
+    return values * matrix if matrix.dim() == 1 else values @ matrix
+
+
+def to_log_cholesky(covariance: Covariance, *, diagonal: bool) -> Float[Tensor, " parameters"]:
     """Log SDs if diagonal (d), else log diagonal of L, then its rows below (d (d + 1) / 2)."""
     if diagonal:
-        return 0.5 * torch.log(torch.diagonal(covariance))
+        return 0.5 * torch.log(variances_of(covariance))
     lower = _cholesky(covariance)
     rows, columns = _below(covariance.shape[0], covariance.device)
     return torch.cat([torch.log(torch.diagonal(lower)), lower[rows, columns]])
@@ -42,10 +60,10 @@ def from_log_cholesky(parameters: Float[Tensor, " parameters"], size: int, *, di
     return lower @ lower.T
 
 
-def with_floor(
-    covariance: Float[Tensor, "d d"], *, diagonal: bool, floor: float = VARIANCE_FLOOR
-) -> Float[Tensor, "d d"]:
+def with_floor(covariance: Covariance, *, diagonal: bool, floor: float = VARIANCE_FLOOR) -> Covariance:
     """Nearest covariance whose eigenvalues (variances, if diagonal) are at least ``floor``."""
+    if covariance.dim() == 1:
+        return covariance.clamp(min=floor)
     if diagonal:
         return torch.diag(torch.diagonal(covariance).clamp(min=floor))
     values, vectors = _eigh(0.5 * (covariance + covariance.T))

@@ -56,6 +56,12 @@ def read_person_posterior(
         raise RunFolderError(
             "this run has no posterior of person effects", code="E406", remedy="choose a run with person effects"
         )
+    if shared["covariance"].ndim == 1:
+        raise RunFolderError(
+            "of this many effects a person the run keeps only the variances, not how they go together",
+            code="E406",
+            remedy="choose a run in which fewer parameters vary",
+        )
     return PersonPosterior(
         persons=persons,
         parameters=parameters,

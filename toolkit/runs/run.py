@@ -11,6 +11,7 @@ import pandas as pd
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
+from toolkit.effects.woodbury import PosteriorVariances
 from toolkit.errors import DataError
 from toolkit.models.chain_quantities import (
     best_paths,
@@ -19,7 +20,7 @@ from toolkit.models.chain_quantities import (
     state_probabilities,
 )
 from toolkit.models.effect_draws import effect_draws
-from toolkit.models.effect_tables import correlations
+from toolkit.models.effect_tables import correlations, whole_covariances_missing
 from toolkit.models.fitted import FittedNetwork, Level
 from toolkit.models.nme_crf import Prediction
 from toolkit.models.training import Trained
@@ -112,6 +113,8 @@ class Run:
         network = self._chain()
         assert isinstance(self.trained, Trained)
         found = self.trained.estimate.posterior
+        if isinstance(found, PosteriorVariances):
+            raise whole_covariances_missing()
         covariance = None if found is None else found.covariance.cpu().numpy().astype(np.float64)
         return expected_transitions(network, rows_of(data), covariance, draws=draws, level=level, rng=rng)
 
