@@ -19,8 +19,8 @@ MOST_AUTOCORRELATION = 0.9
 def baseline_levels(run: SavedRun, rows: str = "train") -> pd.DataFrame:
     """Level of every person in some of the rows, with its standard error.
 
-    For a number the level is the mean of the target in raw units, for states the share of the rows in each state, in
-    per cent. The squared error is ``s^2 / n_i (1 + rho) / (1 - rho)`` with s^2 the pooled variance within persons, n_i
+    For a number the level is the mean of the target in raw units, for states and classes the share of the rows in each,
+    in per cent (of two classes: the second), for ordered classes their mean place, from 1. The squared error is ``s^2 / n_i (1 + rho) / (1 - rho)`` with s^2 the pooled variance within persons, n_i
     the person's rows and rho the pooled correlation of consecutive rows (0 if negative): rows in a row say less than
     separate ones.
 
@@ -37,23 +37,36 @@ def baseline_levels(run: SavedRun, rows: str = "train") -> pd.DataFrame:
     """
     if rows not in ROWS:
         raise ConfigError("these rows are not known", code="E302", column="rows", remedy=f"use {', '.join(ROWS)}")
-    tables = {name: _rows_of(run, name, rows) for name in (run.targets or (None,))[: 1 if run.states else None]}
-    table = next(iter(tables.values()))
-    if table.empty:
+    names, shares = level_names(run), are_shares(run)
+    tables = {name: _rows_of(run, None if run.classes else name, rows) for name in names}
+    if all(table.empty for table in tables.values()):
         raise DataError(
             f"the run has no {ROWS_IN_WORDS[rows]}",
             code="E102",
             column="split",
             remedy="fit with a split within persons, or use the training rows",
         )
-    names = run.states or tuple(str(name) for name in tables)
+    place = {name: number for number, name in enumerate(run.classes or (), start=1)}
     parts = []
-    for name in names:
-        table = tables.get(name, table)
-        values = 100.0 * table["truth"].astype(str).eq(name) if run.states else table["truth"]
+    for name, table in tables.items():
+        truth = table["truth"].astype(str)
+        values = 100.0 * truth.eq(name) if shares else truth.map(place) if place else table["truth"]
         frame = pd.DataFrame({"person": table["person"].to_numpy(), "value": values.to_numpy(dtype=np.float64)})
         parts.append(_levels(frame).assign(target=name))
     return pd.concat(parts, ignore_index=True)[["person", "target", "baseline", "baseline_error", "rows"]]
+
+
+def are_shares(run: SavedRun) -> bool:
+    """Whether levels are shares of rows: of states, or of classes without an order."""
+    return str(run.manifest["task"]) in ("sequence", "multiclass", "binary")
+
+
+def level_names(run: SavedRun) -> tuple[str, ...]:
+    """What persons have levels of: states, classes, the second of two classes, or the targets."""
+    classes = run.classes or ()
+    if are_shares(run):
+        return classes[1:] if len(classes) == 2 and run.manifest["task"] == "binary" else classes
+    return run.targets or (str(run.manifest["target"]),)
 
 
 def _rows_of(run: SavedRun, target: str | None, rows: str) -> pd.DataFrame:
@@ -93,12 +106,11 @@ def bias_parameters(run: SavedRun, parameters: Sequence[str] | None = None) -> d
             column="parameter",
             remedy="choose a run of a personalised model",
         )
-    states = run.states or ()
+    own = level_names(run)
     if parameters is None:
-        several = run.targets if len(run.targets) > 1 else ()
-        ends = tuple(f"bias[{name}]" for name in states or several) or (".bias",)
+        ends = tuple(f"bias[{name}]" for name in own) if len(own) > 1 else (".bias",)
         found = [name for name in names if name.endswith(ends)]
-        parameters = found if states or several else found[-1:]
+        parameters = found if len(own) > 1 else found[-1:]
     unknown = [name for name in parameters if name not in names]
     if unknown or not parameters:
         raise ConfigError(
@@ -107,20 +119,20 @@ def bias_parameters(run: SavedRun, parameters: Sequence[str] | None = None) -> d
             column="parameter",
             remedy=f"it has: {', '.join(names[:20])}",
         )
-    return {name: _target_of(name, states, run.targets or (str(run.manifest["target"]),)) for name in parameters}
+    return {name: _target_of(name, own, states=are_shares(run) and len(own) > 1) for name in parameters}
 
 
-def _target_of(parameter: str, states: Sequence[str], targets: Sequence[str]) -> str:
+def _target_of(parameter: str, names: Sequence[str], *, states: bool) -> str:
     """The state or target a parameter belongs to (the first in its brackets), or the target of a network."""
     inside = parameter.partition("[")[2].rstrip("]").split(",")[0]
     if not states:
-        return inside if inside in targets else targets[0]
-    if inside not in states:
+        return inside if inside in names else names[0]
+    if inside not in names:
         raise ConfigError(
             "this person effect belongs to no single state, so it has no baseline",
             code="E302",
             column="parameter",
-            remedy="choose the bias of a state, such as bias[" + states[0] + "]",
+            remedy="choose the bias of a state, such as bias[" + names[0] + "]",
         )
     return inside
 

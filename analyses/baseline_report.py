@@ -13,7 +13,7 @@ import numpy as np
 from analyses import wording
 from analyses.baseline import BaselineResult, bias_baseline
 from analyses.baseline_identity import IdentityResult, permuted_identity
-from analyses.baseline_levels import ROWS_IN_WORDS, bias_parameters, scatter_frames
+from analyses.baseline_levels import ROWS_IN_WORDS, are_shares, bias_parameters, scatter_frames
 from analyses.baseline_slope import SlopeResult, corrected_slope
 from analyses.correlation import KINDS
 from analyses.grouping_factors import beside_persons, cluster_nouns
@@ -117,7 +117,7 @@ def baseline_report(
                     warnings.simplefilter("ignore", ToolkitWarning)
                 try:
                     views.append(
-                        _view(frame, rows, _units(frame, unit, run), of_state=bool(run.states), rng=rng, **options)
+                        _view(frame, rows, _units(frame, unit, run), of_state=are_shares(run), rng=rng, **options)
                     )
                 except DataError as error:
                     if isinstance(error, ConfigError) or error.code != "E115" or len(chosen) == 1:

@@ -123,7 +123,8 @@ def _persons(facts: RunFacts) -> Section:
     """One row per person: pseudonym, group, cluster, rows, metric on the test rows, reliability."""
     metrics = facts.metrics
     mine = metrics[(metrics["scope"] == "person") & (metrics["split"] == "test")]
-    name = "krippendorff_alpha" if facts.run.states is not None else "rmse"
+    task = str(facts.manifest["task"])
+    name = "ordinal_alpha" if task == "ordinal" else "krippendorff_alpha" if facts.run.classes else "rmse"
     mine = mine[(mine["metric"] == name) & mine["level"].isin(["forecast", "person"])].drop_duplicates("person")
     table = facts.persons[["person", "group", "cluster", "rows", "rows_train", "baseline"]].copy()
     table["metric"] = table["person"].map(mine.set_index("person")["value"])

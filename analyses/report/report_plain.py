@@ -187,7 +187,7 @@ def foresight(facts: RunFacts) -> list[str]:
     """How well a run predicts, in words."""
     metrics = facts.metrics
     rows = metrics[(metrics["split"] == "test") & (metrics["scope"] == "mean")]
-    if facts.run.states is None:
+    if facts.run.classes is None:
         return _numeric(facts, rows)
     rows = rows[rows["metric"] == "accuracy"].set_index("level")["value"].astype(float)
     own = rows.get("forecast", rows.get("person"))
@@ -195,7 +195,7 @@ def foresight(facts: RunFacts) -> list[str]:
     if own is None:
         return []
     unit = sentences.plural(facts.row)
-    said = f"At later {unit} of the same persons, the model named the right state in {100 * own:.0f} of 100 cases"
+    said = f"At later {unit} of the same persons, the model named the right {'state' if facts.run.states else 'answer'} in {100 * own:.0f} of 100 cases"
     if before is not None:
         said += f"; simply repeating the state before would have been right in {100 * before:.0f} of 100"
     return [f"{said}."]

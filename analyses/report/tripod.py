@@ -47,6 +47,13 @@ def _measures(facts: RunFacts) -> str:
     return "Metrics per person and pooled stand in the report with their intervals. " + left("which was primary")
 
 
+def _imbalance(facts: RunFacts) -> str:
+    if not facts.run.classes:
+        return "Not applicable to a numeric outcome."
+    weighted = (facts.manifest.get("config") or {}).get("class_weights")
+    return "Rows were weighted by their class." if weighted else "No resampling or weighting of classes."
+
+
 def _code(facts: RunFacts) -> str:
     return (
         f"Software: {said.versions(facts)}. Code behind every number: the report’s appendix. Data, SHA-256: "
@@ -77,10 +84,10 @@ ITEMS: tuple[tuple[int, str, str, str, Answer], ...] = (
     (12, "Methods", "Analysis: use of the data, predictors, model, tuning, clusters, measures, updating", "Method",
      _method),
     (13, "Methods", "Class imbalance: what was done, and recalibration", "",
-     lambda f: "No resampling or weighting of classes." if f.run.states else "Not applicable to a numeric outcome."),
+     _imbalance),
     (14, "Methods", "Fairness: what was done for it, and why", "", left("methods to address fairness")),
     (15, "Methods", "What the model gives out, and thresholds", "Method",
-     lambda f: "State probabilities; no threshold." if f.run.states else "A number; no threshold."),
+     lambda f: "Probabilities of the states or classes; no threshold." if f.run.classes else "A number; no threshold."),
     (16, "Methods", "How training and evaluation data differ", "Method", said.split_words),
     (17, "Methods", "Ethical approval and consent", "", left("committee, number, consent")),
     (18, "Open science", "Funding, conflicts, protocol, registration, data, code", "Appendix", _code),

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from analyses import wording
-from analyses.baseline_levels import ROWS_IN_WORDS, bias_parameters, scatter_frames
+from analyses.baseline_levels import ROWS_IN_WORDS, are_shares, bias_parameters, scatter_frames
 from analyses.baseline_report import MECHANICAL, BaselineReport, BaselineView, baseline_report
 from analyses.figures import baseline_scatter, null_distribution
 from analyses.figures.labels import parameter_label
@@ -115,7 +115,7 @@ def _scatter(opened: OpenRun, settings: Settings, parameter: str, rows: str) -> 
     if not settings.by_group:
         found = found.assign(group=None)
     return baseline_scatter.tidy_scatter(
-        found, rows=ROWS_IN_WORDS[rows], of_state=opened.has_states, group_names=opened.group_names
+        found, rows=ROWS_IN_WORDS[rows], of_state=are_shares(opened.run), group_names=opened.group_names
     )
 
 

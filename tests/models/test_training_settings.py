@@ -95,6 +95,7 @@ def test_a_monitor_that_is_none_is_refused_with_the_nearest():
         (MlpLme, {"schedule": "cosine"}, "EM with retraining"),
         (Pen, {"monitor": "ccc"}, "networks of experts"),
         (Pen, {"mixed_precision": True}, "networks of experts"),
+        (NmeCrf, {"class_weights": "balanced"}, "do not apply to chains.*krippendorff_alpha"),
     ],
 )
 def test_settings_that_cannot_apply_are_refused(kind, settings, words):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from toolkit.errors import ConfigError
 from toolkit.models.modules import NetworkConfig
@@ -54,6 +55,21 @@ class CrfConfig(NetworkConfig):
     def _one_is_several(cls, value: Any) -> Any:
         """A single word stands for a list of one."""
         return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_class_weights(cls, settings: Any) -> Any:
+        """The likelihood of a sequence has no term for each of its labels that a weight could multiply (E302)."""
+        if isinstance(settings, Mapping) and settings.get("class_weights") is not None:
+            raise ConfigError(
+                "class_weights do not apply to chains: a whole sequence is one outcome, and its likelihood has no "
+                "part for each state that could count more",
+                code="E302",
+                column="class_weights",
+                remedy="use monitor='krippendorff_alpha', which does not reward the common state, or predict row by "
+                "row (NmeMlp(task='multiclass', class_weights=...))",
+            )
+        return settings
 
     def model_post_init(self, context: Any, /) -> None:
         """Words other than ``self``, and names given twice."""

@@ -74,6 +74,11 @@ class SavedRun:
         return tuple(states) if self.manifest["task"] == "sequence" else None
 
     @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the states of a chain, or of the classes of another model; None for numbers."""
+        return tuple(str(name) for name in self.manifest["study"].get("states") or []) or None
+
+    @property
     def groupings(self) -> tuple[str, ...]:
         """Grouping factors beside the person that the run was fitted with."""
         return further_groupings(self.manifest)
