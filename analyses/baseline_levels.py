@@ -20,9 +20,9 @@ def baseline_levels(run: SavedRun, rows: str = "train") -> pd.DataFrame:
     """Level of every person in some of the rows, with its standard error.
 
     For a number the level is the mean of the target in raw units, for states and classes the share of the rows in each,
-    in per cent (of two classes: the second), for ordered classes their mean place, from 1. The squared error is ``s^2 / n_i (1 + rho) / (1 - rho)`` with s^2 the pooled variance within persons, n_i
-    the person's rows and rho the pooled correlation of consecutive rows (0 if negative): rows in a row say less than
-    separate ones.
+    in per cent (of two classes: the second), for ordered classes their mean place, from 1. The squared error is ``s^2 /
+    n_i (1 + rho) / (1 - rho)`` with s^2 the pooled variance within persons, n_i the person's rows and rho the pooled
+    correlation of consecutive rows (0 if negative): rows in a row say less than separate ones.
 
     Args:
         run: a finished run.

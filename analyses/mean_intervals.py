@@ -19,6 +19,7 @@ def mean_intervals(
     resamples: int,
     level: float,
     rng: np.random.Generator,
+    unit_name: str | None = None,
 ) -> tuple[Float[np.ndarray, " models"], Float[np.ndarray, " models"]]:
     """Bootstrap-t interval of the mean over persons of every column; NaN where fewer than five units have a value.
 
@@ -31,8 +32,9 @@ def mean_intervals(
         resamples: at least 99.
         level: of the intervals.
         rng: source of the resamples.
+        unit_name: plural for sentences.
     """
-    units = make_units(unit, len(values))
+    units = make_units(unit, len(values), unit_name)
     seen = np.array([np.unique(units.codes[np.isfinite(column)]).size for column in values.T])
     low, high = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
     for k in np.flatnonzero(seen >= FEWEST):

@@ -228,8 +228,9 @@ def compare_models(  # noqa: PLR0913 - each option is one a report has to name
                         unit_name=unit_name,
                     )
                 )
+        options = {"resamples": resamples, "level": level, "unit_name": unit_name}
         ends = [
-            mean_intervals(values, _labels(unit), resamples=resamples, level=level, rng=np.random.default_rng(stream))
+            mean_intervals(values, _labels(unit), rng=np.random.default_rng(stream), **options)
             for values in arrays.values()
         ]
     _warn_once(caught)

@@ -11,6 +11,7 @@ from analyses import wording
 ARROW = " → "
 _TRANSITION = re.compile(r"^(?:transitions?|T|crf\.transitions?)\[([^,\]]+),\s*([^\]]+)\]$")
 _HEAD = re.compile(r"^head\.(bias|weight)(?:\[([^\]]*)\])?$")
+_NUMBERED = re.compile(r"^\d+(?:,|$)")
 _LAYER = re.compile(r"^layers\.(\d+)\.(bias|weight)(?:\[([^\]]*)\])?$")
 
 
@@ -18,7 +19,8 @@ def parameter_label(parameter: str) -> str:
     """A person parameter in words, such as ``positive → other``; an unknown name is returned as it is.
 
     ``transitions[a,b]`` is the score of moving from ``a`` into ``b``; ``layers.2.bias`` a bias, ``layers.2.weight[i]``
-    a weight of the third layer, ``head.weight[valence,x]`` that of x in an expert's output for valence.
+    a weight of the third layer; ``layers.0.bias`` and ``layers.0.weight[x]`` without numbers of hidden units are level
+    and slope of a linear model, ``head.weight[valence,x]`` that of x in an expert's output for valence.
     """
     transition = _TRANSITION.match(parameter)
     if transition:
@@ -32,6 +34,12 @@ def parameter_label(parameter: str) -> str:
     layer = _LAYER.match(parameter)
     if not layer:
         return parameter
+    if layer[1] == "0" and not _NUMBERED.match(layer[3] or ""):  # a linear model: what varies is level and slopes
+        names = (layer[3] or "").split(",")
+        if layer[2] == "bias":
+            return f"average level of {names[0]}" if names[0] else "average level"
+        if names[-1]:
+            return f"slope of {names[-1]}" + (f" on {names[0]}" if len(names) > 1 else "")
     what = "level (bias)" if layer[2] == "bias" else "weight"
     where = f" {layer[3]}" if layer[3] else ""
     return f"{what}{where}, layer {int(layer[1]) + 1}"

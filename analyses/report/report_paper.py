@@ -74,7 +74,7 @@ def _full(facts: Sequence[RunFacts], options: ReportOptions) -> Report:
 
 def _results(facts: RunFacts, options: ReportOptions, *, several: bool) -> list[Section]:
     """Persons and kept analyses of one run, under a heading of its own where there are several."""
-    sections = [*report_parts.persons(facts, options), *results(facts, options)]
+    sections = [*report_parts.fixed(facts), *report_parts.persons(facts, options), *results(facts, options)]
     if not sections or not several:
         return sections
     return [Section(title=f"Results: {facts.title}", text=[]), *sections]

@@ -15,6 +15,7 @@ from analyses.report.guard import SMALLEST_RANGE, small_label, suppressed_counts
 from analyses.report.report_facts import ReportOptions, RunFacts, kind_of
 from analyses.report.report_figures import catalogue_figure
 from analyses.report.standard_tables import TableOptions, standard_table
+from analyses.report.standard_tables.fixed import fixed_effects_sentence, fixed_effects_table, has_fixed_effects
 from analyses.report.tables import ReportTable
 from toolkit.errors import DataError
 
@@ -193,6 +194,20 @@ def prediction(facts: Sequence[RunFacts], options: ReportOptions) -> list[Sectio
             level=2,
             text=[] if options.audience == "paper" else [explained],
             table=metrics_with_intervals(*facts, guarded=options.guarded),
+        )
+    ]
+
+
+def fixed(facts: RunFacts) -> list[Section]:
+    """Coefficients that everybody shares, of a linear mixed model; nothing for other models."""
+    if not has_fixed_effects(facts.run):
+        return []
+    return [
+        Section(
+            title=f"Fixed effects: {facts.title}",
+            level=2,
+            text=[fixed_effects_sentence(facts.run)],
+            table=fixed_effects_table(facts.run),
         )
     ]
 

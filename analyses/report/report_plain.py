@@ -195,7 +195,8 @@ def foresight(facts: RunFacts) -> list[str]:
     if own is None:
         return []
     unit = sentences.plural(facts.row)
-    said = f"At later {unit} of the same persons, the model named the right {'state' if facts.run.states else 'answer'} in {100 * own:.0f} of 100 cases"
+    what = "state" if facts.run.states else "answer"
+    said = f"At later {unit} of the same persons, the model named the right {what} in {100 * own:.0f} of 100 cases"
     if before is not None:
         said += f"; simply repeating the state before would have been right in {100 * before:.0f} of 100"
     return [f"{said}."]

@@ -78,6 +78,15 @@ def test_warnings_come_once(scores, rng):
     assert len({str(w.message) for w in caught}) == len(caught)
 
 
+def test_warnings_name_what_is_resampled(scores, rng):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        compare_models(scores, ["g", "s", "n"], unit=np.arange(50) // 4, unit_name="families", resamples=99, rng=rng)
+    said = [str(entry.message) for entry in caught if "W301" in str(entry.message)]
+    assert said
+    assert all("13 families" in sentence and "units" not in sentence for sentence in said)
+
+
 def test_undefined_persons_are_counted(scores, rng):
     values = scores["ccc"].copy()
     values[:4, 0] = np.nan

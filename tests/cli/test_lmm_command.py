@@ -72,6 +72,11 @@ def test_report(study, tmp_path):
     text = next((tmp_path / "out").glob("*.html")).read_text(encoding="utf-8")
     assert "LMM" in text
     assert "linear mixed model" in text
+    assert "Fixed Effects on Mood" in text
+    assert "The 95% interval leaves out zero for x (b = " in text
+    assert "average level" in text
+    assert nme("table", "fixed-effects", run, "--format", "csv", "--out", tmp_path) == 0
+    assert (tmp_path / "fixed-effects-lmm.csv").exists()
 
 
 @pytest.mark.parametrize("page", ["", "persons", "one_person"])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analyses.baseline_levels import are_shares, baseline_levels, bias_parameters
 from analyses.report.methods_text import methods_paragraphs
 from tests.analysed_runs import nme
 from tests.app.opened_pages import opened_at
@@ -131,3 +132,22 @@ def test_pages_open(study, monkeypatch, name, page):
     at = opened_at(page, fitted(study, name).parent, monkeypatch, name)
     assert at.markdown or at.info or at.caption
     assert "Anna" not in "".join(str(element.value) for element in (*at.markdown, *at.caption, *at.info))
+
+
+@pytest.mark.parametrize("name", ["ordinal", "count", "binary"])
+def test_levels_of_persons_are_what_they_are_called(study, name):
+    run, frame = load_run(fitted(study, name)), made()
+    levels = baseline_levels(run, "all").set_index("person")["baseline"]
+    known = run.predictions().groupby("person")["truth"]
+    if name == "count":
+        wanted = known.mean()
+    elif name == "binary":
+        wanted = 100.0 * known.agg(lambda truth: (truth == "yes").mean())
+        assert set(baseline_levels(run)["target"]) == {"yes"}
+    else:
+        place = {"low": 1, "some": 2, "high": 3, "most": 4}
+        wanted = known.agg(lambda truth: truth.map(place).mean())
+    np.testing.assert_allclose(levels.sort_index(), wanted.sort_index().astype(float))
+    assert bias_parameters(run) == {"layers.1.bias": {"count": "times", "binary": "yes", "ordinal": "level"}[name]}
+    assert are_shares(run) == (name == "binary")
+    assert len(levels) == frame["who"].nunique()

@@ -257,6 +257,12 @@ def test_labels_are_never_read_as_markup(crf) -> None:
 def test_words_for_parameters_and_numbers() -> None:
     assert parameter_label("transitions[positive,other]") == "positive → other"
     assert parameter_label("layers.2.bias") == "level (bias), layer 3"
+    assert parameter_label("layers.0.bias") == "average level"
+    assert parameter_label("layers.0.bias[mood]") == "average level of mood"
+    assert parameter_label("layers.0.bias[3]") == "level (bias) 3, layer 1"
+    assert parameter_label("layers.0.weight[sleep]") == "slope of sleep"
+    assert parameter_label("layers.0.weight[mood,sleep]") == "slope of sleep on mood"
+    assert parameter_label("layers.0.weight[3,sleep]") == "weight 3,sleep, layer 1"
     assert parameter_label("head.weight[valence,x]") == "weight x on valence"
     assert parameter_label("head.bias[valence]") == "level (bias) of valence"
     assert parameter_label("head.bias") == "level (bias)"

@@ -17,6 +17,7 @@ from analyses.report.report_baseline import baseline_table
 from analyses.report.sentences import LEVEL_NAMES, METRIC_NAMES, MODEL_NAMES, effects_note
 from analyses.report.standard_tables.components import components_table, refuse_few
 from analyses.report.standard_tables.entry import TableEntry, TableOptions, found_analysis, small_note
+from analyses.report.standard_tables.fixed import fixed_effects_table
 from analyses.report.tables import (
     ReportTable,
     Spanner,
@@ -224,6 +225,12 @@ MODEL_TABLES = (
         title="How far persons differ: SD, share and reliability by parameter",
         needs="a run of a personalised model",
         build=lambda run, options: components_table(run, smallest=options.smallest),
+    ),
+    TableEntry(
+        name="fixed-effects",
+        title="Fixed effects: coefficients with standard errors, intervals and p, and how well the model fits",
+        needs="a run of lmm",
+        build=lambda run, options: fixed_effects_table(run),
     ),
     TableEntry(
         name="baseline",
