@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -69,20 +69,42 @@ def noun_of(frame: pd.DataFrame) -> str:
     return str(frame["noun"].iloc[0]) if "noun" in frame and len(frame) else "person"
 
 
+def with_shared(frame: pd.DataFrame, shared: pd.Series) -> pd.DataFrame:
+    """The same persons with what they have in all: effect plus shared value (``shared``, by person; see `tidy`)."""
+    added = shared.reindex(frame["person"]).to_numpy(dtype=float)
+    moved = {name: frame[name] + added for name in ("estimate", "low", "high")}
+    return frame.assign(**moved, shared=added).dropna(subset=["estimate"]).reset_index(drop=True)
+
+
+def centre(frame: pd.DataFrame) -> float:
+    """Where the average person lies: 0, or the shared value."""
+    return float(frame["shared"].mean()) if "shared" in frame and len(frame) else 0.0
+
+
 def difference_label(frame: pd.DataFrame) -> str:
     """What the value axis shows."""
+    if "shared" in frame:
+        return f"Value of each {noun_of(frame)} (shared and own part)"
     return f"Difference from the average {noun_of(frame)}"
 
 
 def span(frame: pd.DataFrame) -> tuple[float, float]:
     """Lower and upper end of the value axis, so that a figure beside it can share it."""
-    low, high = min(float(frame["low"].min()), 0.0), max(float(frame["high"].max()), 0.0)
+    middle = centre(frame)
+    low, high = min(float(frame["low"].min()), middle), max(float(frame["high"].max()), middle)
     margin = 0.05 * (high - low) or 1.0
     return low - margin, high + margin
 
 
-def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 380) -> go.Figure:
-    """Points with intervals, one trace per group; pseudonyms appear on hovering only if ``names`` is set."""
+def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 380, marked: Collection[int] = ()) -> go.Figure:
+    """Points with intervals, one trace per group; pseudonyms appear on hovering only if ``names`` is set.
+
+    Args:
+        frame: from `tidy`.
+        names: whether pseudonyms appear.
+        height: in pixels.
+        marked: positions that get a ring, such as those ticked in a table.
+    """
     import plotly.graph_objects as go
 
     figure = screen_figure(height, hovermode="closest")
@@ -115,7 +137,14 @@ def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 380) -> go
                 hovertemplate=who + HOVER,
             )
         )
-    figure.add_hline(y=0, line={"color": INK, "width": 1})
+    ringed = frame[frame["position"].isin(list(marked))]
+    if len(ringed):
+        ring = {"symbol": "circle-open", "size": 16, "color": INK, "line": {"width": 2}}
+        figure.add_trace(
+            go.Scatter(x=ringed["position"], y=ringed["estimate"], mode="markers", marker=ring, name="ticked",
+                       showlegend=False, hoverinfo="skip")
+        )  # fmt: skip
+    figure.add_hline(y=centre(frame), line={"color": INK, "width": 1})
     figure.update_xaxes(axis(_sorted(frame), showgrid=False, range=[0, len(frame) + 1], zeroline=False))
     figure.update_yaxes(axis(screen_text(difference_label(frame)), range=list(span(frame))))
     figure.update_layout(margin={"b": 64})
@@ -154,7 +183,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
             markeredgecolor=style.edge, markeredgewidth=0.5, ecolor=style.edge, elinewidth=0.5,
             label=print_text(f"{group or 'no group'} (n = {len(part)})"),
         )  # fmt: skip
-    axes.axhline(0, color=INK, linewidth=0.6)
+    axes.axhline(centre(frame), color=INK, linewidth=0.6)
     axes.set(xlabel=print_text(_sorted(frame)), ylabel=print_text(_two_lines(frame)), xlim=(0, len(frame) + 1))
     legend_above(figure, width_mm)
     calm(axes, grid="y")
@@ -166,7 +195,14 @@ def alt_text(frame: pd.DataFrame) -> str:
     if frame.empty:
         return "No person effects to show."
     noun, what = noun_of(frame), parameter_label(str(frame["parameter"].iloc[0]))
-    away = int(((frame["low"] > 0) | (frame["high"] < 0)).sum())
+    middle = centre(frame)
+    away = int(((frame["low"] > middle) | (frame["high"] < middle)).sum())
+    if "shared" in frame:
+        return (
+            f"{what} of {len(frame)} {plural(noun)}, shared and own part together, with intervals: from "
+            f"{number(frame['estimate'].min())} to {number(frame['estimate'].max())}; {away} of {len(frame)} intervals "
+            f"leave out {number(middle)}, the average {noun}."
+        )
     return (
         f"Effects of {len(frame)} {plural(noun)} on {what}, with intervals: from "
         f"{number(frame['estimate'].min())} to {number(frame['estimate'].max())}; "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analyses.figures.caterpillar import difference_label, noun_of
+from analyses.figures.caterpillar import centre, difference_label, noun_of
 from analyses.figures.labels import listed, number, parameter_label, print_text, screen_text
 from analyses.figures.palette import INK, group_styles
 from analyses.figures.print_room import wrapped
@@ -30,13 +30,14 @@ def tidy(caterpillar: pd.DataFrame) -> pd.DataFrame:
     Every person is drawn at the same size in every group, so that 26 and 74 persons look like 26 and 74.
     """
     noun = noun_of(caterpillar)
-    frame = caterpillar[["group", "estimate", "parameter"]].copy()
+    kept = ["group", "estimate", "parameter", *(["shared"] if "shared" in caterpillar else [])]
+    frame = caterpillar[kept].copy()
     frame = frame.sort_values(["group", "estimate"], kind="stable").reset_index(drop=True)
     frame["n"] = frame.groupby("group")["estimate"].transform("size")
     # low-discrepancy offsets: spread out like random ones, and the same in every drawing
     within = frame.groupby("group").cumcount()
     frame["offset"] = SPREAD * (2 * np.mod((within + 1) * GOLDEN, 1.0) - 1)
-    frame = frame[["group", "n", "estimate", "offset", "parameter"]]
+    frame = frame[["group", "n", "estimate", "offset", *kept[2:]]]
     return frame if noun == "person" else frame.assign(noun=noun)
 
 
@@ -122,7 +123,7 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 89.0) -> Figure:
     axes.set(
         ylabel=print_text(difference_label(frame)).replace("from the", "from\nthe"), xlim=(-0.6, len(groups) - 0.4)
     )
-    axes.axhline(0, color=INK, linewidth=0.6)
+    axes.axhline(centre(frame), color=INK, linewidth=0.6)
     calm(axes, grid="y")
     return figure
 
