@@ -118,7 +118,7 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
 def _screen_axes(figure: go.Figure, part: pd.DataFrame, place: tuple[int, int], suffix: str, title: str) -> None:
     index, panels = place
     left, letters = index / panels, 26 if panels <= 2 else 18
-    domain = [left + (0.17 if panels <= 2 else 0.14) * bool(index), left + 1 / panels]
+    domain = [left + (0.22 if panels <= 2 else 0.16) * bool(index), left + 1 / panels]
     labels = part.drop_duplicates("row").sort_values("row")["label"]
     figure.update_layout(
         {

@@ -110,12 +110,12 @@ def _labels(frame: pd.DataFrame) -> list[str]:
     return [str(label) for label in frame.drop_duplicates("row").sort_values("row")["label"]]
 
 
-def screen(frame: pd.DataFrame) -> go.Figure:
+def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
     """One hill per parameter; every level is a tick below it, the case a diamond with its interval."""
     import plotly.graph_objects as go
 
     labels = _labels(frame)
-    figure = screen_figure(110 + 46 * max(len(labels), 2), hovermode="closest")
+    figure = screen_figure(height or 110 + 46 * max(len(labels), 2), hovermode="closest")
     for row in range(len(labels)):
         hill = frame[(frame["row"] == row) & (frame["kind"] == "outline")]
         xs, ys = list(hill["value"]), list(row - TALLEST * hill["height"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
@@ -18,7 +19,12 @@ OWN, GENERIC, DIFFERENCE, OBSERVED = "This person", "Average person", "Differenc
 
 
 def tidy(
-    transitions: pd.DataFrame, person: str, *, value: Literal["probability", "expected"] = "probability"
+    transitions: pd.DataFrame,
+    person: str,
+    *,
+    value: Literal["probability", "expected"] = "probability",
+    members: Collection[str] | None = None,
+    beside: str = GENERIC,
 ) -> pd.DataFrame:
     """Four panels of one person from the run's transitions table, in the schema of ``matrix_panels``.
 
@@ -30,6 +36,8 @@ def tidy(
         person: pseudonym.
         value: ``probability`` is the row softmax of the transition scores alone, against the shared one; ``expected``
             are the transitions the whole model expects of the person, against their mean over persons.
+        members: persons whose mean stands beside; None: as ``value`` says.
+        beside: what that panel is called.
 
     Raises:
         KeyError: if the person is not in the table.
@@ -39,14 +47,15 @@ def tidy(
         raise KeyError(person)
     never = rows["observed"].to_numpy() == 0
     own, generic = rows["probability"], rows["generic"]
-    if value == "expected":
-        own = rows["expected"]
-        mean = transitions.groupby(["from_state", "to_state"], sort=False)["expected"].mean()
+    if value == "expected" or members is not None:
+        own = rows[value]
+        others = transitions if members is None else transitions[transitions["person"].isin(set(members))]
+        mean = others.groupby(["from_state", "to_state"], sort=False)[value].mean()
         cells = pd.MultiIndex.from_frame(rows[["from_state", "to_state"]])
         generic = pd.Series(mean.reindex(cells).to_numpy(dtype=float), index=rows.index)
     panels = [
         _panel(rows, OWN, own, [_percent(v) for v in own], "probability", never),
-        _panel(rows, GENERIC, generic, [_percent(v) for v in generic], "probability", [False] * len(rows)),
+        _panel(rows, beside, generic, [_percent(v) for v in generic], "probability", [False] * len(rows)),
         _panel(rows, DIFFERENCE, own - generic, [_points(v) for v in own - generic], "difference", never),
         _panel(rows, OBSERVED, rows["observed"].astype(float), [str(int(v)) for v in rows["observed"]], "count", never),
     ]
@@ -95,9 +104,11 @@ def alt_text(frame: pd.DataFrame) -> str:
     counts = frame[frame["panel"] == OBSERVED]
     top = largest(difference, "value")
     empty = int(counts["unobserved"].sum())
+    other = str(frame["panel"].drop_duplicates().iloc[1])
+    other = "the average person" if other == GENERIC else other[:1].lower() + other[1:]
     never = f"{empty} of {len(counts)} transitions were never observed" if empty else "every transition was observed"
     return (
-        f"Transition matrices of one person and of the average person. Largest difference: {top['from_state']} to "
+        f"Transition matrices of one person and of {other}. Largest difference: {top['from_state']} to "
         f"{top['to_state']}, {signed(100 * top['value'], 0)} percentage points. {never[0].upper()}{never[1:]} "
         f"({int(counts['value'].sum())} transitions in total)."
     )

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from matplotlib.figure import Figure
 
-OBSERVED, OWN, AVERAGE = "Observed", "Own path", "Average path"
-SERIES = {"truth": OBSERVED, "prediction_sequence": OWN, "prediction_sequence_population": AVERAGE}
+OBSERVED, FORECAST, OWN, AVERAGE = "Observed", "Forecast", "Own path", "Average path"
+SERIES = {"truth": OBSERVED, "prediction_forecast": FORECAST, "prediction_sequence": OWN,
+          "prediction_sequence_population": AVERAGE}  # fmt: skip
 PARTED = "#F6D3AE"
 TEST = "#EEF1F4"
 
@@ -35,8 +36,8 @@ def tidy(predictions: pd.DataFrame, person: str, states: Sequence[str]) -> pd.Da
         states: in drawing order.
 
     Returns:
-        step (1, 2, ...), starts_sequence, split, series (observed, own path, average path), state (missing where
-        nothing was observed), parted (whether the two paths differ at this step).
+        step (1, 2, ...), starts_sequence, split, series (observed, forecast, own path, average path), state (missing
+        where nothing was observed), parted (whether the two paths differ at this step).
     """
     rows = predictions[predictions["person"] == person].sort_values(["sequence", "time", "row"], kind="stable")
     columns = [name for name in SERIES if name in rows]
@@ -94,8 +95,8 @@ def screen(frame: pd.DataFrame, *, height: int = 250) -> go.Figure:
     lanes, styles, parted = _lanes(frame), area_styles(_states(frame)), _parted(frame)
     if len(parted):
         figure.add_trace(
-            go.Bar(x=parted, y=[2.0] * len(parted), base=0.5, width=1.0, marker={"color": PARTED}, name="paths part",
-                   hoverinfo="skip")
+            go.Bar(x=parted, y=[2.0] * len(parted), base=lanes.index(OWN) - 0.5, width=1.0, name="paths part",
+                   marker={"color": PARTED}, hoverinfo="skip")
         )  # fmt: skip
     ends = [value for edge in _edges(frame) for value in (edge, edge, None)]
     ys = [value for _ in _edges(frame) for value in (-0.5, len(lanes) - 0.5, None)]
@@ -134,7 +135,16 @@ def print_figure(frame: pd.DataFrame, *, width_mm: float = 183.0) -> Figure:
         axes.axvspan(*test, color=TEST, zorder=0, linewidth=0)
     parted = _parted(frame)
     if len(parted):
-        axes.bar(parted, 2.0, bottom=0.5, width=1.0, color=PARTED, linewidth=0, zorder=1, label="paths part")
+        axes.bar(
+            parted,
+            2.0,
+            bottom=lanes.index(OWN) - 0.5,
+            width=1.0,
+            color=PARTED,
+            linewidth=0,
+            zorder=1,
+            label="paths part",
+        )
     axes.vlines(_edges(frame), -0.5, len(lanes) - 0.5, color=GRID, linewidth=0.5, zorder=1)
     size = float(np.clip(2.6 * width_mm / max(int(frame["step"].nunique()), 1), 1.2, 16.0))
     for state in _states(frame):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from analyses.figures.labels import listed
 from app import inputs, persons_effects, persons_figures, persons_tables, views
-from app.inputs import Settings
+from app.inputs import PersonsSettings, Settings
 from app.persons_effects import Shown
 from app.state import FactorTables, OpenRun
 
@@ -33,11 +33,15 @@ def page() -> None:
     shown = inputs.chosen_factor(opened)
     if not shown.factor.is_person:
         settings = replace(settings, by_group=settings.by_group and bool(shown.levels["group"].notna().any()))
-    view = _view(opened, shown)
-    chosen = inputs.persons_settings(opened, shown, by_group=settings.by_group)
-    total = view == SORTED and _as_total(opened, shown, chosen.parameter)
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    with left:
+        view = _view(opened, shown)
+    chosen = _chosen(opened, shown, settings, view)
+    with right:
+        total = view == SORTED and _as_total(opened, shown, chosen.parameter)
     effects = persons_effects.effects_shown(opened, shown, settings, chosen, total=total)
-    _said(opened, shown, effects)
+    if view != LAYERS:
+        _said(opened, shown, effects)
     if view == RIDGES:
         persons_figures.ridges(opened, shown, effects)
     elif view == ROWS:
@@ -46,7 +50,8 @@ def page() -> None:
         persons_figures.layers(opened, shown, effects)
     else:
         _sorted(opened, shown, effects)
-    persons_tables.by_group(shown, effects)
+    if view != LAYERS:
+        persons_tables.by_group(shown, effects)
     persons_tables.components(opened)
 
 
@@ -58,6 +63,13 @@ def _view(opened: OpenRun, shown: FactorTables) -> str:
         label_visibility="collapsed",
     )  # fmt: skip
     return str(view) if view in known else SORTED
+
+
+def _chosen(opened: OpenRun, shown: FactorTables, settings: Settings, view: str) -> PersonsSettings:
+    """Parameter and order; the figure of all layers asks for neither."""
+    if view == LAYERS:
+        return PersonsSettings(parameter=inputs.default_parameter(shown), order="estimate")
+    return inputs.persons_settings(opened, shown, by_group=settings.by_group)
 
 
 def _as_total(opened: OpenRun, shown: FactorTables, parameter: str) -> bool:
