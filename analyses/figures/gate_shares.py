@@ -8,7 +8,7 @@ import pandas as pd
 
 from analyses.figures.labels import number, print_text, screen_text
 from analyses.figures.long_labels import shortened
-from analyses.figures.palette import BLUE, GRID, INK, MUTED, SKY
+from analyses.figures.palette import BLUE, INK, MUTED, SKY
 from analyses.figures.print_room import cut
 from analyses.figures.print_style import calm, print_canvas, print_settings
 from analyses.figures.screen_style import axis, screen_figure
@@ -22,7 +22,7 @@ OWN = "own expert"
 
 
 def tidy(gate: pd.DataFrame, *, split: str, own: str) -> pd.DataFrame:
-    """The experts that count most for one person, heaviest first, the rest as one.
+    """The experts that count most for one person, heaviest first, their own among them.
 
     Args:
         gate: of one person: split, expert, weight (mean over the person's rows).
@@ -30,7 +30,8 @@ def tidy(gate: pd.DataFrame, *, split: str, own: str) -> pd.DataFrame:
         own: name of the person's own expert.
 
     Returns:
-        label, weight (0 to 1), kind (``own``, ``other`` or ``rest``), equal (what equal weights would be), row.
+        label, weight (0 to 1), kind (``own`` or ``other``), equal (what equal weights would be), row, left_out
+        (experts not drawn), rest (their weight together).
     """
     mine = gate[gate["split"] == split].groupby("expert", sort=False)["weight"].mean().sort_values(ascending=False)
     kept = mine.iloc[:MOST]
@@ -39,14 +40,13 @@ def tidy(gate: pd.DataFrame, *, split: str, own: str) -> pd.DataFrame:
     left = mine.drop(kept.index)
     rows = [(OWN if name == own else str(name), float(weight), "own" if name == own else "other")
             for name, weight in kept.items()]  # fmt: skip
-    if len(left):
-        rows.append((f"{len(left)} others together", float(left.sum()), "rest"))
     frame = pd.DataFrame(rows, columns=["label", "weight", "kind"])
-    return frame.assign(equal=1 / max(len(mine), 1), row=range(len(frame)))
+    equal = 1 / max(len(mine), 1)
+    return frame.assign(equal=equal, row=range(len(frame)), left_out=len(left), rest=float(left.sum()))
 
 
 def _fill(kind: str) -> str:
-    return {"own": BLUE, "other": SKY}.get(kind, GRID)
+    return BLUE if kind == "own" else SKY
 
 
 def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
@@ -89,7 +89,9 @@ def alt_text(frame: pd.DataFrame) -> str:
     own = frame[frame["kind"] == "own"]
     mine = f" The person’s own expert has {number(100 * float(own['weight'].iloc[0]), 0)} %." if len(own) else ""
     most = number(100 * float(top["weight"]), 0)
+    more, rest = int(frame["left_out"].iloc[0]), number(100 * float(frame["rest"].iloc[0]), 0)
+    others = f" {more} experts that are not drawn have {rest} % together." if more else ""
     return (
         f"Mean weights of the experts for one person: {top['label']} has most, {most} % "
-        f"(equal weights: {number(100 * float(top['equal']), 1)} %).{mine}"
+        f"(equal weights: {number(100 * float(top['equal']), 1)} %).{mine}{others}"
     )

@@ -22,7 +22,7 @@ from analyses.figures.palette import (
     text_on,
 )
 from analyses.figures.rows import records
-from analyses.figures.screen_style import screen_figure
+from analyses.figures.screen_style import Marks, screen_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -63,15 +63,21 @@ def screen(frame: pd.DataFrame, *, height: int = 330) -> go.Figure:
     figure = screen_figure(height, showlegend=False)
     figure.update_layout(margin={"l": 96, "r": 8, "t": 44, "b": 88})
     panels = list(dict.fromkeys(frame["panel"]))
-    width = (1 - GAP * (len(panels) - 1)) / len(panels)
+    width, marks = (1 - GAP * (len(panels) - 1)) / len(panels), Marks()
     for index, panel in enumerate(panels):
         part, left = frame[frame["panel"] == panel], index * (width + GAP)
-        _screen_panel(figure, part, index, (left, left + width), limits(frame, part["kind"].iloc[0]))
+        _screen_panel(figure, marks, part, index, (left, left + width), limits(frame, part["kind"].iloc[0]))
+    marks.put_on(figure)
     return figure
 
 
 def _screen_panel(
-    figure: go.Figure, part: pd.DataFrame, index: int, domain: tuple[float, float], ends: tuple[float, float]
+    figure: go.Figure,
+    marks: Marks,
+    part: pd.DataFrame,
+    index: int,
+    domain: tuple[float, float],
+    ends: tuple[float, float],
 ) -> None:
     import plotly.graph_objects as go
 
@@ -104,10 +110,10 @@ def _screen_panel(
     for row, background in zip(rows, cell_colours(part, ends)[: len(rows)], strict=True):
         at = {"x": place[row.to_state], "y": place[row.from_state], "xref": f"x{suffix}", "yref": f"y{suffix}"}
         if row.unobserved:
-            _hatch(figure, at)
+            _hatch(marks, at)
         # on a hatched cell the number gets a ground of its own, or the lines would cross it
         ground = {"bgcolor": background, "borderpad": 1} if row.unobserved else {}
-        figure.add_annotation(
+        marks.add_annotation(
             **at, text=str(row.text), showarrow=False, font={"size": 13, "color": text_on(background)}, **ground
         )
     names = [screen_text(name) for name in distinct([str(state) for state in states], LONGEST_STATE)]
@@ -126,7 +132,7 @@ def _screen_panel(
             | {"anchor": f"x{suffix}", "autorange": "reversed", "ticktext": names if index == 0 else [""] * len(names)},
         }
     )
-    figure.add_annotation(
+    marks.add_annotation(
         x=sum(domain) / 2, y=1.0, xref="paper", yref="paper", xanchor="center", yanchor="bottom", showarrow=False,
         text=f"<b>{screen_text(part['panel'].iloc[0])}</b>", font={"size": 14, "color": INK},
     )  # fmt: skip
@@ -149,11 +155,11 @@ def _marks(figure: go.Figure, part: pd.DataFrame, place: dict[str, int], suffix:
         figure.add_trace(go.Scatter(**at, **axes, mode="markers", marker=marker, name=name, hoverinfo="skip"))
 
 
-def _hatch(figure: go.Figure, at: dict[str, object]) -> None:
+def _hatch(marks: Marks, at: dict[str, object]) -> None:
     """Three diagonals over one cell: plotly has no hatching for heatmaps."""
     x, y, refs = float(str(at["x"])), float(str(at["y"])), {"xref": at["xref"], "yref": at["yref"]}
     for start, end in (((-0.46, 0.0), (0.0, -0.46)), ((-0.46, 0.46), (0.46, -0.46)), ((0.0, 0.46), (0.46, 0.0))):
-        figure.add_shape(
+        marks.add_shape(
             type="line", x0=x + start[0], y0=y + start[1], x1=x + end[0], y1=y + end[1],
             line={"color": HATCH, "width": 1}, name="no observation", **refs,
         )  # fmt: skip

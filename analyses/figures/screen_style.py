@@ -44,3 +44,26 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
         "fixedrange": True,
     }
     return settings | more
+
+
+class Marks:
+    """Annotations and shapes, put on a figure all at once: plotly checks all there are again for each that is added."""
+
+    def __init__(self) -> None:
+        self._notes: list[dict[str, Any]] = []
+        self._shapes: list[dict[str, Any]] = []
+
+    def add_annotation(self, **settings: Any) -> None:
+        """As ``figure.add_annotation``."""
+        self._notes.append(settings)
+
+    def add_shape(self, **settings: Any) -> None:
+        """As ``figure.add_shape``."""
+        self._shapes.append(settings)
+
+    def put_on(self, figure: go.Figure) -> None:
+        """Add them to those the figure has."""
+        if self._notes:
+            figure.layout.annotations = [*figure.layout.annotations, *self._notes]
+        if self._shapes:
+            figure.layout.shapes = [*figure.layout.shapes, *self._shapes]

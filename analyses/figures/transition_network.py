@@ -16,7 +16,7 @@ from analyses.figures.palette import BLUE, INK, MUTED, PAPER, VERMILION, state_s
 from analyses.figures.print_room import cut, wrapped
 from analyses.figures.print_style import SMALLEST_PT, print_canvas, print_settings
 from analyses.figures.rows import records
-from analyses.figures.screen_style import screen_figure
+from analyses.figures.screen_style import Marks, screen_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -110,9 +110,10 @@ def screen(frame: pd.DataFrame, *, height: int = 440) -> go.Figure:
     panels = list(dict.fromkeys(frame["panel"]))
     figure = screen_figure(height, showlegend=False)
     figure.update_layout(margin={"l": 8, "r": 8, "b": 36, "t": 30})
+    marks = Marks()
     for index, panel in enumerate(panels):
         part, suffix = frame[frame["panel"] == panel], "" if index == 0 else str(index + 1)
-        _screen_network(figure, part, suffix)
+        _screen_network(figure, marks, part, suffix)
         bare = {"visible": False, "fixedrange": True}
         domain = [index / len(panels) + 0.005, (index + 1) / len(panels) - 0.005]
         figure.update_layout(
@@ -126,7 +127,7 @@ def screen(frame: pd.DataFrame, *, height: int = 440) -> go.Figure:
             (f"<b>{screen_text(shortened(panel, 36))}</b>", 1.0, {"size": 14, "color": INK}),
             (_below(part), -0.08, {"size": 12, "color": MUTED}),
         ):
-            figure.add_annotation(
+            marks.add_annotation(
                 x=sum(domain) / 2,
                 y=y,
                 xref="paper",
@@ -137,10 +138,11 @@ def screen(frame: pd.DataFrame, *, height: int = 440) -> go.Figure:
                 text=text,
                 font=look,
             )
+    marks.put_on(figure)
     return figure
 
 
-def _screen_network(figure: go.Figure, part: pd.DataFrame, suffix: str) -> None:
+def _screen_network(figure: go.Figure, marks: Marks, part: pd.DataFrame, suffix: str) -> None:
     import plotly.graph_objects as go
 
     states = list(dict.fromkeys(part["from_state"]))
@@ -154,12 +156,12 @@ def _screen_network(figure: go.Figure, part: pd.DataFrame, suffix: str) -> None:
         line = {"color": colour, "width": width, "dash": dash}
         shared = {"hoverinfo": "skip", "mode": "lines", "line": line}
         figure.add_trace(go.Scatter(x=path[:, 0], y=path[:, 1], **shared, **axes))
-        figure.add_annotation(
+        marks.add_annotation(
             x=tip[0], y=tip[1], ax=path[-8, 0], ay=path[-8, 1], xref=f"x{suffix}", yref=f"y{suffix}",
             axref=f"x{suffix}", ayref=f"y{suffix}", showarrow=True, arrowhead=2, arrowsize=1,
             arrowwidth=max(1.0, 0.7 * width), arrowcolor=colour, text="",
         )  # fmt: skip
-        figure.add_annotation(
+        marks.add_annotation(
             x=middle[0], y=middle[1], xref=f"x{suffix}", yref=f"y{suffix}", showarrow=False, text=_word(row),
             font={"size": 12, "color": colour}, bgcolor=PAPER, borderpad=1,
         )  # fmt: skip
@@ -178,7 +180,7 @@ def _screen_network(figure: go.Figure, part: pd.DataFrame, suffix: str) -> None:
             )
         )
         at, above = name_place(x, y)
-        figure.add_annotation(
+        marks.add_annotation(
             x=at[0], y=at[1], xref=f"x{suffix}", yref=f"y{suffix}", text=name, showarrow=False, font={"size": 13},
             yanchor="bottom" if above else "top",
         )  # fmt: skip

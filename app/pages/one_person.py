@@ -14,6 +14,10 @@ from app.person_shown import Person
 from app.state import OpenRun
 
 View = Callable[[Person], None]
+IDENTIFIABLE = (
+    ":orange-badge[:material/visibility: Identifiable] :small[Mind who can see the screen; keep what you save like the "
+    "raw data.]  \n"
+)
 
 
 def page() -> None:
@@ -28,7 +32,6 @@ def page() -> None:
         st.info("This run holds no persons.")
         return
     person = _picked(opened, settings)
-    _introduction(person)
     known = _views(person)
     if not known:
         st.info("This run holds nothing about this person but the rows counted above.")
@@ -49,27 +52,25 @@ def _picked(opened: OpenRun, settings: Settings) -> Person:
     key = f"person {opened.path}"
     if wanted in names:
         st.session_state[key] = wanted
-    column, remark = st.columns([1, 2.4], vertical_alignment="bottom")
-    chosen = column.selectbox("Pseudonym", names, key=key)
-    remark.caption(
-        ":material/visibility: Identifiable: this page shows one person’s data. Mind who can see the screen, and keep "
-        "anything saved from it as you keep the raw data."
-    )
-    return Person(opened=opened, settings=settings, name=str(chosen) if chosen in names else names[0])
+    left, right = st.columns([1, 2.8], vertical_alignment="bottom", gap="medium")
+    chosen = left.selectbox("Pseudonym", names, key=key)
+    person = Person(opened=opened, settings=settings, name=str(chosen) if chosen in names else names[0])
+    with right:
+        st.markdown(f"{IDENTIFIABLE} {views.plain(_introduction(person))}")
+    return person
 
 
-def _introduction(person: Person) -> None:
+def _introduction(person: Person) -> str:
     """Rows, group, and how far the estimates rest on the person's own data."""
     row, opened = person.row, person.opened
     group = "" if not person.settings.by_group or pd.isna(row["group"]) else f" Group: {opened.group_of(row['group'])}."
-    st.markdown(
-        views.plain(
-            f"{int(row['rows'])} {opened.observation}: {int(row['rows_train'])} used for fitting, "
-            f"{int(row['rows_validation'])} for deciding when to stop, {int(row['rows_test'])} kept for testing.{group}"
-        )
+    said = (
+        f"{int(row['rows'])} {opened.observation}: {int(row['rows_train'])} used for fitting, "
+        f"{int(row['rows_validation'])} for deciding when to stop, {int(row['rows_test'])} kept for testing.{group}"
     )
     if not person.effects.empty and person.varying["reliability"].notna().any():
-        views.sentence(sentences.reliability_sentence(person.varying, int(row["rows_train"])))
+        return f"{said} {sentences.reliability_sentence(person.varying, int(row['rows_train']))}"
+    return said
 
 
 def _views(person: Person) -> dict[str, View]:

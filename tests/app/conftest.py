@@ -27,3 +27,19 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages wait for their analyses, so that a test sees the result; a real page draws a bar instead."""
     monkeypatch.setattr(jobs, "PATIENCE", 30.0)
+
+
+@pytest.fixture(scope="session")
+def model_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of every family of models."""
+    from model_runs import write_model_runs
+
+    return write_model_runs(tmp_path_factory.mktemp("models"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need a real fit of every family are slow ones."""
+    for item in items:
+        if "model_runs" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)

@@ -13,6 +13,12 @@ def opened_at(page, runs, monkeypatch, run=None) -> AppTest:
     """The page with a run of the folder open."""
     monkeypatch.setenv("NME_RUNS", str(runs))
     at = AppTest.from_file(str(MAIN), default_timeout=30).run().switch_page(f"../pages/{page}.py").run()
+    if run is not None and run not in at.sidebar.selectbox(key="run").options:  # it is of another study
+        others = at.sidebar.selectbox(key="study").options
+        for study in others:
+            at.sidebar.selectbox(key="study").set_value(study).run()
+            if run in at.sidebar.selectbox(key="run").options:
+                break
     if run is not None and at.sidebar.selectbox(key="run").value != run:
         at.sidebar.selectbox(key="run").set_value(run).run()
     assert not at.exception

@@ -97,7 +97,7 @@ def test_nothing_by_small_groups_is_saved(tmp_path, monkeypatch):
 def test_the_study_itself_tells_what_a_run_cannot(tmp_path, monkeypatch):
     path = write_example(tmp_path / "nme-crf", persons=20) / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["study"]["name"] = "emotions-absolute"
+    manifest["study"] |= {"name": "emotions-absolute", "title": "Emotions in daily life"}
     path.write_text(json.dumps(manifest))
     at = choose(opened_at("data", tmp_path, monkeypatch, "nme-crf"), "Missing data")
     assert "of the 98 planned" in sentences_of(at)

@@ -190,6 +190,7 @@ def test_one_person_of_a_mood_model_shows_observed_and_predicted(runs_folder, mo
     at.sidebar.selectbox(key="run").set_value("nme-mlp").run()
     assert not at.exception
     assert figure(at)["data"][0]["name"] == "observed"
+    at.get("button_group")[0].set_value("All effects").run()
     assert any("level (bias)" in table.value.to_csv() for table in at.dataframe)
 
 
