@@ -7,6 +7,7 @@ import streamlit as st
 
 from analyses.figures import effect_layers, marked_case
 from analyses.figures.labels import listed, parameter_label
+from analyses.figures.rows import records
 from analyses.report import sentences
 from app import views
 from app.person_shown import AVERAGE, Person, compared_with, save
@@ -64,7 +65,7 @@ def _words(own: pd.DataFrame, whom: str) -> str:
     """Where the person stands out."""
     clear = own[(own["low"] > 0) | (own["high"] < 0)]
     far = own.assign(far=(own["below"] - 0.5).abs()).sort_values("far", ascending=False, kind="stable").head(2)
-    said = [f"{row.label} (larger than in {100 * row.below:.0f} % of {whom})" for row in far.itertuples(index=False)]
+    said = [f"{row.label} (larger than in {100 * row.below:.0f} % of {whom})" for row in records(far)]
     known = bool((own["low"] < own["high"]).any())
     sure = f" For {len(clear)} of {len(own)} parameters the interval leaves out the average." if known else ""
     return f"Furthest from the middle: {listed(said)}.{sure}"

@@ -63,7 +63,8 @@ class Marks:
 
     def put_on(self, figure: go.Figure) -> None:
         """Add them to those the figure has."""
+        layout: Any = figure.layout  # plotly makes its attributes at run time
         if self._notes:
-            figure.layout.annotations = [*figure.layout.annotations, *self._notes]
+            layout.annotations = [*layout.annotations, *self._notes]
         if self._shapes:
-            figure.layout.shapes = [*figure.layout.shapes, *self._shapes]
+            layout.shapes = [*layout.shapes, *self._shapes]
