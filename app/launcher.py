@@ -138,7 +138,7 @@ def command(port: int, *, address: str = "127.0.0.1", allow_network: bool = Fals
     hosts = LOOPBACK if address in LOOPBACK else ("*",)
     flags = [f"--{name}={value}" for name, value in settings.items()]
     flags += [f"--server.allowedHosts={host}" for host in hosts]
-    return [sys.executable, "-m", "streamlit", "run", str(MAIN), *flags]
+    return [sys.executable, "-m", "app.serving", "run", str(MAIN), *flags]
 
 
 def environment(paths: Sequence[str | Path]) -> dict[str, str]:

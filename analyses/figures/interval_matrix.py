@@ -14,7 +14,7 @@ from analyses.figures.palette import BLUE, GRID, INK, MUTED, VERMILION
 from analyses.figures.print_room import cut_apart, legend_columns
 from analyses.figures.print_style import print_canvas, print_settings
 from analyses.figures.rows import largest, records
-from analyses.figures.screen_style import screen_figure
+from analyses.figures.screen_style import Marks, screen_figure
 from analyses.transition_scales import IN_POINTS
 
 if TYPE_CHECKING:
@@ -87,19 +87,20 @@ def screen(frame: pd.DataFrame, *, height: int = 470) -> go.Figure:
     if frame["from_state"].nunique() > MOST_FORESTS:
         return matrix_panels.screen(difference_map(frame), height=height)
     figure = screen_figure(height, hovermode="closest", showlegend=True)
+    over = Marks()
     states, scale = list(dict.fromkeys(frame["from_state"])), half_range(frame)
     place = {state: index for index, state in enumerate(states)}
     for cell in records(frame):
         x, y = place[cell.to_state], place[cell.from_state]
         box = {"x0": x - 0.48, "x1": x + 0.48, "y0": y - 0.46, "y1": y + 0.46}
-        figure.add_shape(
+        over.add_shape(
             type="rect", **box, fillcolor=GROUND[cell.verdict], line={"color": GRID, "width": 1}, layer="below"
         )
         zero = {"x0": x, "x1": x, "y0": y - 0.46, "y1": y + 0.46}
-        figure.add_shape(type="line", **zero, line={"color": MUTED, "width": 1, "dash": "dot"}, layer="below")
+        over.add_shape(type="line", **zero, line={"color": MUTED, "width": 1, "dash": "dot"}, layer="below")
         strength = "<b>{}</b>" if cell.verdict == CLEAR else "{}"
         label = {"text": strength.format(signed(cell.difference)), "bgcolor": GROUND[cell.verdict]}
-        figure.add_annotation(x=x, y=y - 0.24, **label, showarrow=False, font={"size": 14})
+        over.add_annotation(x=x, y=y - 0.24, **label, showarrow=False, font={"size": 14})
     for trace in _screen_traces(frame, place, scale):
         figure.add_trace(trace)
     ticks = [-tick_value(scale), 0.0, tick_value(scale)]
@@ -119,7 +120,7 @@ def screen(frame: pd.DataFrame, *, height: int = 470) -> go.Figure:
         margin={"l": 120, "r": 8, "t": 70, "b": 56}, legend={"y": 1.07},
     )  # fmt: skip
     for index, name in enumerate(names):
-        figure.add_annotation(
+        over.add_annotation(
             x=index,
             y=1.0,
             yref="paper",
@@ -129,6 +130,7 @@ def screen(frame: pd.DataFrame, *, height: int = 470) -> go.Figure:
             showarrow=False,
             font={"size": 14},
         )
+    over.put_on(figure)
     return figure
 
 
