@@ -98,6 +98,25 @@ def test_commands_know_every_target(study, capsys, tmp_path):
     assert "The person effect layers.0.bias[stress] and mean stress" in told
 
 
+@pytest.mark.slow
+def test_a_fit_is_told_by_target_exported_and_reproduced(study, capsys, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        words = ["--target", "stress,mood", "--epochs", "3", "--set", "hidden=()", "--groupings", "none"]
+        assert nme("fit", study, *words, "--out", tmp_path / "run") == 0
+        said = capsys.readouterr().out
+        assert "on the test rows (stress): " in said
+        assert "on the test rows (mood): " in said
+        assert nme("verify", tmp_path / "run") == 0
+        assert nme("export", tmp_path / "run", "--without-persons", "--out", tmp_path / "shared") == 0
+        assert nme("reproduce", tmp_path / "run", "--study", study) == 0
+    shared = load_run(tmp_path / "shared")
+    assert {"residual[mood]", "residual[stress]"} <= set(shared.variance_components()["parameter"])
+    with pytest.warns(UserWarning, match="W223"):
+        read = Study.read(study).grouped(["stress", "mood"])
+    assert shared.predict(read, "population").shape == (read.n_rows, 2)
+
+
 def test_levels_belong_to_their_targets(study):
     run = load_run(study.parent / "runs" / "nme-mlp")
     assert bias_parameters(run) == {"layers.0.bias[mood]": "mood", "layers.0.bias[stress]": "stress"}

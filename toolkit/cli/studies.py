@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from toolkit.data.study import Study
 from toolkit.effects.formula import RandomTerm
 from toolkit.errors import ConfigError
 from toolkit.runs.manifest import MODEL_NAMES
-from toolkit.runs.run import Data
+from toolkit.runs.run import Data, Run
 
 # uNME of the paper: person effects without a prior, for comparison
 UNREGULARISED = {"unme-mlp": "nme-mlp", "unme-crf": "nme-crf"}
@@ -54,17 +54,14 @@ def fit_study(  # noqa: PLR0913 - one argument per option of the command
         resume=resume,
         study=study,
     )
-    metrics = run.metrics()
-    chosen = metrics[(metrics["scope"] == "mean") & (metrics["split"] == "test") & (metrics["level"] == "person")]
-    scores = {row.metric: row.value for row in chosen.itertuples()}
+    targets = [str(name) for name in run.manifest["targets"]]
+    by_target = {name: _scores(run, name) for name in targets}
     return Answer(
         text="\n".join(
             [
                 *notes,
                 str(run.manifest["status"]["sentence"]),
-                "Mean per person on the test rows: "
-                + ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-                + ".",
+                *(_told(scores, name if len(targets) > 1 else "") for name, scores in by_target.items()),
                 f"Run folder: {folder}",
             ]
         ),
@@ -72,10 +69,24 @@ def fit_study(  # noqa: PLR0913 - one argument per option of the command
             "run": str(folder),
             "status": run.status.name,
             "converged": run.status.converged,
-            "test": scores,
+            "test": by_target[targets[0]],
+            **({"test_by_target": by_target} if len(targets) > 1 else {}),
             "groupings": further,
         },
     )
+
+
+def _scores(run: Run, target: str) -> dict[str, float]:
+    """Mean metrics over persons on the test rows of one target."""
+    metrics = run.metrics(target)
+    chosen = metrics[(metrics["scope"] == "mean") & (metrics["split"] == "test") & (metrics["level"] == "person")]
+    return {str(name): float(value) for name, value in zip(chosen["metric"], chosen["value"], strict=True)}
+
+
+def _told(scores: Mapping[str, float], target: str) -> str:
+    """Metrics as a sentence."""
+    listed = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+    return f"Mean per person on the test rows{f' ({target})' if target else ''}: {listed}."
 
 
 def study_data(study: Study, model: str, target: str | None, groupings: Sequence[str] = ()) -> Data:

@@ -29,15 +29,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 NEEDED = {"name", "model", "task", "status", "study", "data", "files"}  # of a manifest, whatever is done with the run
-TABLES = (
-    "persons",
-    "random_effects",
-    "variance_components",
-    "transitions",
-    "predictions",
-    "metrics",
-    "trace",
-)
+TABLES = ("persons", "random_effects", "variance_components", "transitions", "predictions", "metrics", "trace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,7 +51,7 @@ class SavedRun:
 
     @property
     def model(self) -> str:
-        """Model in the command line's spelling, such as ``nme-crf``."""
+        """Model as on the command line, such as ``nme-crf``."""
         return str(self.manifest["model"])
 
     @property
@@ -70,8 +62,7 @@ class SavedRun:
     @property
     def states(self) -> tuple[str, ...] | None:
         """State names of a chain model."""
-        states = self.manifest["study"].get("states") or []
-        return tuple(states) if self.manifest["task"] == "sequence" else None
+        return self.classes if self.manifest["task"] == "sequence" else None
 
     @property
     def classes(self) -> tuple[str, ...] | None:
