@@ -109,7 +109,7 @@ def _contest(opened: OpenRun, settings: Settings, runs: list[OpenRun], names: li
         return None
     level = columns[1].selectbox(
         "Predictions", levels, index=levels.index("person") if "person" in levels else 0,
-        format_func=lambda name: LEVEL_NAMES.get(name, name), key="compare level",
+        format_func=lambda name: LEVEL_NAMES.get(str(name), str(name)), key="compare level",
     )  # fmt: skip
     against = columns[2].selectbox(
         "Differences of", [ALL_PAIRS, *names], key=f"compare baseline {opened.path}",
@@ -129,7 +129,7 @@ def _result(opened: OpenRun, contest: Contest, found: ModelComparison) -> None:
     """The chosen metric as a figure, every metric as a table with marks."""
     metric = st.segmented_control(
         "Metric", list(found.metrics), default=found.metrics[0], required=True, key=f"metric {found.metrics}",
-        format_func=lambda name: WORDS.get(name, name), label_visibility="collapsed",
+        format_func=lambda name: WORDS.get(str(name), str(name)), label_visibility="collapsed",
     )  # fmt: skip
     one = found.of_metric(str(metric or found.metrics[0]))
     said, notes = _apart(one)
