@@ -85,7 +85,7 @@ def screen(frame: pd.DataFrame, *, names: bool = False, height: int = 420) -> go
     figure = screen_figure(height, hovermode="closest", showlegend=False)
     if frame.empty:
         return figure
-    value, without = _titles(frame)
+    value, without = (screen_text(title) for title in _titles(frame))
     styles = group_styles(sorted(name for name, _ in _groups(frame)))
     for place, (group, mean) in enumerate(_groups(frame)):
         part = frame[(frame["kind"] == "person") & (frame["group"] == group)]

@@ -101,7 +101,7 @@ def _screen_panel(
             # by default, what is not selected fades
             selected={"marker": {"opacity": 1.0}},
             unselected={"marker": {"opacity": 1.0}},
-            name=str(part["panel"].iloc[0]),
+            name=screen_text(part["panel"].iloc[0]),
             hovertemplate=_hover(cells, part["kind"].iloc[0]),
             xaxis=f"x{suffix}",
             yaxis=f"y{suffix}",

@@ -97,7 +97,7 @@ def _screen_panel(
             ygap=2,
             showscale=len(states) > MOST_NUMBERED,
             colorbar={"x": domain[1], "thickness": 10, "len": 0.6, "tickfont": {"size": 11}},
-            name=str(part["panel"].iloc[0]),
+            name=screen_text(part["panel"].iloc[0]),
             hovertemplate="%{customdata[0]} → %{customdata[1]}: %{z:.2f}<extra></extra>",
             xaxis=f"x{suffix}",
             yaxis=f"y{suffix}",

@@ -66,7 +66,7 @@ def _choices(opened: OpenRun, settings: Settings) -> tuple[str, tuple[str, str] 
     """What is averaged, of which groups, and how it is drawn."""
     values = [value for value in group_comparison.available_values(opened) if value != "score"]
     groups = group_comparison.group_names(opened) if settings.by_group else {}
-    columns = st.columns([1.5, 2, 1.6], vertical_alignment="bottom")
+    columns = st.columns([1.35, 1.85, 1.8], vertical_alignment="bottom")
     value = columns[0].selectbox(
         "Which transitions?", values, format_func=inputs.VALUES.__getitem__, help=inputs.VALUE_HELP,
         key=f"transition value {opened.path}",
