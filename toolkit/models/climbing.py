@@ -38,10 +38,12 @@ def to_mode(problem: ProblemParts, state: State) -> Posterior:
     """Newton steps of all effects until they rest; the posterior there."""
     deviation = torch.sqrt(torch.diagonal(state.covariance))
     for _ in range(MODE_STEPS):
-        eta, _ = newton_step(problem, state.shared, state.effects, state.weight)
+        eta, at = newton_step(problem, state.shared, state.effects, state.weight)
         moved = ((eta - state.eta.detach()).abs() / deviation).max()
         state.eta.data.copy_(eta)
         if float(moved) <= max(AT_MODE, 10 * torch.finfo(eta.dtype).eps):
+            if isinstance(at, Posterior):  # as good as at the new ones
+                return at
             break
     return whole_posterior(problem, state.shared, state.effects, state.weight)
 

@@ -143,11 +143,12 @@ def paper_update(problem: ProblemParts, state: State) -> None:
     )
 
 
-def em_update(problem: ProblemParts, state: State, at: Posterior, *, polished: bool) -> None:
+def em_update(problem: ProblemParts, state: State, at: Posterior, *, polished: bool) -> Tensor | None:
     """Means of what varies into the shared parameters, then both variances with the posterior covariance added.
 
     ``polished``: where a posterior is not normal its moments are taken by quadrature, or the steps are those of
-    `toolkit.effects.skewness`, never both; a linear network takes all its fixed effects along.
+    `toolkit.effects.skewness`, never both; a linear network takes all its fixed effects along. Returns the shifts of
+    the latter.
     """
     known = slopes = None
     whole = polished and may_step(problem, state)
@@ -170,6 +171,7 @@ def em_update(problem: ProblemParts, state: State, at: Posterior, *, polished: b
     elif state.rule.noise is not None:
         set_residual(problem, state, curvature=at.curvature, spread=covariance)
     set_covariance(state, _next_covariance(state, state.eta.detach() + skew, covariance, shift, polished=polished))
+    return shift
 
 
 def _update_of_many(problem: ProblemParts, state: State, at: PosteriorVariances) -> None:
@@ -235,18 +237,17 @@ def polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) -
         loss = float(loss_sum(problem, state)) / problem.rows
         trace.append({"epoch": trace[-1]["epoch"] + 1, "loss": loss} | variance_row(state))
 
-    def shifts() -> float:
-        return chain_slopes.slopes_step(problem, state) if SLOPES in state.shared else 0.0
+    def shifts(at: Posterior | None = None, shift: Tensor | None = None) -> float:
+        return chain_slopes.slopes_step(problem, state, at, shift) if SLOPES in state.shared else 0.0
 
     def step_up(at: Posterior) -> float:
-        em_update(problem, state, at, polished=True)
-        return shifts()
+        return shifts(at, em_update(problem, state, at, polished=True))
 
     if by_climbing(state):
         rounds = climb(problem, state, step_up, rounds=POLISH_STEPS, tolerance=tolerance, after=note)
         for _ in range(POLISH_STEPS if SLOPES in state.shared else 0):  # a halved last step leaves slopes on their way
-            to_mode(problem, state)
-            if shifts() <= tolerance:
+            at = to_mode(problem, state)
+            if shifts(at, skewed(problem, state, at, whole=False).shift) <= tolerance:
                 break
         return rounds
     steps = POLISH_STEPS if state.rule.exact else ROUGH_STEPS
