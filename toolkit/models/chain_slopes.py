@@ -9,27 +9,26 @@ from torch import Tensor
 from torch.func import grad
 
 from toolkit.effects.marginal_information import marginal_information
-from toolkit.effects.posterior import STEP, Posterior
+from toolkit.effects.posterior import STEP
 from toolkit.effects.problem import Problem, ProblemParts
-from toolkit.effects.skewness import square_roots
 from toolkit.effects.terms import SLOPES
 from toolkit.models.fit_state import State
+from toolkit.models.fixed_effects import Skewed
 
 HALVINGS = 8
 
 
-def slopes_step(problem: ProblemParts, state: State, at: Posterior | None = None, shift: Tensor | None = None) -> float:
+def slopes_step(problem: ProblemParts, state: State, skew: Skewed | None = None) -> float:
     """One Newton step of ``G`` on the marginal likelihood, in place; halved while the loss would rise.
 
     Like the means of what varies, slopes are part of the mixed model on top of the network, and early stopping would
-    leave them on the way from zero. With a ``shift`` the step is that of Laplace's approximation with the derivative of
-    its log determinant, as the means take it (`toolkit.effects.skewness`); it is not halved here.
+    leave them on the way from zero. With third derivatives the step is that of Laplace's approximation with the
+    derivative of its log determinant, as the means take it (`toolkit.effects.skewness`); it is not halved here.
 
     Args:
         problem: training rows.
         state: changed in place.
-        at: posterior of the effects.
-        shift: ``s_i`` of every person.
+        skew: third derivatives at the modes.
 
     Returns:
         The largest change of a slope, in standard errors.
@@ -47,14 +46,14 @@ def slopes_step(problem: ProblemParts, state: State, at: Posterior | None = None
 
     now = shared[SLOPES].clone()
     slope = sum_of(lambda piece: grad(lambda slopes: of_piece(piece, slopes))(now))
-    if at is not None and shift is not None:
-        slope = slope + _skewness(problem, state, at, shift)
+    if skew is not None:
+        slope = slope + _skewness(problem, state, skew)
     step = (covariance @ slope.double().reshape(-1)).reshape(now.shape).to(now)
     with torch.no_grad():
         before = float(sum_of(lambda piece: of_piece(piece, now)))
         for halving in range(HALVINGS):
             moved = now - 0.5**halving * step
-            if shift is not None or float(sum_of(lambda piece, moved=moved: of_piece(piece, moved))) <= before:
+            if skew is not None or float(sum_of(lambda piece, moved=moved: of_piece(piece, moved))) <= before:
                 state.shared[SLOPES].copy_(moved)
                 deviation = torch.diagonal(covariance).clamp(min=0.0).sqrt().reshape(now.shape)
                 known = deviation > 0
@@ -62,26 +61,18 @@ def slopes_step(problem: ProblemParts, state: State, at: Posterior | None = None
     return 0.0
 
 
-def _skewness(problem: ProblemParts, state: State, at: Posterior, shift: Tensor) -> Tensor:
-    """What the log determinant adds to the slope in ``G``: ``sum_i r_i - B_i s_i``, by central differences in effects.
+def _skewness(problem: ProblemParts, state: State, skew: Skewed) -> Tensor:
+    """What the log determinant adds to the slope in ``G``: ``sum_i r_i - B_i s_i``, see `toolkit.models.fixed_effects`.
 
-    ``r_i = 1/2 sum_k D^3 loss [v_k, v_k, G]`` with ``C_i = sum_k v_k v_k'``, and ``B_i`` the second derivative in ``G``
-    and the effects; see `toolkit.models.fixed_effects`.
+    ``B_i s_i``, the second derivative in ``G`` and the effects along ``s_i``, by central differences.
     """
     shared = {name: value.detach() for name, value in state.shared.items()}
-    eta = state.eta.detach()
+    eta, towards = state.eta.detach(), STEP * skew.shift.to(state.eta)
 
-    def of_piece(piece: Problem, moved: Tensor) -> Tensor:
+    def slope(piece: Problem, moved: Tensor) -> Tensor:
         lines = piece.lines_of(moved)
         return grad(lambda slopes: piece.losses({**shared, SLOPES: slopes}, state.layout, lines).sum())(shared[SLOPES])
 
-    def slope(moved: Tensor) -> Tensor:
-        return torch.stack([of_piece(piece, moved.to(eta)) for piece in problem.pieces()]).sum(dim=0)
-
-    roots = square_roots(at.covariance)
-    bent = torch.zeros_like(shared[SLOPES])
-    for direction in roots.to(eta).unbind(dim=2):
-        bent += slope(eta + STEP * direction) + slope(eta - STEP * direction)
-    bent = 0.5 * (bent - 2.0 * roots.shape[2] * slope(eta)) / STEP**2
-    towards = STEP * shift.to(eta)
-    return bent - (slope(eta + towards) - slope(eta - towards)) / (2.0 * STEP)
+    crossed = [(slope(piece, eta + towards) - slope(piece, eta - towards)) / (2.0 * STEP) for piece in problem.pieces()]
+    bent = [chain[SLOPES] for _, chain in skew.slopes]
+    return torch.stack(bent).sum(dim=0) - torch.stack(crossed).sum(dim=0)

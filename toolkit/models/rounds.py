@@ -18,7 +18,7 @@ from toolkit.effects.woodbury import PosteriorVariances
 from toolkit.models import chain_slopes, joint_rounds
 from toolkit.models.climbing import climb, to_mode
 from toolkit.models.fit_state import State, by_climbing, by_quadrature
-from toolkit.models.fixed_effects import fixed_effects_step, may_step, skewed
+from toolkit.models.fixed_effects import Skewed, fixed_effects_step, may_step, skewed
 from toolkit.models.residuals import loss_sum, set_residual
 from toolkit.numerics.covariance import to_log_cholesky, with_floor
 
@@ -143,12 +143,12 @@ def paper_update(problem: ProblemParts, state: State) -> None:
     )
 
 
-def em_update(problem: ProblemParts, state: State, at: Posterior, *, polished: bool) -> Tensor | None:
+def em_update(problem: ProblemParts, state: State, at: Posterior, *, polished: bool) -> Skewed | None:
     """Means of what varies into the shared parameters, then both variances with the posterior covariance added.
 
     ``polished``: where a posterior is not normal its moments are taken by quadrature, or the steps are those of
-    `toolkit.effects.skewness`, never both; a linear network takes all its fixed effects along. Returns the shifts of
-    the latter.
+    `toolkit.effects.skewness`, never both; a linear network takes all its fixed effects along. Returns the third
+    derivatives.
     """
     known = slopes = None
     whole = polished and may_step(problem, state)
@@ -171,7 +171,7 @@ def em_update(problem: ProblemParts, state: State, at: Posterior, *, polished: b
     elif state.rule.noise is not None:
         set_residual(problem, state, curvature=at.curvature, spread=covariance)
     set_covariance(state, _next_covariance(state, state.eta.detach() + skew, covariance, shift, polished=polished))
-    return shift
+    return slopes
 
 
 def _update_of_many(problem: ProblemParts, state: State, at: PosteriorVariances) -> None:
@@ -237,17 +237,17 @@ def polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) -
         loss = float(loss_sum(problem, state)) / problem.rows
         trace.append({"epoch": trace[-1]["epoch"] + 1, "loss": loss} | variance_row(state))
 
-    def shifts(at: Posterior | None = None, shift: Tensor | None = None) -> float:
-        return chain_slopes.slopes_step(problem, state, at, shift) if SLOPES in state.shared else 0.0
+    def shifts(skew: Skewed | None = None) -> float:
+        return chain_slopes.slopes_step(problem, state, skew) if SLOPES in state.shared else 0.0
 
     def step_up(at: Posterior) -> float:
-        return shifts(at, em_update(problem, state, at, polished=True))
+        return shifts(em_update(problem, state, at, polished=True))
 
     if by_climbing(state):
         rounds = climb(problem, state, step_up, rounds=POLISH_STEPS, tolerance=tolerance, after=note)
         for _ in range(POLISH_STEPS if SLOPES in state.shared else 0):  # a halved last step leaves slopes on their way
             at = to_mode(problem, state)
-            if shifts(at, skewed(problem, state, at, whole=False).shift) <= tolerance:
+            if shifts(skewed(problem, state, at, whole=False)) <= tolerance:
                 break
         return rounds
     steps = POLISH_STEPS if state.rule.exact else ROUGH_STEPS
