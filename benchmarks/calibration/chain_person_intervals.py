@@ -23,6 +23,7 @@ from toolkit import fit
 from toolkit.data.demo.dyads import FEATURES, STATES, dyads
 from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.importance import corrected_moments
+from toolkit.effects.posterior import Posterior
 from toolkit.errors import ToolkitWarning
 from toolkit.models import NmeCrf
 from toolkit.models.joint_adaptation import speaking_rows
@@ -49,7 +50,7 @@ def one(seed: np.random.SeedSequence, segments: int) -> dict[str, float]:
     run = fit(config, data, seed=1, split=None, progress=None)
     assert isinstance(run.trained, Trained)
     network, at = run.trained.network, run.trained.estimate.posterior
-    assert at is not None
+    assert isinstance(at, Posterior)
     rows = speaking_rows(network, data, np.full(data.n_rows, "train"), network.all_codes(data))
     found = corrected_moments(rows, network.shared, network.effects, at, 1.0, draws=SAMPLED, rng=rng)
     with np.errstate(divide="ignore"):
