@@ -21,6 +21,8 @@ from toolkit.models.fit_state import State
 
 # Most values (fixed effects times outputs) that a step may hold; beyond it fixed effects stay as trained.
 MOST_VALUES = 20_000_000
+# Share of all posterior variances below which a direction is left out of third derivatives.
+SMALLEST_SHARE = 1e-5
 # Longest step of a fixed effect, on the standardised scale: far from the maximum a Newton step can lead anywhere.
 LONGEST = 1.0
 
@@ -55,11 +57,17 @@ def skewed(problem: ProblemParts, state: State, at: Posterior, *, whole: bool) -
     for piece in problem.pieces():
         known = piece.persons >= 0
         eta = piece.lines_of(state.eta.detach()) @ spread_out
-        roots = square_roots(at.covariance[piece.persons.clamp(min=0)]) * known[:, None, None]
+        roots = _telling(square_roots(at.covariance[piece.persons.clamp(min=0)]) * known[:, None, None])
         found.append(skew_slopes(piece, state.shared, layout, eta, spread_out.T.to(roots) @ roots))
         lines = pulled_back(piece, state.shared, layout, eta, found[-1]) @ spread_out.T
         pulled = pulled.index_add(0, piece.persons[known], state.weight * lines[known].to(pulled))
     return Skewed(slopes=tuple(found), shift=(at.covariance @ pulled[..., None]).squeeze(-1))
+
+
+def _telling(roots: Float[Tensor, "lines d k"]) -> Float[Tensor, "lines d told"]:
+    """The directions in which something is uncertain; those of variances at the floor add nothing to a sum."""
+    sizes = torch.square(roots).sum(dim=(0, 1))
+    return roots[:, :, sizes > SMALLEST_SHARE * sizes.sum()]
 
 
 def may_step(problem: ProblemParts, state: State) -> bool:

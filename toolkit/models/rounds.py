@@ -5,6 +5,8 @@ With several grouping factors see `toolkit.models.joint_rounds`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -244,6 +246,7 @@ def polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) -
         return shifts(em_update(problem, state, at, polished=True))
 
     if by_climbing(state):
+        _settle(problem, state, note, steps=ROUGH_STEPS, tolerance=ROUGH_TOLERANCE, polished=False)
         rounds = climb(problem, state, step_up, rounds=POLISH_STEPS, tolerance=tolerance, after=note)
         for _ in range(POLISH_STEPS if SLOPES in state.shared else 0):  # a halved last step leaves slopes on their way
             at = to_mode(problem, state)
@@ -251,10 +254,24 @@ def polish(problem: ProblemParts, state: State, trace: list[dict[str, float]]) -
                 break
         return rounds
     steps = POLISH_STEPS if state.rule.exact else ROUGH_STEPS
+    return _settle(problem, state, note, shifts, steps=steps, tolerance=tolerance, polished=True)
+
+
+def _settle(
+    problem: ProblemParts,
+    state: State,
+    note: Callable[[], None],
+    shifts: Callable[[], float] | None = None,
+    *,
+    steps: int,
+    tolerance: float,
+    polished: bool,
+) -> int:
+    """Rounds until the variances (and what ``shifts`` moves) rest; returns their number."""
     for step in range(1, steps + 1):
         before = _variances(state)
-        take_round(problem, state, polished=True)
-        moved = shifts()
+        take_round(problem, state, polished=polished)
+        moved = 0.0 if shifts is None else shifts()
         note()
         after = _variances(state)
         still = ((after - before).abs() <= tolerance * (after + NEGLIGIBLE * after.max())).all()
