@@ -22,22 +22,24 @@ CHART = "chart answers-by-person"
 POSITIONS = "data positions"
 READING = (
     "Each mark is one person, sorted by how much they answered; the dotted line is all there could be. Persons far on "
-    "the left have little data: what a model says about them is mostly the average. Draw a box around persons to "
-    "look at them alone on this page."
+    "the left have little data: what a model says about them is mostly the average. Draw around persons to look "
+    "at them alone on this page; a double click beside the marks brings everybody back."
 )
 
 
 def persons_marked(event: Any) -> list[str]:
     """Pseudonyms of the persons selected in the chart of answers."""
     order = st.session_state.get(POSITIONS, [])
-    points = (event.get("selection") or {}).get("points") or []
-    places = [point.get("customdata") for point in points]
-    flat = [int(place[0] if isinstance(place, list) else place) for place in places if place is not None]
-    return [order[place - 1] for place in flat if 0 < place <= len(order)]
+    points = ((event or {}).get("selection") or {}).get("points") or []
+    places = sorted({round(float(point["x"])) for point in points if point.get("x") is not None})
+    return [order[place - 1] for place in places if 0 < place <= len(order)]
 
 
 def missing(opened: OpenRun | None, rows: StudyRows) -> None:
-    """Answers by person; by day and by item where the study itself is open."""
+    """Answers by person; by day and by item where the study itself is open.
+
+    Always of everybody, so that a place in the chart means the same person whoever was picked before.
+    """
     found = rows.description
     planned = int(found.plan["rows"]) if found is not None else int(rows.persons["answered"].max())
     is_plan = bool(found is not None and found.plan["planned"])

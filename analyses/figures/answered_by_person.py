@@ -42,10 +42,10 @@ def _words(frame: pd.DataFrame) -> str:
 
 
 def screen(frame: pd.DataFrame, *, height: int = 300) -> go.Figure:
-    """A trace per group; ``customdata`` holds the position, no pseudonym."""
+    """A trace per group; no pseudonyms."""
     import plotly.graph_objects as go
 
-    figure = screen_figure(height, hovermode="closest", dragmode="select")
+    figure = screen_figure(height, hovermode="closest", dragmode="lasso")
     styles = group_styles(sorted(frame["group"].unique()))
     for group, part in frame.groupby("group", sort=True):
         style = styles[str(group)]
@@ -53,7 +53,7 @@ def screen(frame: pd.DataFrame, *, height: int = 300) -> go.Figure:
         figure.add_trace(
             go.Scatter(x=part["position"], y=part["answered"], mode="markers", marker=marker,
                        name=f"{screen_text(shortened(group or 'no group', 40))} ({len(part)})",
-                       customdata=part["position"], hovertemplate="%{y} answered<extra></extra>")
+                       hovertemplate="%{y} answered<extra></extra>")
         )  # fmt: skip
     planned = int(frame["planned"].iloc[0])
     figure.add_hline(y=planned, line={"color": INK, "width": 1, "dash": "dot"})

@@ -70,7 +70,7 @@ def _chosen(rows: StudyRows, settings: Settings) -> StudyRows:
         picked = st.multiselect(
             "Persons", names, format_func=lambda name: labels.get(name, "No."), key=CHOSEN, placeholder="Everybody"
         )
-        st.caption("Nobody picked: everybody. A box drawn in the chart of “Missing data” picks persons, too.")
+        st.caption("Nobody picked: everybody. Drawing around marks in the chart of “Missing data” picks persons, too.")
     kept = persons["answered"] >= int(fewest)
     if picked:
         kept &= persons["person"].isin(picked)
@@ -80,11 +80,8 @@ def _chosen(rows: StudyRows, settings: Settings) -> StudyRows:
 def _take_selection(names: list[str]) -> None:
     """Persons marked in the chart of answers become the persons picked, once for each new selection."""
     st.session_state[CHOSEN] = [name for name in st.session_state.get(CHOSEN, []) if name in set(names)]
-    event = st.session_state.get(data_missing.CHART)
-    if not event:
-        return
-    marked = data_missing.persons_marked(event)
-    if marked and marked != st.session_state.get(SEEN):
+    marked = data_missing.persons_marked(st.session_state.get(data_missing.CHART))
+    if marked != st.session_state.get(SEEN, []):
         st.session_state[SEEN] = marked
         st.session_state[CHOSEN] = [name for name in names if name in set(marked)]
 
@@ -101,7 +98,7 @@ def _draw(opened: OpenRun | None, rows: StudyRows, everybody: StudyRows, setting
     elif view == REPEATS:
         data_states.repeats(opened, rows)
     elif view == MISSING:
-        data_missing.missing(opened, rows)
+        data_missing.missing(opened, everybody)
     else:
         data_missing.table_one(opened, everybody, whole=len(rows.persons) == len(everybody.persons))
     if rows.note:

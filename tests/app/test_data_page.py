@@ -58,6 +58,39 @@ def test_persons_and_a_minimum_of_rows_filter_what_is_shown(runs, monkeypatch):
     assert not at.exception
 
 
+def test_persons_drawn_around_in_the_chart_are_picked_until_the_drawing_is_cleared(runs, monkeypatch):
+    from app import data_missing
+
+    at = choose(opened_at("data", runs, monkeypatch, "nme-crf"), "Missing data")
+    order = at.session_state[data_missing.POSITIONS]
+    event = {"selection": {"points": [{"x": 2.0, "y": 50}, {"x": 5, "y": 51}]}}
+    monkeypatch.setattr(data_missing, "persons_marked", lambda _: [order[1], order[4]])
+    at.run()
+    assert sorted(at.multiselect(key="data persons").value) == sorted([order[1], order[4]])
+    assert "Shown: 2 of 40 persons" in sentences_of(at)
+    assert at.session_state[data_missing.POSITIONS] == order
+    monkeypatch.setattr(data_missing, "persons_marked", lambda _: [])
+    at.run()
+    assert at.multiselect(key="data persons").value == []
+    monkeypatch.undo()
+    monkeypatch.setattr(data_missing.st, "session_state", {data_missing.POSITIONS: order})
+    assert data_missing.persons_marked(event) == [order[1], order[4]]
+    assert data_missing.persons_marked(None) == []
+
+
+def test_a_study_without_a_run_is_shown(tmp_path, monkeypatch):
+    from app import studies
+    from toolkit.data.demo import BUNDLED
+
+    at = opened_at("data", tmp_path, monkeypatch)
+    at.session_state[studies.OPENED] = next(iter(BUNDLED.values()))
+    at.run()
+    assert not at.exception
+    assert not at.error
+    assert at.get("plotly_chart")
+    assert "answered by" in sentences_of(at)
+
+
 def test_base_rates_are_tested_over_whole_persons(runs, monkeypatch):
     at = choose(opened_at("data", runs, monkeypatch, "nme-crf"), "Base rates")
     said = sentences_of(at)

@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 from example_run import STATES, example_frames
 
-from analyses.figures import answer_strip, answered_by_person, answers_by_day, effect_layers, state_paths
+from analyses.figures import answer_strip, answered_by_person, answers_by_day, effect_layers, gate_shares, state_paths
 from analyses.figures.print_style import figure_bytes
 
 EVIL = "<script>alert(1)</script> $x$"
+GATE = pd.DataFrame(
+    {"split": "test", "expert": [EVIL, *(f"P{k:02d}" for k in range(1, 31))], "weight": [0.4, *np.full(30, 0.02)]}
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +37,11 @@ def drawn(frames):
         answers_by_day: answers_by_day.tidy(days, relative_to="7 prompts a day"),
         state_paths: state_paths.tidy(paths, frames.persons["person"][4], STATES),
         effect_layers: effect_layers.tidy(frames.random_effects, persons),
+        gate_shares: gate_shares.tidy(GATE, split="test", own="P30"),
     }
 
 
-MODULES = [answer_strip, answered_by_person, answers_by_day, state_paths, effect_layers]
+MODULES = [answer_strip, answered_by_person, answers_by_day, state_paths, effect_layers, gate_shares]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
@@ -101,3 +105,10 @@ def test_layers_hold_quantiles_over_the_persons_of_a_group(frames):
 
 def test_days_with_few_persons_are_left_out(drawn):
     assert drawn[answers_by_day]["day"].tolist() == [1, 2]
+
+
+def test_a_persons_own_expert_is_always_among_those_drawn(drawn):
+    frame = drawn[gate_shares]
+    assert frame["kind"].tolist().count("own") == 1
+    assert frame["weight"].sum() + frame["rest"].iloc[0] == pytest.approx(1.0)
+    assert frame["left_out"].iloc[0] == 31 - len(frame)
