@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -164,6 +165,11 @@ def test_find_runs(mood_run):
     assert find_runs(path) == (path,)
     assert find_runs(path.parent) == (path,)
     assert find_runs(path / "nowhere") == ()
+
+
+def test_a_study_folder_leads_to_its_runs(mood_run, tmp_path):
+    shutil.copytree(mood_run[1].path, tmp_path / "study" / "runs" / "mood")
+    assert find_runs(tmp_path / "study") == (tmp_path / "study" / "runs" / "mood",)
 
 
 def test_generic_model_has_no_person_effects(rows):

@@ -304,13 +304,15 @@ def _refuse_code(path: Path) -> None:
 
 
 def find_runs(path: str | Path) -> tuple[Path, ...]:
-    """The run folder itself, or the run folders directly inside it, by name."""
+    """The run folder itself, or the run folders directly inside it or its folder ``runs``, by name."""
     folder = Path(path)
     if (folder / MANIFEST).is_file():
         return (folder,)
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(entry for entry in folder.iterdir() if (entry / MANIFEST).is_file()))
+    for place in (folder, folder / "runs"):
+        found = sorted(entry for entry in place.iterdir() if (entry / MANIFEST).is_file()) if place.is_dir() else []
+        if found:
+            return tuple(found)
+    return ()
 
 
 def save_analysis(
