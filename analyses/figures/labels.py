@@ -42,6 +42,8 @@ def parameter_label(parameter: str) -> str:
             return f"slope of {names[-1]}" + (f" on {names[0]}" if len(names) > 1 else "")
     what = "level (bias)" if layer[2] == "bias" else "weight"
     where = f" {layer[3]}" if layer[3] else ""
+    if layer[2] == "bias" and layer[3] and not _NUMBERED.match(layer[3]):
+        where = f" of {layer[3]}"
     return f"{what}{where}, layer {int(layer[1]) + 1}"
 
 

@@ -15,8 +15,8 @@ from analyses.report.report_facts import RunFacts
 from analyses.report.tables import EMPTY, ReportTable
 
 LEVEL = 0.95
-HEADINGS = {"model": "Run", "metric": "Metric", "level": "Prediction", "mean": "Mean per person", "interval": "95% CI",
-            "pooled": "Pooled", "persons": "Persons"}  # fmt: skip
+HEADINGS = {"model": "Run", "target": "Outcome", "metric": "Metric", "level": "Prediction",
+            "mean": "Mean per person", "interval": "95% CI", "pooled": "Pooled", "persons": "Persons"}  # fmt: skip
 NOTE = (
     "Mean per person: the metric of each person, averaged, with Student’s interval over persons; it takes the fitted "
     "model as given. Pooled: all rows together. Persons for whom a metric cannot be computed, such as those with one "
@@ -35,7 +35,10 @@ def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, floa
 
 def metrics_with_intervals(*runs: RunFacts, guarded: bool = True) -> ReportTable:
     """Every metric on the rows set aside: mean over persons with its interval, pooled value, persons."""
-    frame = pd.concat([_lines(facts, guarded) for facts in runs], ignore_index=True)
+    lines = [_lines(facts, guarded, target) for facts in runs for target in facts.run.targets or (None,)]
+    frame = pd.concat(lines, ignore_index=True)
+    if all(len(facts.run.targets) < 2 for facts in runs):
+        frame = frame.drop(columns="target")
     several = next((said for facts in runs if (said := sentences.effects_note(facts.manifest))), "")
     if len(runs) == 1:
         frame = frame.drop(columns="model")
@@ -48,14 +51,15 @@ def metrics_with_intervals(*runs: RunFacts, guarded: bool = True) -> ReportTable
     )
 
 
-def _lines(facts: RunFacts, guarded: bool) -> pd.DataFrame:
-    """One line per metric and way to predict."""
-    split = "test" if (facts.metrics["split"] == "test").any() else "train"
-    rows = facts.metrics[facts.metrics["split"] == split]
+def _lines(facts: RunFacts, guarded: bool, target: str | None) -> pd.DataFrame:
+    """One line per metric and way to predict one target."""
+    table = facts.metrics if target in (None, *facts.run.targets[:1]) else facts.run.metrics(target)
+    split = "test" if (table["split"] == "test").any() else "train"
+    rows = table[table["split"] == split]
     metrics = {words: name for name, words in sentences.METRIC_NAMES.items()}
     levels = {words: name for name, words in sentences.LEVEL_NAMES.items()}
     lines = []
-    for line in sentences.metric_table(facts.metrics, split, tuple(rows["metric"].unique())).itertuples():
+    for line in sentences.metric_table(table, split, tuple(rows["metric"].unique())).itertuples():
         metric, level = metrics.get(str(line.metric), str(line.metric)), levels.get(str(line.level), str(line.level))
         part = rows[(rows["metric"] == metric) & (rows["level"] == level) & (rows["scope"] == "person")]
         values = part["value"].to_numpy(dtype=float)
@@ -65,6 +69,7 @@ def _lines(facts: RunFacts, guarded: bool) -> pd.DataFrame:
         lines.append(
             {
                 "model": facts.run.name,
+                "target": str(target),
                 "metric": str(line.metric),
                 "level": str(line.level),
                 "mean": wording.number(mean) if shown else EMPTY,

@@ -61,7 +61,7 @@ def predictors(facts: RunFacts) -> str:
 def outcome(facts: RunFacts) -> str:
     """The outcome, with its states."""
     states = facts.run.classes
-    return f"{facts.outcome}" + (
+    return f"{facts.outcomes}" + (
         f", one of {listed(list(states))}, at each {facts.row}" if states else f" at each {facts.row}"
     )
 

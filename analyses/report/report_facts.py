@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analyses.figures.labels import listed
 from analyses.grouping_factors import Factor, factors_of
 from analyses.report import sentences
 from analyses.report.guard import SMALLEST_SHOWN, checked_smallest, small_groups, total_gives_away
@@ -118,6 +119,11 @@ class RunFacts:
         return str(self.study.get("target") or self.manifest.get("target") or "outcome")
 
     @property
+    def outcomes(self) -> str:
+        """What is predicted, all of it."""
+        return listed([str(name) for name in self.run.targets]) if len(self.run.targets) > 1 else self.outcome
+
+    @property
     def row(self) -> str:
         """What one row is called."""
         return str(self.study.get("unit") or "row")
@@ -131,7 +137,7 @@ class RunFacts:
     def title(self) -> str:
         """Model and outcome in a heading."""
         name = sentences.MODEL_NAMES.get(self.run.model, self.run.model)
-        return f"{name}, {self.outcome} ({self.run.name})"
+        return f"{name}, {self.outcomes} ({self.run.name})"
 
     @property
     def counts(self) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyses import wording
-from analyses.figures.labels import listed
 from analyses.report import sentences
 from analyses.report.document import Section
 from analyses.report.report_facts import OF_GROUPS, ReportOptions, RunFacts, kind_of
@@ -51,8 +50,8 @@ def _of_run(facts: RunFacts) -> list[str]:
     said, name = [], facts.run.name
     if len(facts.run.targets) > 1:
         said.append(
-            f"{name} predicts {listed([str(one) for one in facts.run.targets])} together; what is said here of its "
-            f"predictions is about {facts.outcome}."
+            f"{name} predicts {facts.outcomes} together; where one outcome is meant (levels of persons, shares of "
+            f"explained variance, comparisons of models), it is {facts.outcome}."
         )
     if not facts.manifest["status"].get("converged", True):
         said.append(f"{name} did not settle: {sentences.status_words(facts.manifest)}")

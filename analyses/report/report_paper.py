@@ -65,7 +65,7 @@ def _full(facts: Sequence[RunFacts], options: ReportOptions) -> Report:
     ]
     title = str(facts[0].study.get("title") or "Report")
     return Report(
-        title=f"{title}: {listed(list(dict.fromkeys(one.outcome for one in facts)))}",
+        title=f"{title}: {listed(list(dict.fromkeys(one.outcomes for one in facts)))}",
         subtitle=SUBTITLES[options.audience],
         blocks=[block for block in blocks if block is not None],
         footer=FOOTERS[options.audience].format(smallest=options.smallest),

@@ -58,7 +58,7 @@ UPDATES = {
 def asked(facts: Sequence[RunFacts]) -> Section:
     """What was asked: the questions that the models and kept analyses answer."""
     first = facts[0]
-    outcomes = list(dict.fromkeys(one.outcome for one in facts))
+    outcomes = list(dict.fromkeys(name for one in facts for name in one.run.targets or (one.outcome,)))
     named = listed([f"“{name}”" for name in outcomes])
     lead = f"How well can {named} be predicted at each {first.row}, and how far do persons differ in what predicts it?"
     kinds = list(dict.fromkeys(kind_of(kept) for one in facts for kept in one.kept))
@@ -150,7 +150,7 @@ def model_words(facts: RunFacts) -> list[str]:
     layers = f"{len(hidden)} hidden layer{'s' if len(hidden) > 1 else ''} of {listed(hidden)} units" if hidden else ""
     said = [
         sentences.model_sentence(manifest),
-        f"It predicts {facts.outcome} from {sentences.counted(len(features), 'predictor')}: {shown}."
+        f"It predicts {facts.outcomes} from {sentences.counted(len(features), 'predictor')}: {shown}."
         + _shape(config, layers),
     ]
     if facts.personal:

@@ -140,4 +140,7 @@ def test_the_report_says_what_it_is_about(study, tmp_path):
         warnings.simplefilter("ignore")
         run = study.parent / "runs" / "nme-mlp"
         assert nme("report", run, "--format", "html", "--out", tmp_path) == 0
-    assert "predicts mood and stress together" in next(tmp_path.rglob("*.html")).read_text()
+    page = next(tmp_path.rglob("*.html")).read_text()
+    assert "predicts mood and stress together" in page
+    assert "How well can “mood” and “stress” be predicted" in page
+    assert "Outcome" in page

@@ -257,6 +257,7 @@ def test_labels_are_never_read_as_markup(crf) -> None:
 def test_words_for_parameters_and_numbers() -> None:
     assert parameter_label("transitions[positive,other]") == "positive → other"
     assert parameter_label("layers.2.bias") == "level (bias), layer 3"
+    assert parameter_label("layers.2.bias[calm]") == "level (bias) of calm, layer 3"
     assert parameter_label("layers.0.bias") == "average level"
     assert parameter_label("layers.0.bias[mood]") == "average level of mood"
     assert parameter_label("layers.0.bias[3]") == "level (bias) 3, layer 1"
