@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,8 +84,13 @@ def _row(run: FoundRun, opened: OpenRun) -> dict[str, Any]:
         "persons": len(opened.persons),
         "rows": int((manifest.get("data") or {}).get("rows") or 0),
         "metric": str(first["metric"].iloc[0]) if len(first) else "",
-        "with": pooled.get("with person effects", float("nan")),
-        "without": pooled.get("without person effects", float("nan")),
+        "with": _number(pooled.get("with person effects")),
+        "without": _number(pooled.get("without person effects")),
         "settled": "yes" if (manifest.get("status") or {}).get("converged") else "no",
         "seed": str(manifest.get("seed", "")),
     }
+
+
+def _number(value: float | None) -> str:
+    """Two decimals; a dash where a model has no such prediction."""
+    return "–" if value is None or math.isnan(value) else f"{value:.2f}".replace("-", "−")

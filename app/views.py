@@ -46,7 +46,13 @@ STYLE = """<style>
 [data-testid="stSidebarNavSeparator"] { margin: .3rem 0; }
 [data-testid="stSidebarUserContent"] { padding-top: .4rem; padding-bottom: 1rem; }
 [data-testid="stSidebarUserContent"] [data-testid="stVerticalBlock"] { gap: .4rem; }
+[data-testid="stSidebarUserContent"] .react-aria-ComboBox input { font-size: .85rem; padding-right: 0; }
+button[data-variant="segmented_control"] { padding-left: .7rem; padding-right: .7rem; }
+button[data-variant="segmented_control"][data-selected="true"] p { font-weight: 600; }
 .stPlotlyChart { background: #FFFFFF; border-radius: .4rem; overflow: hidden; }
+@media (prefers-color-scheme: dark) {
+  button[data-variant="segmented_control"][data-selected="true"] p { color: #E6EBF0; }
+}
 </style>"""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~$:&])")
 
