@@ -35,7 +35,8 @@ def rates(opened: OpenRun | None, rows: StudyRows, settings: Settings) -> None:
     """Base rates by group with the test; over everybody where there are no groups to compare."""
     sizes = rows.group_sizes
     if len(sizes) < 2:
-        why = "No group variable is chosen" if not settings.by_group else "This study has no groups to compare"
+        unchosen = rows.group_name is not None and not settings.by_group
+        why = "No group variable is chosen" if unchosen else "This study has no groups to compare"
         if len(sizes) == 1:
             why = "This study has one group only"
         st.info(f"{why}: the shares of all persons together are shown, without a test.")

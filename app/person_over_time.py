@@ -114,9 +114,9 @@ class Series:
 
 def series(person: Person) -> None:
     """Observed and predicted outcome over time."""
-    opened = person.opened
-    frame = person_series.tidy(opened.predictions, person.name)
-    drawn = Series(opened.outcome)
+    predictions, outcome = _of_target(person)
+    frame = person_series.tidy(predictions, person.name)
+    drawn = Series(outcome)
     views.sentence(_series_words(frame))
     views.chart(drawn.screen(frame, height=340), drawn.alt_text(frame), "series")
     left, right = st.columns(2)
@@ -133,6 +133,18 @@ def series(person: Person) -> None:
         }
         views.table(table, dict(headings), key="series table", height=300)
     save(person, "one-person", (drawn, frame), table, drawn.alt_text(frame))
+
+
+def _of_target(person: Person) -> tuple[pd.DataFrame, str]:
+    """Predictions of one outcome, asked for where a run predicts several."""
+    opened = person.opened
+    targets = list(opened.run.targets)
+    if len(targets) < 2:
+        return opened.predictions, opened.outcome
+    chosen = st.segmented_control("Outcome", targets, default=targets[0], required=True, key=f"target {opened.path}")
+    if chosen not in targets or chosen == targets[0]:
+        return opened.predictions, targets[0]
+    return opened.run.predictions(str(chosen)), str(chosen)
 
 
 def _series_words(frame: pd.DataFrame) -> str:

@@ -53,7 +53,7 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
     """One bar per expert; the dotted line is where equal weights would end."""
     import plotly.graph_objects as go
 
-    figure = screen_figure(height or 90 + 26 * len(frame), showlegend=False, bargap=0.25)
+    figure = screen_figure(height or 90 + 22 * len(frame), showlegend=False, bargap=0.25)
     figure.add_trace(
         go.Bar(x=100 * frame["weight"], y=list(frame["row"]), orientation="h",
                marker={"color": [_fill(kind) for kind in frame["kind"]], "line": {"color": MUTED, "width": 1}},
@@ -62,7 +62,8 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
     figure.add_vline(x=100 * float(frame["equal"].iloc[0]), line={"color": INK, "width": 1, "dash": "dot"})
     figure.update_xaxes(axis("Mean weight, %", rangemode="tozero"))
     labels = [screen_text(shortened(name, 30)) for name in frame["label"]]
-    figure.update_yaxes(axis(tickvals=list(frame["row"]), ticktext=labels, autorange="reversed", showgrid=False))
+    figure.update_yaxes(axis(tickvals=list(frame["row"]), ticktext=labels, autorange="reversed", showgrid=False,
+                             zeroline=False))  # fmt: skip
     figure.update_layout(margin={"t": 12})
     return figure
 

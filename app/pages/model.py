@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from analyses.figures.labels import listed
 from analyses.report import sentences
 from app import model_fit, model_prediction, model_variances, report_tables, views
 from app.inputs import Settings
@@ -24,6 +25,10 @@ def page() -> None:
         return
     views.header(opened, settings)
     views.sentence(sentences.model_sentence(opened.manifest))
+    targets = opened.run.targets
+    if len(targets) > 1:
+        named = listed(list(targets))
+        st.caption(views.plain(f"This run predicts {named} together. Tables name each; figures are of {targets[0]}."))
     known = _views(opened)
     names = list(known)
     shown = st.segmented_control(

@@ -119,6 +119,22 @@ def test_a_person_with_three_rows_has_every_view(tmp_path, monkeypatch):
         assert "great care" in sentences_of(at)
 
 
+@pytest.mark.slow
+def test_each_of_several_outcomes_can_be_shown(tmp_path, monkeypatch):
+    from tests.models.experts_study import rows_of, study
+    from toolkit import fit
+    from toolkit.models import NmeMlp
+
+    data = rows_of(study(persons=12, rows=10), target=["valence", "arousal"])
+    fit(NmeMlp(epochs=2, hidden=(3,)), data, seed=1, out=tmp_path / "two", progress=None)
+    at = opened_at("one_person", tmp_path, monkeypatch, "two")
+    before = figure(at)["data"][0]
+    at.get("button_group")[1].set_value("arousal").run()
+    assert not at.exception
+    assert figure(at)["data"][0] != before
+    assert "predicts valence and arousal together" in sentences_of(opened_at("model", tmp_path, monkeypatch, "two"))
+
+
 def test_experts_of_others_go_by_number(model_runs, monkeypatch):
     at = choose(opened_at("one_person", model_runs, monkeypatch, "pen"), "Experts")
     person = at.main.selectbox[0].value
