@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
@@ -92,27 +92,6 @@ class ModelComparison:
             pairs = zip(shown, self.marks[k], strict=True)
             columns[metric] = [f"{value}^{mark}" if mark else value for value, mark in pairs]
         return pd.DataFrame(columns, index=pd.Index(self.models, name="model")).reset_index()
-
-    def of_metric(self, metric: str) -> ModelComparison:
-        """The part of the comparison that is about one metric.
-
-        Raises:
-            ValueError: for a metric that was not compared.
-        """
-        k = self.metrics.index(metric)
-        mine = [place for place, pair in enumerate(self.pairs) if pair[0] == k]
-        return replace(
-            self,
-            metrics=(metric,),
-            means=read_only(self.means[[k]]),
-            low=read_only(self.low[[k]]),
-            high=read_only(self.high[[k]]),
-            n_defined=read_only(self.n_defined[[k]], dtype=np.int64),
-            pairs=tuple((0, *self.pairs[place][1:]) for place in mine),
-            results=tuple(self.results[place] for place in mine),
-            pvalue_holm=read_only(self.pvalue_holm[mine]),
-            marks=(self.marks[k],),
-        )
 
     def summary(self) -> dict[str, Any]:
         """The numbers as plain Python values."""
@@ -214,8 +193,8 @@ def compare_models(  # noqa: PLR0913 - each option is one a report has to name
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ToolkitWarning)
         for metric, values in enumerate(arrays.values()):
-            for place, (first, second) in enumerate(pairs):
-                progress.report(metric * len(pairs) + place, len(arrays) * len(pairs))
+            for first, second in pairs:
+                progress.report(len(places), len(arrays) * len(pairs))
                 places.append((metric, first, second))
                 results.append(
                     paired_bootstrap(

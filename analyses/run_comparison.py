@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
 
 
-def compare_runs(
+def compare_runs(  # noqa: PLR0913 - each option is one a report has to name
     runs: Sequence[SavedRun],
     *,
     metrics: Sequence[str] | None = None,
     split: str = "test",
     level_name: str = "person",
+    target: str | None = None,
     unit: str = "person",
     baseline: str | None = None,
     correction: str = "none",
@@ -36,6 +37,7 @@ def compare_runs(
         metrics: names of metrics; None: all the runs share.
         split: "train", "validation" or "test".
         level_name: predictions to judge: "person", "population", and for chains "forecast" or "whole sequence".
+        target: which of several targets; the first by default.
         unit: "person" or "cluster".
         baseline: name of the run that the others are compared with; None: all pairs.
         correction: "none" or "holm".
@@ -46,7 +48,7 @@ def compare_runs(
         DataError: E124 one run only or no common metric, E407 runs of other data, another split or other persons.
     """
     check_same_rows(runs)
-    tables = [_person_scores(run, split, level_name) for run in runs]
+    tables = [_person_scores(run, split, level_name, target) for run in runs]
     shared = [name for name in dict.fromkeys(tables[0]["metric"]) if all(name in set(t["metric"]) for t in tables)]
     wanted = list(metrics) if metrics is not None else shared
     if not wanted or set(wanted) - set(shared):
@@ -103,8 +105,8 @@ def hash_of_rows(manifest: Mapping[str, Any]) -> str:
     return str(data.get("hash_persons") or data["hash"])
 
 
-def _person_scores(run: SavedRun, split: str, level_name: str) -> pd.DataFrame:
-    table = run.metrics()
+def _person_scores(run: SavedRun, split: str, level_name: str, target: str | None) -> pd.DataFrame:
+    table = run.metrics(target)
     here = table[(table["scope"] == "person") & (table["split"] == split) & (table["level"] == level_name)]
     if here.empty:
         raise DataError(

@@ -34,7 +34,7 @@ class Contest:
     Attributes:
         runs: the open run first. labels: how they are called. split, level: rows and predictions that are judged.
         baseline: label of the run that the others are compared with; None for all pairs. holm: Holm's correction.
-        unit: "person" or "cluster".
+        unit: "person" or "cluster". target: which of several outcomes; None for the only one.
     """
 
     runs: tuple[OpenRun, ...]
@@ -44,6 +44,7 @@ class Contest:
     baseline: str | None
     holm: bool
     unit: str
+    target: str | None = None
 
     def recipe(self) -> Recipe:
         """What the comparison is made with."""
@@ -53,6 +54,8 @@ class Contest:
             "baseline": self.own_names()[self.labels.index(self.baseline)] if self.baseline else None,
             "correction": "holm" if self.holm else "none", "resamples": RESAMPLES, "seed": 1,
         }  # fmt: skip
+        if self.target is not None:
+            options["target"] = self.target
         others = tuple(near(first.run, one.path) for one in self.runs[1:])
         return Recipe(command=COMMAND, options=options, runs=others)
 
@@ -102,11 +105,17 @@ def _hash_of_split(_predictions: pd.DataFrame, key: str) -> str:
     return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()
 
 
-def shared_levels(runs: Sequence[OpenRun], split: str) -> list[str]:
+def shared_targets(runs: Sequence[OpenRun]) -> list[str]:
+    """Outcomes that every run predicts, where the open one has several; else none to choose from."""
+    first = runs[0].run.targets
+    return [name for name in first if all(name in one.run.targets for one in runs)] if len(first) > 1 else []
+
+
+def shared_levels(runs: Sequence[OpenRun], split: str, target: str | None = None) -> list[str]:
     """Kinds of predictions that every run has metrics of, for every person."""
     kinds = []
     for one in runs:
-        table = one.metrics
+        table = one.metrics if target is None else one.run.metrics(target)
         kinds.append(list(dict.fromkeys(table[(table["scope"] == "person") & (table["split"] == split)]["level"])))
     return [str(level) for level in kinds[0] if all(level in other for other in kinds[1:])] if kinds else []
 

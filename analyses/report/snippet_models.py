@@ -25,7 +25,7 @@ def _comparison(recipe: Recipe) -> Code:
     o = recipe.options
     keywords = {
         **picked(o, "metrics", "split"),
-        **{name: o[name] for name in ("level_name",) if name in o},
+        **{name: o[name] for name in ("level_name", "target") if name in o},
         **picked(o, "unit", "baseline", "correction", "resamples"),
         "rng": generator(o),
     }

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from analyses import wording
+from analyses.comparison_parts import of_metric
 from analyses.figures import adaptation_curve, less_data, model_comparison
 from analyses.model_comparison import LOWER_IS_BETTER, WORDS, ModelComparison
 from analyses.report.gallery_words import READING
@@ -98,12 +99,16 @@ def _runs(opened: OpenRun, labels: dict[str, Any], fitting: list[str]) -> tuple[
 def _contest(opened: OpenRun, settings: Settings, runs: list[OpenRun], names: list[str]) -> Contest | None:
     """Rows, predictions, the model that others are compared with, and the correction."""
     splits = compared_runs.shared_splits(runs)
+    targets = compared_runs.shared_targets(runs)
+    target = st.segmented_control(
+        "Outcome", targets, default=targets[0], required=True, key=f"compare target {opened.path}"
+    ) if targets else None  # fmt: skip
     columns = st.columns([1, 1.5, 1.4, 1.1], vertical_alignment="bottom")
     if not splits:
         st.info("These runs have no metrics of the same rows. Fit them with the same split.")
         return None
     split = columns[0].selectbox("On the", splits, format_func=SPLITS.__getitem__, key="compare split")
-    levels = compared_runs.shared_levels(runs, str(split))
+    levels = compared_runs.shared_levels(runs, str(split), target)
     if not levels:
         st.info("These runs have no kind of prediction in common. Choose other runs.")
         return None
@@ -121,7 +126,7 @@ def _contest(opened: OpenRun, settings: Settings, runs: list[OpenRun], names: li
     return Contest(
         runs=tuple(runs), labels=tuple(names), split=str(split), level=str(level),
         baseline=None if against == ALL_PAIRS else str(against), holm=holm,
-        unit=compared_runs.unit_of(settings, opened),
+        unit=compared_runs.unit_of(settings, opened), target=target,
     )  # fmt: skip
 
 
@@ -131,7 +136,7 @@ def _result(opened: OpenRun, contest: Contest, found: ModelComparison) -> None:
         "Metric", list(found.metrics), default=found.metrics[0], required=True, key=f"metric {found.metrics}",
         format_func=lambda name: WORDS.get(str(name), str(name)), label_visibility="collapsed",
     )  # fmt: skip
-    one = found.of_metric(str(metric or found.metrics[0]))
+    one = of_metric(found, str(metric or found.metrics[0]))
     said, notes = _apart(one)
     frame = model_comparison.tidy(one, reference=contest.baseline)
     pinned = Pinned(

@@ -10,6 +10,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from analyses.comparison import paired_bootstrap
+from analyses.comparison_parts import of_metric
 from analyses.learning_curve import learning_curve
 from analyses.model_comparison import compare_models
 from analyses.run_comparison import check_same_rows
@@ -131,3 +132,19 @@ def test_learning_curve_compares_at_every_share(scores, rng):
         learning_curve(table, "rmse", rng=rng)
     with pytest.raises(DataError, match="E103"):
         learning_curve(table.drop(columns="person"), "ccc", rng=rng)
+
+
+def test_the_part_of_one_metric_is_the_comparison_of_that_metric():
+    rng = np.random.default_rng(8)
+    scores = {name: rng.normal(size=(20, 3)) for name in ("accuracy", "rmse")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        both = compare_models(scores, ("one", "two", "three"), resamples=199, rng=np.random.default_rng(9))
+        alone = compare_models(
+            {"rmse": scores["rmse"]}, ("one", "two", "three"), resamples=199, rng=np.random.default_rng(9)
+        )
+    part = of_metric(both, "rmse")
+    assert part.pairs == alone.pairs
+    assert part.marks == alone.marks
+    np.testing.assert_array_equal(part.low, alone.low)
+    assert part.to_frame().equals(alone.to_frame())
