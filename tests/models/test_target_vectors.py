@@ -53,7 +53,7 @@ def of_one(table: pd.DataFrame, target: str) -> pd.DataFrame:
     return own.assign(parameter=names.str.replace(f"[{target},", "[", regex=False)).reset_index(drop=True)
 
 
-def assert_same_fit(joint: Trained, alone: Trained, target: str, *, tolerance: float = 1e-3) -> None:
+def assert_same_fit(joint: Trained, alone: Trained, target: str, *, tolerance: float = 1e-5) -> None:
     mine = of_one(variance_table(joint), target).sort_values("parameter")
     theirs = variance_table(alone).sort_values("parameter")
     assert mine["parameter"].tolist() == theirs["parameter"].tolist()
@@ -72,7 +72,7 @@ def test_without_shared_parts_the_joint_fit_is_that_of_each_target_alone(batch):
     joint = fitted(config, data(TARGETS))
     for target in TARGETS:
         alone = fitted(NmeMlp(hidden=(), epochs=120), data(target))
-        assert_same_fit(joint, alone, target, tolerance=1e-3 if batch is None else 0.02)
+        assert_same_fit(joint, alone, target, tolerance=1e-5 if batch is None else 0.02)
 
 
 @pytest.mark.slow

@@ -138,7 +138,7 @@ def _check_outputs(network: OwnNetwork, features: int, outputs: int | None, tens
             f"the module gives {found.shape[-1]} values a row and the outcome needs {outputs}",
             code="E302",
             column="module",
-            remedy="a number or two classes need one output, more classes or states one each",
+            remedy="a number or two classes need one output, several numbers, classes or states one each",
         )
 
 
