@@ -80,6 +80,8 @@ def everybody(opened: OpenRun, shown: FactorTables, effects: Shown, picked: list
         table, headings, key=_key(effects), height=280, on_select="rerun", selection_mode="multi-row",
     )  # fmt: skip
     rows = [int(row) for row in view.selection.rows if row < len(table)]
+    if len(rows) > 1:
+        st.caption(views.plain(_words_on(table.iloc[rows], shown, len(effects.frame), "ticked")))
     _below(shown, effects, table, rows)
     may_save = effects.settings.identifiable and shown.factor.is_person
     words = "Save the table with one row per person. I know that this file is identifiable."
@@ -107,15 +109,18 @@ def _headings(shown: FactorTables, effects: Shown) -> dict[str, str]:
 
 
 def _picked_words(table: pd.DataFrame, shown: FactorTables, total: int) -> str:
-    """Who was picked in the figure, in a sentence."""
+    """Who was picked in the figure, and how to see everybody again."""
+    said = _words_on(table, shown, total, "picked in the figure")
+    return f"{said} Click twice beside the marks to see everybody again."
+
+
+def _words_on(table: pd.DataFrame, shown: FactorTables, total: int, how: str) -> str:
+    """Some persons in a sentence: how many, of which groups, their mean."""
     counts = table["group"].value_counts()
     named = [f"{count} {name}" for name, count in counts.items() if name]
     groups = f" ({listed(named)})" if named else ""
     mean = wording.number(float(table["estimate"].mean()))
-    return (
-        f"{len(table)} of {total} {shown.factor.nouns} picked in the figure{groups}, mean {mean}. Click twice beside "
-        "the marks to see everybody again."
-    )
+    return f"{len(table)} of {total} {shown.factor.nouns} {how}{groups}, mean {mean}."
 
 
 def _below(shown: FactorTables, effects: Shown, table: pd.DataFrame, rows: list[int]) -> None:

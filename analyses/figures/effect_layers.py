@@ -101,12 +101,12 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
                 ys = [v for place in y for v in (place, place, None)]
                 line = {"color": style.fill, "width": width}
                 figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, showlegend=False, hoverinfo="skip",
-                                            legendgroup=str(group), **axes))  # fmt: skip
+                                            legendgroup=screen_text(group), **axes))  # fmt: skip
             marker = {"symbol": style.symbol, "size": 8, "color": style.fill, "line": {"color": "#FFFFFF", "width": 1}}
             name = f"{screen_text(shortened(group or 'all', 40))} (n = {int(mine['n'].max())})"
             words = [[screen_text(r.label), number(r.lower), number(r.upper)] for r in records(mine)]
             figure.add_trace(
-                go.Scatter(x=mine["median"], y=y, mode="markers", marker=marker, name=name, legendgroup=str(group),
+                go.Scatter(x=mine["median"], y=y, mode="markers", marker=marker, name=name, legendgroup=screen_text(group),
                            showlegend=index == 0, customdata=words,
                            hovertemplate="%{customdata[0]}<br>median %{x:.2f}, middle half %{customdata[1]} to "
                            "%{customdata[2]}<extra></extra>", **axes)

@@ -84,7 +84,7 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
             curve, persons = rows[rows["kind"] == "curve"], rows[rows["kind"] == "person"]
             size = f" (n = {int(rows['n'].max())})" if len(rows) else ""
             name = f"{screen_text(shortened(group or 'no group', 40))}{size}"
-            shared = {"legendgroup": group, "hoverinfo": "skip", "showlegend": place == 0, "name": name}
+            shared = {"legendgroup": str(index), "hoverinfo": "skip", "showlegend": place == 0, "name": name}
             line = {"color": style.fill, "width": 2, "dash": style.dash}
             ys = place - RIDGE * curve["density"] / highest
             figure.add_trace(go.Scatter(x=curve["x"], y=ys, mode="lines", line=line, **shared))
@@ -92,7 +92,7 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
             at = [place + TICKS * (index + 0.8) / max(len(groups), 2)] * len(persons)
             figure.add_trace(
                 go.Scatter(
-                    x=persons["x"], y=at, mode="markers", marker=marker, legendgroup=group,
+                    x=persons["x"], y=at, mode="markers", marker=marker, legendgroup=str(index),
                     showlegend=False, hovertemplate="effect %{x:.2f}<extra></extra>",
                 )
             )  # fmt: skip

@@ -205,7 +205,7 @@ def test_a_copy_without_persons_says_what_it_lacks(tmp_path, monkeypatch) -> Non
     assert "no data of persons" in all_text(at)
 
 
-@pytest.mark.parametrize("page", ["", "persons", "one_person", "group_test"])
+@pytest.mark.parametrize("page", ["", "data", "model", "persons", "one_person", "group_test"])
 @pytest.mark.parametrize("damage", ["manifest", "table", "missing", "newer"])
 def test_a_damaged_run_folder_gets_a_sentence(tmp_path, monkeypatch, page, damage) -> None:
     folder = write_example(tmp_path / "nme-crf-absolute", persons=20)
@@ -224,7 +224,7 @@ def test_a_damaged_run_folder_gets_a_sentence(tmp_path, monkeypatch, page, damag
     assert "secret-name" not in all_text(at)
 
 
-@pytest.mark.parametrize("page", ["", "persons", "one_person", "group_test"])
+@pytest.mark.parametrize("page", ["", "data", "model", "persons", "one_person", "group_test"])
 def test_labels_are_shown_as_written(tmp_path, monkeypatch, page) -> None:
     folder = write_example(tmp_path / "nme-crf-absolute", persons=24, groups=(EVIL, "b"))
     manifest = json.loads((folder / "manifest.json").read_text())
