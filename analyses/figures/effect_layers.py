@@ -106,8 +106,8 @@ def screen(frame: pd.DataFrame, *, height: int | None = None) -> go.Figure:
             name = f"{screen_text(shortened(group or 'all', 40))} (n = {int(mine['n'].max())})"
             words = [[screen_text(r.label), number(r.lower), number(r.upper)] for r in records(mine)]
             figure.add_trace(
-                go.Scatter(x=mine["median"], y=y, mode="markers", marker=marker, name=name, legendgroup=screen_text(group),
-                           showlegend=index == 0, customdata=words,
+                go.Scatter(x=mine["median"], y=y, mode="markers", marker=marker, name=name,
+                           legendgroup=screen_text(group), showlegend=index == 0, customdata=words,
                            hovertemplate="%{customdata[0]}<br>median %{x:.2f}, middle half %{customdata[1]} to "
                            "%{customdata[2]}<extra></extra>", **axes)
             )  # fmt: skip
