@@ -14,9 +14,14 @@ import torch
 from tests.models.simulated import chains, rows_of
 from toolkit import fit
 from toolkit.data.sequences import SequenceBatch
+from toolkit.effects.marginal_information import marginal_information
 from toolkit.errors import ConfigError, DataError
 from toolkit.models import GenericCrf, NmeCrf, NmeMlp
 from toolkit.models.chain_quantities import expected_transitions
+from toolkit.models.climbing import to_mode
+from toolkit.models.fit_state import VarianceRule, start_state
+from toolkit.models.joint_adaptation import speaking_rows
+from toolkit.numerics.covariance import to_log_cholesky
 
 STATES = ("calm", "glad", "tense")
 
@@ -119,6 +124,43 @@ def test_expected_transitions_average_over_the_posterior():
     none = expected_transitions(network, data, np.zeros_like(covariance), draws=2, rng=rng)
     np.testing.assert_allclose(none["expected"], none["at_mode"], rtol=1e-12)
     assert (none["sd"].abs() < 1e-12).all()
+
+
+def test_modes_give_way_to_shared_parameters_as_the_responses_say():
+    run, data = fitted_run()
+    network = run.trained.network
+    rows = speaking_rows(network, data, np.full(data.n_rows, "train"), network.all_codes(data))
+    effects = network.effects
+    shared = {name: value.clone() for name, value in network.shared.items()}
+    state = start_state(shared, effects.layout, len(effects.eta), VarianceRule(update="em"))
+    state.eta.copy_(effects.eta)
+    state.log_cholesky.copy_(to_log_cholesky(effects.covariance, diagonal=True))
+    to_mode(rows, state)
+    information = marginal_information(rows, shared, [state.effects], ["layers.0.weight"])
+    for name in ("transitions", "layers.0.weight"):
+        for place, column in list(zip(range(3), range(*information.place(name).indices(10_000)), strict=False)):
+            modes = []
+            for step in (1e-4, -1e-4):
+                shared[name].view(-1)[place] += step
+                to_mode(rows, state)
+                modes.append(state.eta.clone())
+                shared[name].view(-1)[place] -= step
+            expected = (modes[0] - modes[1]) / 2e-4
+            np.testing.assert_allclose(information.responses[..., column].numpy(), expected.numpy(), atol=1e-4)
+
+
+def test_intervals_with_the_shared_parameters_are_wider():
+    run, data = fitted_run()
+    narrow, wide = (
+        run.expected_transitions(data, draws=60, rng=np.random.default_rng(5), **more)
+        for more in ({}, {"fitted_to": data})
+    )
+    np.testing.assert_array_equal(narrow["at_mode"], wide["at_mode"])
+    assert wide["sd"].mean() > 1.05 * narrow["sd"].mean()
+    alone = fit(NmeCrf(hidden=(), variance_update="unregularised", epochs=3), data, seed=1, split=None, progress=None)
+    with pytest.raises(ConfigError, match="fitted_to") as caught:
+        alone.expected_transitions(data, rng=np.random.default_rng(1), fitted_to=data)
+    assert caught.value.code == "E302"
 
 
 def test_models_without_person_effects_and_other_models():

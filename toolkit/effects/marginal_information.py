@@ -37,11 +37,13 @@ class Information:
         names: parameters, in order.
         sizes: numbers in each.
         matrix: marginal information (d, d).
+        responses: how the first factor's modes move with the parameters (levels, effects, d); None without effects.
     """
 
     names: tuple[str, ...]
     sizes: tuple[int, ...]
     matrix: Float[Tensor, "d d"]
+    responses: Float[Tensor, "levels effects d"] | None = None
 
     def place(self, name: str) -> slice:
         """Where a parameter is."""
@@ -91,6 +93,7 @@ def marginal_information(
     turned = [_turning(part.layout, chosen, shared) for part in present]
     like = next(iter(shared.values()))
     total = torch.zeros((whole.size, whole.size), dtype=torch.float64, device=like.device)
+    responses = [total.new_zeros((*part.eta.shape, whole.size)) for part in present[:1]]
     for piece in problem.pieces():
         lines = like.new_zeros((len(piece.persons), whole.size))
         if present:
@@ -98,8 +101,10 @@ def marginal_information(
         curvature = loss_curvature(piece, shared, whole, lines).double()
         total += curvature.sum(dim=0)
         if present:
-            total -= _explained(piece, curvature, effects, turned)
-    return Information(names=chosen, sizes=sizes, matrix=total)
+            lost, moved = _explained(piece, curvature, effects, turned)
+            total -= lost
+            responses[0] -= moved
+    return Information(names=chosen, sizes=sizes, matrix=total, responses=responses[0] if responses else None)
 
 
 def _turning(layout: EffectLayout, names: Sequence[str], shared: Mapping[str, Tensor]) -> Float[Tensor, "d whole"]:
@@ -112,8 +117,8 @@ def _turning(layout: EffectLayout, names: Sequence[str], shared: Mapping[str, Te
 
 def _explained(
     problem: Problem, curvature: Tensor, effects: Sequence[RandomEffects], turned: Sequence[Tensor]
-) -> Float[Tensor, "whole whole"]:
-    """What is lost because the effects have to be estimated as well."""
+) -> tuple[Float[Tensor, "whole whole"], Float[Tensor, "levels d whole"]]:
+    """What is lost because the effects have to be estimated as well, and how far those of the first factor give way."""
     together = torch.cat(list(turned))
     factors = factors_of(problem, [part.eta for part in effects])
     own = together @ curvature @ together.T
@@ -125,4 +130,5 @@ def _explained(
         known = codes >= 0
         crossed.append(empty.index_add(0, codes[known], (turning @ curvature)[known]))
     solved = at.covariance_times(crossed)
-    return torch.stack([torch.einsum("ldi,ldj->ij", a, b) for a, b in zip(crossed, solved, strict=True)]).sum(dim=0)
+    lost = torch.stack([torch.einsum("ldi,ldj->ij", a, b) for a, b in zip(crossed, solved, strict=True)]).sum(dim=0)
+    return lost, solved[0]

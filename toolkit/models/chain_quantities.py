@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.effects.marginal_information import Information
 from toolkit.errors import ConfigError, DataError
 from toolkit.models.fitted import FittedNetwork, Level
 from toolkit.numerics import chain
@@ -101,13 +102,16 @@ def expected_transitions(
     draws: int,
     level: float = 0.95,
     rng: np.random.Generator,
+    shared: Information | None = None,
 ) -> pd.DataFrame:
     """Expected transitions of every person, averaged over the posterior of the person's effects.
 
     Given effects, the expected number of moves from i into j is ``sum_t p(y_{t-1} = i, y_t = j | x, eta)``, and its
     share of the moves out of i the expected transition probability. Effects are drawn from ``N(mode, C_i)``, each
-    person's posterior; effects of further grouping factors, shared parameters and variances are held. A person who was
-    not in training has no effects and nothing to draw.
+    person's posterior; effects of further grouping factors, shared parameters and variances are held. With ``shared``
+    transitions, their shifts, last layer and ends are drawn as well, from their normal approximation, and each mode
+    gives way as it would (Kass and Steffey, 1989): where a person has few rows much of the uncertainty is about the
+    average. A person who was not in training has no effects of their own to draw.
 
     Args:
         network: a fitted chain.
@@ -116,6 +120,7 @@ def expected_transitions(
         draws: from the posterior.
         level: of the interval.
         rng: source of the draws.
+        shared: information about shared parameters (`toolkit.models.covariate_table.shared_information`).
 
     Returns:
         Columns person, from_state, to_state, at_mode (share at the posterior mode), expected (mean over the draws), sd,
@@ -133,7 +138,9 @@ def expected_transitions(
     if covariance is None or not network.effects.layout.size:
         drawn = np.stack([counts, counts])
     else:
-        drawn = np.stack([_counts(_with_draw(network, covariance, rng), data) for _ in range(draws)])
+        drawn = np.stack(
+            [_counts(_with_draw(with_shared(network, shared, rng), covariance, rng), data) for _ in range(draws)]
+        )
     shares = _shares(drawn)
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(shares, [tail, 1.0 - tail], axis=0)  # NaN where any draw has none
@@ -160,6 +167,23 @@ def _with_draw(network: FittedNetwork, covariance: np.ndarray, rng: np.random.Ge
     moved = np.einsum("pde,pe->pd", roots, rng.standard_normal(covariance.shape[:2]))
     eta = effects.eta.detach() + torch.as_tensor(moved).to(effects.eta)
     return replace(network, effects=replace(effects, eta=eta))
+
+
+def with_shared(network: FittedNetwork, shared: Information | None, rng: np.random.Generator) -> FittedNetwork:
+    """The network with shared parameters drawn about their estimates, and the modes that go with them."""
+    if shared is None:
+        return network
+    values, vectors = np.linalg.eigh(shared.inverse()[0].cpu().numpy())
+    moved = vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(values)))
+    parameters = dict(network.shared)
+    for name in shared.names:
+        own = torch.as_tensor(moved[shared.place(name)]).to(parameters[name])
+        parameters[name] = parameters[name].detach() + own.reshape(parameters[name].shape)
+    effects = network.effects
+    if shared.responses is not None:
+        given = shared.responses @ torch.as_tensor(moved).to(shared.responses)
+        effects = replace(effects, eta=effects.eta.detach() + given.to(effects.eta))
+    return replace(network, shared=parameters, effects=effects)
 
 
 def _counts(network: FittedNetwork, data: GroupedDataset) -> Float[np.ndarray, "persons S S"]:

@@ -13,6 +13,7 @@ from torch.autograd.functional import jacobian
 from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.marginal_information import Information, marginal_information
 from toolkit.effects.terms import SLOPES, TRANSITIONS, layer_names, layer_of
+from toolkit.errors import ConfigError
 from toolkit.models.chain_covariates import Covariates
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.joint_adaptation import speaking_rows
@@ -145,9 +146,8 @@ def _standard_errors(
     trained: Trained, data: GroupedDataset, labels: np.ndarray, derivative: dict[str, Tensor]
 ) -> Float[np.ndarray, " shifts"]:
     """Delta method: ``sqrt(J C J')``; NaN for what the data do not determine."""
-    config, rows = trained.network.config, derivative[SLOPES]
-    likelihood = not isinstance(config, NmeCrf) or config.weighting == "once"
-    if not likelihood or _rule_of(config) == "unregularised":
+    rows = derivative[SLOPES]
+    if not _is_likelihood(trained.network.config):
         return np.full(len(rows), np.nan)
     information = chain_information(trained, data, labels)
     covariance, missing = (part.cpu() for part in information.inverse())
@@ -159,6 +159,11 @@ def _standard_errors(
     loose = (whole @ missing).abs().amax(dim=1).numpy() if missing.shape[1] else np.zeros(len(rows))
     determined = (length > 1e-12) & (loose <= 1e-6 * np.maximum(length, 1e-12))
     return np.where(determined, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+
+
+def _is_likelihood(config: object) -> bool:
+    """Whether the objective has information about the shared parameters."""
+    return (not isinstance(config, NmeCrf) or config.weighting == "once") and _rule_of(config) != "unregularised"
 
 
 def _rule_of(config: object) -> str:
@@ -176,3 +181,23 @@ def chain_information(trained: Trained, data: GroupedDataset, labels: np.ndarray
     effects = (network.effects, *(factor.effects for factor in network.further))
     names = [*last, TRANSITIONS, SLOPES, "start", "end"]
     return marginal_information(train, network.shared, effects, names)
+
+
+def shared_information(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> Information:
+    """The same, to draw shared parameters from.
+
+    Biases of the last layer and columns of T can stand in for each other but for the first rows of sequences. The data
+    say next to nothing of what one has and the other lacks: predictions and expected transitions hardly depend on it,
+    but T by itself does.
+
+    Raises:
+        ConfigError: E302 for several grouping factors, or a model whose objective is no likelihood.
+    """
+    if trained.network.further or not _is_likelihood(trained.network.config):
+        raise ConfigError(
+            "fitted_to: shared parameters can be drawn for one grouping factor and a model fitted by its likelihood",
+            code="E302",
+            column="fitted_to",
+            remedy="leave it out",
+        )
+    return chain_information(trained, data, labels)

@@ -19,6 +19,7 @@ from toolkit.models.chain_quantities import (
     move_probabilities,
     state_probabilities,
 )
+from toolkit.models.covariate_table import shared_information
 from toolkit.models.effect_draws import effect_draws
 from toolkit.models.effect_tables import correlations, whole_covariances_missing
 from toolkit.models.fitted import FittedNetwork, Level
@@ -104,11 +105,23 @@ class Run:
         return move_probabilities(self._chain(), rows_of(data), level)
 
     def expected_transitions(
-        self, data: Data, *, draws: int = 200, level: float = 0.95, rng: np.random.Generator
+        self,
+        data: Data,
+        *,
+        draws: int = 200,
+        level: float = 0.95,
+        rng: np.random.Generator,
+        fitted_to: Data | None = None,
     ) -> pd.DataFrame:
         """Expected transitions of every person, averaged over the posterior of the person's effects.
 
-        See `toolkit.models.chain_quantities.expected_transitions`.
+        See `toolkit.models.chain_quantities.expected_transitions`. With ``fitted_to``, the data the run was fitted to,
+        the shared transitions, their shifts, last layer and ends are drawn as well: intervals do not take the average
+        person's as known.
+
+        Raises:
+            DataError: E302 for a model that is no chain.
+            ConfigError: E302 for ``fitted_to`` with several grouping factors, or where the objective was no likelihood.
         """
         network = self._chain()
         assert isinstance(self.trained, Trained)
@@ -116,7 +129,10 @@ class Run:
         if isinstance(found, PosteriorVariances):
             raise whole_covariances_missing()
         covariance = None if found is None else found.covariance.cpu().numpy().astype(np.float64)
-        return expected_transitions(network, rows_of(data), covariance, draws=draws, level=level, rng=rng)
+        shared = None if fitted_to is None else shared_information(self.trained, rows_of(fitted_to), self.split)
+        return expected_transitions(
+            network, rows_of(data), covariance, draws=draws, level=level, rng=rng, shared=shared
+        )
 
     def _chain(self) -> FittedNetwork:
         """The network of a chain (E302 for another model)."""
