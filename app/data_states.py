@@ -12,13 +12,14 @@ from analyses.base_rates import BaseRateResult, base_rate_test
 from analyses.figures import base_rates, state_shares
 from analyses.report.guard import SMALLEST_SHOWN, small_groups
 from analyses.self_transitions import self_transitions
-from app import jobs, views
+from app import jobs, result_files, views
 from app.basket import Pinned
 from app.data_over_time import SMALL
 from app.inputs import PERSONS, Settings
 from app.state import OpenRun
 from app.study_rows import StudyRows
 from toolkit.errors import DataError
+from toolkit.runs.kept import Recipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,12 +64,29 @@ def rates(opened: OpenRun | None, rows: StudyRows, settings: Settings) -> None:
         headings={"state": "State", "group": "Group", "count": rows.unit.capitalize(), "percent": "Percent"},
         saved=None if small else table[["state", "group", "count", "percent"]],
         reading=("base_rates",),
+        recipe=_recipe(opened, rows, result),
     )
     views.result(opened, pinned, digits=1, height=90 + 46 * len(result.states), can_save=SMALL if small else "")
     for note in result.notes:
         st.caption(views.plain(note))
+    if opened is not None and pinned.recipe is not None:
+        result_files.code(opened, pinned.recipe)
     with st.expander("Over the days and over the prompts of a day", icon=":material/stacked_bar_chart:"):
         _shares(opened, rows)
+
+
+def _recipe(opened: OpenRun | None, rows: StudyRows, result: BaseRateResult) -> Recipe | None:
+    """What the test was made with, where the run holds exactly the rows it was made from."""
+    if opened is None or not opened.has_states or len(rows.persons) != len(opened.persons):
+        return None
+    if int(rows.rows["answered"].sum()) != int(opened.predictions["truth"].notna().sum()):
+        return None
+    unit = "person" if result.unit_name == "persons" else "cluster"
+    if unit == "cluster" and opened.persons["cluster"].isna().any():
+        return None
+    options = {"unit": unit, "unit_name": result.unit_name, "seed": 1, "split": None,
+               "permutations": result.permutations, "level": result.level}  # fmt: skip
+    return Recipe(command="base-rates", options=options)
 
 
 def _tested(rows: StudyRows, settings: Settings) -> BaseRateResult | None:

@@ -13,12 +13,14 @@ from analyses.figures.labels import listed
 from analyses.likeness import likeness
 from analyses.report.guard import SMALLEST_SHOWN
 from analyses.report.tables import p_cell
-from app import from_run, report_tables, views
+from analyses.variance import VariancePartition
+from app import from_run, report_tables, result_files, views
 from app.basket import Pinned
 from app.from_run import Drawing
 from app.inputs import Settings
 from app.state import OpenRun
 from toolkit.errors import ToolkitError
+from toolkit.runs.kept import Recipe
 
 READING = (
     "Upper bars: shares of all variance of the answers, with intervals. The intraclass correlation is the share that "
@@ -56,12 +58,24 @@ def variances(opened: OpenRun, settings: Settings) -> None:
         figure=(variance_bars, frame),
         saved=frame[["panel", "label", "value", "low", "high"]],
         reading_text=READING,
+        recipe=_recipe(found, settings),
     )
     few = len(opened.persons) < SMALLEST_SHOWN
     views.result(opened, pinned, can_save="There are 10 persons or fewer, so nothing can be saved." if few else "")
     _boundary(opened)
     st.caption(views.plain(" ".join(found.notes)))
+    if pinned.recipe is not None:
+        result_files.code(opened, pinned.recipe)
     _component_table(opened)
+
+
+def _recipe(found: VariancePartition, settings: Settings) -> Recipe | None:
+    """What the shares were made with; the code knows intervals of 95 % only."""
+    if settings.level != 0.95:
+        return None
+    unit = "person" if found.unit_name == "persons" else "cluster"
+    options = {"unit": unit, "split": None, "method": "jackknife", "resamples": 10_000, "seed": 1}
+    return Recipe(command="variance", options=options)
 
 
 def _where(opened: OpenRun) -> str:
@@ -164,6 +178,7 @@ def experts(opened: OpenRun, settings: Settings) -> None:
         figure=(Drawing(built, gate_map.__name__), built.frame),
         reading_text=GATE_READING,
         note=built.note,
+        recipe=Recipe(command="likeness", options={"split": split}),
     )
     few = len(opened.persons) < SMALLEST_SHOWN
     views.result(opened, pinned, drawn=gate_map.screen(built.frame, height=430),

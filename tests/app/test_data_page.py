@@ -96,6 +96,10 @@ def test_base_rates_are_tested_over_whole_persons(runs, monkeypatch):
     said = sentences_of(at)
     assert "shuffled over whole persons" in said
     assert "χ²(3, N =" in "".join(block.value for block in at.code)
+    code = next(block.value for block in at.code if "base_rate_test(" in block.value)
+    space: dict = {}
+    exec(compile(code, "snippet", "exec"), space)
+    assert space["result"].text().replace("\\", "") in said
 
 
 def test_families_are_shuffled_whole(tmp_path, monkeypatch):

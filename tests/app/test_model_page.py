@@ -41,6 +41,14 @@ def test_every_view_of_the_examples(runs_folder, monkeypatch, name):
         assert at.get("plotly_chart") or at.dataframe or at.info
 
 
+def test_the_code_beside_the_variances_gives_the_same_sentence(runs_folder, monkeypatch):
+    at = opened_at("model", runs_folder, monkeypatch, "nme-mlp")
+    code = next(block.value for block in at.code if "variance_of_run(" in block.value)
+    space: dict = {}
+    exec(compile(code, "snippet", "exec"), space)
+    assert space["result"].apa() in [block.value for block in at.code]
+
+
 def test_bars_of_the_variances_are_those_of_the_partition(model_runs, monkeypatch):
     from toolkit.runs.folder import load_run
 
