@@ -69,7 +69,7 @@ def test_one_damaged_table_spoils_only_the_pages_that_need_it(tmp_path, monkeypa
         assert SECRET not in said(at), page
         if f"{name}.parquet" in said(at):
             refused.append(page)
-    assert refused, said(at)
+    assert refused
     assert "about" not in refused
 
 
