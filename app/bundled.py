@@ -82,7 +82,7 @@ def _running() -> None:
     if processes.watch(DEMO, lambda: len(find_runs([demo])) / (DEMO_FITS + 1)):
         _open(demo)
     runs = import_steps.studies_folder() / "dyads" / "runs"
-    if processes.watch(DYADS, lambda: 0.9 if find_runs([runs]) else 0.3):
+    if processes.watch(DYADS, lambda: None):
         _open(runs)
 
 

@@ -72,12 +72,12 @@ def start(key: Hashable, arguments: Sequence[str], label: str) -> None:
     weakref.finalize(st.session_state[_PROCESSES][0], _stop, process)
 
 
-def watch(key: Hashable, share: Callable[[], float]) -> bool:
+def watch(key: Hashable, share: Callable[[], float | None]) -> bool:
     """Draw what a process is doing; whether it has just ended well (said once, then it is forgotten).
 
     Args:
         key: as given to `start`; nothing is drawn where nothing was started.
-        share: how much of it is done, 0 to 1.
+        share: how much of it is done, 0 to 1; None where that cannot be told.
     """
     current = _known().get(key)
     if current is None:
@@ -104,13 +104,17 @@ def is_running(key: Hashable) -> bool:
 
 
 @st.fragment(run_every=REFRESH)
-def _bar(key: Hashable, share: Callable[[], float]) -> None:
+def _bar(key: Hashable, share: Callable[[], float | None]) -> None:
     current = _known().get(key)
     if current is None or not current.running or current.cancelled:
         st.rerun()
     bar, stop = st.columns([5, 1], vertical_alignment="center")
     seconds = time.monotonic() - current.started
-    bar.progress(min(max(share(), 0.0), 1.0), text=f"{current.label} … {seconds:.0f} seconds so far")
+    text, done = f"{current.label} … {seconds:.0f} seconds so far", share()
+    if done is None:
+        bar.info(text, icon=":material/hourglass_top:")
+    else:
+        bar.progress(min(max(done, 0.0), 1.0), text=text)
     if stop.button("Cancel", key=f"stop {key}", icon=":material/close:", width="stretch"):
         current.cancel()
         current.process.wait(timeout=20)

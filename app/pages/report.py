@@ -57,7 +57,7 @@ def _empty() -> None:
 def _item(item: Item, place: int, count: int) -> None:
     pinned = item.pinned
     with st.container(border=True, key=f"pinned {item.key}"):
-        words, up, down, out = st.columns([6, 0.8, 0.8, 0.8], vertical_alignment="center")
+        words, buttons = st.columns([1.2, 1], vertical_alignment="center")
         kinds = [
             *(["figure"] if pinned.figure is not None else []),
             *(["table"] if pinned.saved is not None else []),
@@ -67,16 +67,8 @@ def _item(item: Item, place: int, count: int) -> None:
         mark = "  \n:orange-badge[identifiable: one person]" if pinned.identifiable else ""
         holds = f"  \n:small[{views.plain(', '.join(['text', *kinds]) + run)}]"
         words.markdown(f"**{place + 1}. {views.plain(pinned.title)}**{holds}{mark}")
-        if up.button(":material/arrow_upward:", key=f"up {item.key}", disabled=place == 0, help="Move up"):
-            basket.move(item.key, -1)
-            st.rerun()
-        last = place == count - 1
-        if down.button(":material/arrow_downward:", key=f"down {item.key}", disabled=last, help="Move down"):
-            basket.move(item.key, 1)
-            st.rerun()
-        if out.button(":material/delete:", key=f"out {item.key}", help="Take it out of the report"):
-            basket.take_out(item.key)
-            st.rerun()
+        with buttons.container(horizontal=True, horizontal_alignment="right", gap="small"):
+            _buttons(item, place, count)
         for text in pinned.text[:1]:
             views.sentence(text)
         note = st.text_area(
@@ -85,6 +77,19 @@ def _item(item: Item, place: int, count: int) -> None:
         )  # fmt: skip
         if note != item.note:
             basket.annotate(item.key, note)
+
+
+def _buttons(item: Item, place: int, count: int) -> None:
+    """Move a result up or down, or take it out."""
+    if st.button("Up", key=f"up {item.key}", disabled=place == 0):
+        basket.move(item.key, -1)
+        st.rerun()
+    if st.button("Down", key=f"down {item.key}", disabled=place == count - 1):
+        basket.move(item.key, 1)
+        st.rerun()
+    if st.button("Remove", key=f"out {item.key}"):
+        basket.take_out(item.key)
+        st.rerun()
 
 
 def _documents(items: list[Item], settings: Settings) -> None:
