@@ -83,6 +83,7 @@ def test_the_study_file_says_what_empty_targets_mean(study, tmp_path):
         Study.read(file)
 
 
+@pytest.mark.slow
 def test_commands_know_every_target(study, capsys, tmp_path):
     run = study.parent / "runs" / "nme-mlp"
     with warnings.catch_warnings():

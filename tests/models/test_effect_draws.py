@@ -107,7 +107,7 @@ def linear_mixed() -> Run:
 @pytest.mark.parametrize("make", [linear_mixed, pytest.param(independent, marks=pytest.mark.slow)])
 def test_draws_of_several_factors_belong_together(make):
     """A person's level and the level of the family share what is known: Henderson's dense posterior says how much."""
-    run, count = make(), 20_000
+    run, count = make(), 6_000
     drawn = run.draw_effects(count, rng=np.random.default_rng(5))
     wide = drawn.pivot_table(index=["term", "level", "parameter"], columns="draw", values="value")
     _, covariance, names = dense_posterior(run)

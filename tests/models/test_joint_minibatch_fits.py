@@ -40,10 +40,10 @@ def test_batches_end_at_lme4s_variances(by, epochs):
     table = pd.read_csv(GOLDEN / "nested_crossed_lme4.csv", dtype={"level": str}).query("case == 'independent'")
     wanted = table[table["kind"].str.startswith("sd:")].set_index("kind")["value"]
     sds = run.variance_components().set_index(["term", "parameter"])["sd"]
-    assert sds["person", BIAS] == pytest.approx(wanted["sd:person:(Intercept)"], rel=2e-3)
-    assert sds["item", BIAS] == pytest.approx(wanted["sd:item:(Intercept)"], rel=2e-3)
-    assert sds["family", BIAS] == pytest.approx(wanted["sd:family:(Intercept)"], rel=2e-3)
-    whole = config.model_copy(update={"batch": None, "batch_by": None, "epochs": 200})
+    assert sds["person", BIAS] == pytest.approx(wanted["sd:person:(Intercept)"], rel=1e-4)
+    assert sds["item", BIAS] == pytest.approx(wanted["sd:item:(Intercept)"], rel=1e-4)
+    assert sds["family", BIAS] == pytest.approx(wanted["sd:family:(Intercept)"], rel=1e-4)
+    whole = config.model_copy(update={"batch": None, "batch_by": None, "epochs": 40})
     full = fit(whole, nested_crossed(), seed=1, split=None)
     mine, theirs = run.random_effects("family"), full.random_effects("family")
     np.testing.assert_allclose(mine["estimate"], theirs["estimate"], atol=5e-3 * theirs["estimate"].std())
@@ -76,7 +76,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(
-    "name", ["clip", "lazy", *(pytest.param(name, marks=pytest.mark.slow) for name in ("two targets", "chain"))]
+    "name", ["clip", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lazy", "two targets", "chain"))]
 )
 def test_an_interrupted_fit_goes_on_to_the_bit(name, monkeypatch):
     monkeypatch.setattr(minibatches, "DENSE", 0 if name == "lazy" else 10**6)

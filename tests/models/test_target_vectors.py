@@ -68,10 +68,10 @@ def assert_same_fit(joint: Trained, alone: Trained, target: str, *, tolerance: f
 
 @pytest.mark.parametrize("batch", [None, pytest.param(48, marks=pytest.mark.slow)])
 def test_without_shared_parts_the_joint_fit_is_that_of_each_target_alone(batch):
-    config = NmeMlp(hidden=(), epochs=120 if batch is None else 60, batch=batch)
+    config = NmeMlp(hidden=(), epochs=40 if batch is None else 60, batch=batch)
     joint = fitted(config, data(TARGETS))
     for target in TARGETS:
-        alone = fitted(NmeMlp(hidden=(), epochs=120), data(target))
+        alone = fitted(NmeMlp(hidden=(), epochs=40), data(target))
         assert_same_fit(joint, alone, target, tolerance=1e-5 if batch is None else 0.02)
 
 
@@ -87,9 +87,10 @@ def test_copies_of_a_target_are_fitted_as_the_target():
 def test_a_row_without_one_target_counts_for_the_others():
     rows, gone = frame().copy(), np.random.default_rng(2).random(len(frame())) < 0.3
     rows.loc[gone, "stress"] = np.nan
-    joint = fitted(NmeMlp(hidden=()), data(TARGETS, rows, allow_missing_target=True))
-    assert_same_fit(joint, fitted(NmeMlp(hidden=()), data("mood")), "mood")
-    assert_same_fit(joint, fitted(NmeMlp(hidden=()), data("stress", rows[~gone])), "stress")
+    config = NmeMlp(hidden=(), epochs=40)
+    joint = fitted(config, data(TARGETS, rows, allow_missing_target=True))
+    assert_same_fit(joint, fitted(config, data("mood")), "mood")
+    assert_same_fit(joint, fitted(config, data("stress", rows[~gone])), "stress")
 
 
 def test_sleepstudy_by_target_is_lme4s():
@@ -97,7 +98,7 @@ def test_sleepstudy_by_target_is_lme4s():
     rows = pd.read_csv(GOLDEN / "sleepstudy.csv", dtype={"Subject": str})
     rows["Speed"] = 100.0 - rows["Reaction"] / 4.0
     roles = {"target": ["Speed", "Reaction"], "features": ["Days"], "groups": "Subject", "time": "Days"}
-    table = variance_table(fitted(NmeMlp(hidden=()), GroupedDataset.from_frame(rows, **roles)))
+    table = variance_table(fitted(NmeMlp(hidden=(), epochs=60), GroupedDataset.from_frame(rows, **roles)))
     sds = table.set_index("parameter")["sd"]
     for target, unit in (("Reaction", 1.0), ("Speed", 0.25)):
         expected = {
@@ -109,7 +110,7 @@ def test_sleepstudy_by_target_is_lme4s():
 
 
 def test_shares_add_up_and_residuals_have_names():
-    table = variance_table(fitted(NmeMlp(hidden=(), effects="layers.0.bias"), data(TARGETS)))
+    table = variance_table(fitted(NmeMlp(hidden=(), effects="layers.0.bias", epochs=40), data(TARGETS)))
     assert table["share"].sum() == pytest.approx(1.0, abs=1e-6)
     residual = table[table["term"] == "residual"]
     assert residual["parameter"].tolist() == ["residual[mood]", "residual[stress]"]
@@ -135,7 +136,7 @@ def dense_deviance(parameters: np.ndarray, rows: pd.DataFrame) -> float:
 
 def test_correlated_intercepts_of_two_targets_maximise_the_dense_likelihood():
     """The covariance between targets is found: no small change of a variance raises the likelihood."""
-    found = fitted(NmeMlp(hidden=(), effects="layers.0.bias", covariance="full", epochs=600), data(TARGETS))
+    found = fitted(NmeMlp(hidden=(), effects="layers.0.bias", covariance="full", epochs=60), data(TARGETS))
     table = variance_table(found).set_index("parameter")
     sd = [table.loc[f"layers.0.bias[{name}]", "sd"] for name in TARGETS]
     r = table.loc["layers.0.bias[stress]", "correlation"]
@@ -179,7 +180,7 @@ def test_the_loss_and_its_derivative():
 @pytest.mark.parametrize(
     "config",
     [
-        NmeMlp(hidden=(4,), effects="all", epochs=12, monitor="ccc_by_person"),
+        pytest.param(NmeMlp(hidden=(4,), effects="all", epochs=12, monitor="ccc_by_person"), marks=pytest.mark.slow),
         NmeMlp(hidden=(4,), epochs=12, batch=32, variance_update="paper"),
         NmeMlp(hidden=(3,), epochs=12, variance_update="unregularised"),
         GenericMlp(hidden=(4,), epochs=12),
@@ -210,6 +211,7 @@ def test_run_folders_hold_every_target(config, tmp_path):
     pd.testing.assert_frame_equal(saved.variance_components(), run.variance_components())
 
 
+@pytest.mark.slow
 def test_new_persons_are_adapted_by_all_their_targets(tmp_path):
     """As by each target alone, where effects of the targets are independent and nothing is shared."""
     old, new = (frame()[frame()["person"].isin(who)] for who in (PERSONS[:15], PERSONS[15:]))
