@@ -2,14 +2,15 @@
 
     python -m benchmarks.dashboard
 
-Starts the dashboard as users do, drives Chromium, and writes benchmarks/results/dashboard.json. The runs are made up
-(the tests' example, larger): 200 persons, and 2,000 persons with 16 transitions each and some 130,000 rows. A page counts
-as there when its heading stands, no script runs any more and its charts are drawn.
+Starts the dashboard as users do, drives Chromium, and writes benchmarks/results/dashboard.json with how busy the machine
+was. The runs are made up (the tests' example, larger): 200 persons, and 2,000 persons with 16 transitions each and some
+130,000 rows. A page counts as there when its heading stands, no script runs any more and its charts are drawn.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import socket
@@ -54,9 +55,17 @@ def main() -> None:
             found[name] = _pages(browser, path)
         found["100,000 rows"] = _rows(browser, runs["200 persons"], _study(home / "rows"))
         browser.close()
-    kept = {"seconds": found, "limits": LIMITS, "python": platform.python_version(), "machine": platform.machine()}
+    busy = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    kept = {
+        "seconds": found,
+        "limits": LIMITS,
+        "machine busy": busy,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
     RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     _print(found)
+    print(f"load average {busy['load']:.1f} on {busy['cores']} cores")
 
 
 def _run(folder: Path, persons: int) -> Path:
