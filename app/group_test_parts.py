@@ -80,8 +80,9 @@ def _beside(tested: TestSettings, result: GroupTest) -> list[str]:
 
 
 def _cautions(result: GroupTest) -> list[str]:
-    notes = [*result.hsic.notes, *result.differences.notes]
-    if result.smallest < FEW_PERSONS and not any("few" in note.lower() for note in notes):
+    notes = [*result.hsic.notes]
+    every = [*notes, *result.differences.notes]
+    if result.smallest < FEW_PERSONS and not any("few" in note.lower() for note in every):
         notes.append(
             f"The smaller group has {result.smallest} persons; with so few, only large differences can be found."
         )
@@ -146,6 +147,8 @@ def single(opened: OpenRun, tested: TestSettings, result: GroupTest, correction:
     for text in pinned.text:
         views.sentence(text)
     views.chart(module.screen(frame), pinned.in_words, "intervals")
+    for note in comparison.notes:
+        st.caption(views.plain(note))
     views.apa(*pinned.apa, key="differences")
     few = _few(result, "its differences")
     result_files.below(opened, pinned, can_save=few, tables=_tables(result, correction))
