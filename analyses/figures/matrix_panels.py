@@ -116,6 +116,16 @@ def _screen_panel(
         marks.add_annotation(
             **at, text=str(row.text), showarrow=False, font={"size": 13, "color": text_on(background)}, **ground
         )
+    _screen_axes(figure, states, index, domain)
+    marks.add_annotation(
+        x=sum(domain) / 2, y=1.0, xref="paper", yref="paper", xanchor="center", yanchor="bottom", showarrow=False,
+        text=f"<b>{screen_text(part['panel'].iloc[0])}</b>", font={"size": 14, "color": INK},
+    )  # fmt: skip
+
+
+def _screen_axes(figure: go.Figure, states: list[str], index: int, domain: tuple[float, float]) -> None:
+    """Names of the states along both sides; those of the rows at the first panel only."""
+    suffix = "" if index == 0 else str(index + 1)
     names = [screen_text(name) for name in distinct([str(state) for state in states], LONGEST_STATE)]
     ticks = {
         "tickvals": list(range(len(states))),
@@ -132,10 +142,6 @@ def _screen_panel(
             | {"anchor": f"x{suffix}", "autorange": "reversed", "ticktext": names if index == 0 else [""] * len(names)},
         }
     )
-    marks.add_annotation(
-        x=sum(domain) / 2, y=1.0, xref="paper", yref="paper", xanchor="center", yanchor="bottom", showarrow=False,
-        text=f"<b>{screen_text(part['panel'].iloc[0])}</b>", font={"size": 14, "color": INK},
-    )  # fmt: skip
 
 
 def _marks(figure: go.Figure, part: pd.DataFrame, place: dict[str, int], suffix: str) -> None:
