@@ -57,6 +57,16 @@ class SelfTransitions:
             return f"{said} No state follows itself: states were coded by their onset, and the diagonal is empty."
         return f"{said} States can follow themselves, so the diagonal of a transition matrix has a meaning."
 
+    def apa(self) -> str:
+        """The same for a paper."""
+        if not self.steps:
+            return "There were no transitions between states."
+        coded = "; states were coded by their onset" if self.onset_coded else ""
+        return (
+            f"Of {wording.thousands(self.steps)} transitions, {wording.thousands(self.repeated)} "
+            f"({100 * self.repeated / self.steps:.1f}%) were to the same state{coded}."
+        )
+
 
 def self_transitions(
     state: ArrayLike, person: ArrayLike, sequence: ArrayLike, *, states: tuple[str, ...]

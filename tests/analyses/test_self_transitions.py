@@ -25,6 +25,12 @@ def test_states_coded_by_onset_are_told():
     assert not self_transitions(["a", "b"], ["p"] * 2, [0] * 2, states=("a", "b")).onset_coded
 
 
+def test_sentences_for_a_paper():
+    assert self_transitions([], [], [], states=("a", "b")).apa() == "There were no transitions between states."
+    few = self_transitions(["a", "a", "b"], [1, 1, 1], [1, 1, 1], states=("a", "b"))
+    assert few.apa() == "Of 2 transitions, 1 (50.0%) were to the same state."
+
+
 def test_lengths_must_agree():
     with pytest.raises(DataError, match="E127"):
         self_transitions(["a"], ["p", "q"], [0], states=("a",))
