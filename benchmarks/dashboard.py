@@ -2,9 +2,9 @@
 
     python -m benchmarks.dashboard
 
-Starts the dashboard as users do, drives Chromium, and writes benchmarks/results/dashboard.json with the machine's load.
-The runs are made up (the tests' example, larger): 200 persons, and 2,000 persons with 16 transitions each and some 130,000
-rows. A page counts as there when its heading stands, no script runs any more and its charts are drawn.
+Starts the dashboard as users do, drives Chromium, and writes benchmarks/results/dashboard.json with the machine's
+load. The runs are made up (the tests' example, larger): 200 persons, and 2,000 persons with 16 transitions each and
+some 130,000 rows. A page counts as there when its heading stands, no script runs any more and its charts are drawn.
 """
 
 from __future__ import annotations
