@@ -113,7 +113,7 @@ def ours() -> pd.DataFrame:
 
     from toolkit.data.grouped import GroupedDataset
     from toolkit.effects.importance import corrected_moments
-    from toolkit.effects.posterior import newton_step, posterior
+    from toolkit.effects.posterior import newton_step, whole_posterior
     from toolkit.effects.random_effects import EffectLayout, RandomEffects
     from toolkit.models.networks import Mlp
     from toolkit.models.prepare import fit_scaler, problem
@@ -140,7 +140,7 @@ def ours() -> pd.DataFrame:
     )
     for _ in range(20):
         effects = replace(effects, eta=newton_step(rows, shared, effects, 1.0)[0])
-    at = posterior(rows, shared, effects, 1.0)
+    at = whole_posterior(rows, shared, effects, 1.0)
     better = corrected_moments(rows, shared, effects, at, 1.0, draws=20_000, rng=np.random.default_rng(1))
     frame = pd.DataFrame({"person": np.repeat(np.array(data.persons, dtype=object), 9)})
     return frame.assign(

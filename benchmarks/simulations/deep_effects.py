@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from toolkit import GroupedDataset, fit
 from toolkit.errors import ToolkitWarning
 from toolkit.models import NmeMlp
+from toolkit.models.training import Trained
 
 RESULTS = Path(__file__).parents[1] / "results"
 PERSONS, ROWS, FEATURES, RESIDUAL = 195, 80, 6, 0.5
@@ -51,9 +52,10 @@ def measured(effects: str, hidden: tuple[int, ...], data: GroupedDataset, seed: 
         run = fit(config, data, seed=seed, device="cpu", progress=None)
     spent = time.process_time() - started
     rows = run.metrics().query("scope == 'pooled' and split == 'test' and metric == 'rmse'").set_index("level")["value"]
-    components = run.variance_components().set_index("parameter")
+    assert isinstance(run.trained, Trained)
+    deviations = run.variance_components().set_index("parameter")["sd"].to_dict()
     return {
-        "effects": run.trained.network.effects.layout.size, "residual_sd": float(components.loc["residual", "sd"]),
+        "effects": run.trained.network.effects.layout.size, "residual_sd": float(deviations["residual"]),
         "rmse_person": float(rows["person"]), "rmse_population": float(rows["population"]), "cpu_s": spent,
     }  # fmt: skip
 
