@@ -8,7 +8,7 @@ import streamlit as st
 from analyses.figures import stability
 from analyses.figures.labels import parameter_label
 from analyses.report.gallery_words import READING
-from app import kept_list, kept_result, obstacles, views
+from app import kept_list, kept_result, obstacles, refits, views
 from app.state import OpenRun
 
 COMMAND = "stability"
@@ -38,13 +38,9 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _how(opened: OpenRun) -> None:
-    """Fitting again takes minutes to hours, so it is left to the command line; the page finds the result."""
-    st.info(
-        "Nothing is kept about stability in this run folder yet. The model has to be fitted again several times for "
-        "it, with other seeds and to fewer rows, which takes about ten times as long as the fit itself. Type the "
-        "command below in a terminal; this page then shows the result."
-    )
-    study = st.session_state.get("opened_study")
-    place = "study.toml" if study is None else str(study.path)
-    st.code(f'nme analyze stability "{opened.path}" --study "{place}"', language=None, wrap_lines=True)
+    refits.offer(
+        opened, COMMAND, others=(), label="Fitting again with other seeds and fewer rows",
+        why="The model is fitted again several times for it, with other seeds and to fewer rows, which takes about ten "
+        "times as long as the fit itself.",
+    )  # fmt: skip
     st.caption("Runs of the same model with other seeds do as well: name them one after the other, without --study.")

@@ -16,7 +16,7 @@ from analyses.report.guard import SMALLEST_SHOWN
 from analyses.report.sentences import LEVEL_NAMES
 from analyses.report.standard_tables.models import comparison_table
 from analyses.report.tables import p_cell
-from app import compared_runs, kept_list, kept_result, obstacles, result_files, state, views
+from app import compared_runs, kept_list, kept_result, obstacles, refits, result_files, state, views
 from app.basket import Pinned
 from app.compared_runs import Contest
 from app.inputs import Settings
@@ -244,17 +244,13 @@ def _new_persons(opened: OpenRun) -> None:
 
 
 def _how(command: str, opened: OpenRun, what: str) -> None:
-    """How to make a result that needs further fits."""
-    st.info(
-        f"No run of this study keeps this result yet. {what} That takes several fits, so it is made in a terminal with "
-        "the command below; this page then shows the result."
-    )
+    """How a result is made that needs further fits."""
     _, fitting = compared_runs.offered(opened)
-    others = [str(run.path) for run in state.other_runs(opened) if run.label in fitting] or ["OTHER_RUN"]
-    study = st.session_state.get("opened_study")
-    place = "study.toml" if study is None else str(study.path)
-    runs = " ".join(f'"{path}"' for path in [str(opened.path), *others[:1]])
-    st.code(f'nme analyze {command} {runs} --study "{place}"', language=None, wrap_lines=True)
+    others = [str(run.path) for run in state.other_runs(opened) if run.label in fitting]
+    if not others:
+        st.info(f"{what} There is no other run to compare with: fit another model of the same study first.")
+        return
+    refits.offer(opened, command, others=others[:1], why=f"{what} That takes several fits.", label="Fitting again")
 
 
 views.guarded(page)

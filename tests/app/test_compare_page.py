@@ -118,7 +118,11 @@ def test_one_run_alone_says_what_to_do(tmp_path, monkeypatch) -> None:
     at = opened(tmp_path, monkeypatch, "compare")
     assert "There is only one run" in words(at)
     at.main.get("button_group")[0].set_value("Less data").run()
-    assert "nme analyze less-data" in words(at)
+    assert "no other run to compare with" in words(at)
+    write_example(tmp_path / "generic-crf", model="generic-crf")
+    at = opened(tmp_path, monkeypatch, "compare", "nme-crf")
+    at.main.get("button_group")[0].set_value("Less data").run()
+    assert f'nme analyze less-data "{tmp_path / "nme-crf"}" "{tmp_path / "generic-crf"}"' in words(at)
     at.main.get("button_group")[0].set_value("New persons").run()
     assert "nme analyze adaptation" in words(at)
 

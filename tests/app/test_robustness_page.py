@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,11 @@ from streamlit.testing.v1 import AppTest
 
 from analyses.multiverse_runs import multiverse_of_runs
 from analyses.report.robustness_appendix import robustness_appendix
-from app import jobs
+from app import jobs, processes
+from toolkit import fit
+from toolkit.data.demo import BUNDLED
+from toolkit.data.study import Study
+from toolkit.models import NmeMlp
 from toolkit.runs.folder import load_run
 from toolkit.runs.kept import kept_analyses
 from toolkit.runs.number_comparison import compare_values
@@ -165,3 +170,17 @@ def test_the_appendix_holds_every_kind(folder, monkeypatch) -> None:
     assert "<script" not in page
     assert all(block.title in page for block in report.blocks)
     assert docx_bytes(report)[:2] == b"PK"
+
+
+def test_a_model_is_fitted_again_from_the_page(tmp_path, monkeypatch) -> None:
+    """Where the study is open the page runs the command itself, and finds what it keeps."""
+    study = Study.read(next(iter(BUNDLED.values())))
+    data = study.grouped(target="happy")
+    fit(NmeMlp(hidden=(), epochs=2), data, seed=1, out=tmp_path / "runs" / "nme-mlp", study=study)
+    at = part(opened(tmp_path / "runs", monkeypatch, "robustness"), "Fitted again")
+    started = []
+    monkeypatch.setattr(processes, "start", lambda key, arguments, label: started.append(list(arguments)))
+    next(button for button in at.button if button.label == "Fit again here").click().run()
+    assert started[0][:3] == ["analyze", "stability", str(tmp_path / "runs" / "nme-mlp")]
+    assert started[0][3] == "--study"
+    assert Path(started[0][4]).exists()
