@@ -400,7 +400,7 @@ def test_effects_are_random_effects_of_the_layout():
         (NmeMlp, {"class_weights": "balanced"}, "only classes"),
         (NmeMlp, {"task": "binary", "class_weights": {"0": -1.0}}, "class_weights"),
         (NmeMlp, {"exposure": "minutes"}, "count"),
-        (NmeCrf, {"class_weights": "balanced"}, "no setting"),
+        (NmeCrf, {"class_weights": "balanced"}, "do not apply to chains"),
         (NmeMlp, {"task": "ordinal", "module": {}}, "perceptron"),
     ],
 )
