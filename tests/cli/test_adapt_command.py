@@ -18,7 +18,7 @@ from toolkit.runs.folder import load_run
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study whose run of experts has seen some of the persons."""
     file = write_family_study(tmp_path_factory.mktemp("experts"), frame=family_frame(families=5, rows=15))
-    words = ["--model", "pen", "--set", "epochs=2", "--split", "persons", "--out", file.parent / "runs" / "pen"]
+    words = ["--model", "pen", "--set", "epochs=25", "--split", "persons", "--out", file.parent / "runs" / "pen"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert nme("fit", file, *words) == 0

@@ -266,8 +266,9 @@ def test_the_persons_page_shows_the_effects_of_each_factor(study, monkeypatch):
 def test_other_pages_say_that_families_have_effects(study, monkeypatch):
     assert "Families and items have effects of their own as well" in words(opened(study, monkeypatch, "start"))
     at = opened(study, monkeypatch, "one_person")
+    at.get("button_group")[0].set_value("All effects").run()
     assert "This model also has effects of families and items" in words(at)
-    assert any("this person’s family" in expander.label for expander in at.expander)
+    assert any("this person’s family" in heading.value for heading in at.subheader)
     at = opened(study, monkeypatch, "group_test", run="nme-crf")
     at.main.button[0].click().run()
     assert not at.exception
@@ -281,4 +282,4 @@ def test_a_study_without_groupings_shows_no_choice(tmp_path, monkeypatch):
         warnings.simplefilter("ignore")
         assert nme("fit", file, "--set", "hidden=()", "--epochs", "5", "--out", tmp_path / "runs" / "nme-mlp") == 0
     at = opened(file, monkeypatch, "persons")
-    assert not at.get("button_group")
+    assert not any("Whose effects?" in group.proto.label for group in at.get("button_group"))
