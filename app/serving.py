@@ -16,6 +16,7 @@ FIRST = ("pandas", "pyarrow.parquet", "app.main")
 LATER = ("plotly.graph_objects", "scipy.stats", "analyses.hsic", "analyses.transitions", "analyses.report.word")
 SERVER = "streamlit.web.server.server"
 PATIENCE = 5.0
+FIRST_PAGE = 1.0  # seconds in which the first page is drawn
 
 
 def main() -> None:
@@ -35,6 +36,8 @@ def warm() -> None:
     # a module half loaded by one thread must not be asked for by the other
     time.sleep(0.3)
     _load(FIRST)
+    # loading holds up the server itself, which is now sending the first page
+    time.sleep(FIRST_PAGE)
     _load(LATER)
 
 
