@@ -67,6 +67,21 @@ def spoken(problem: ToolkitError) -> str:
     return re.sub(r"(^|\. )([a-z])(?=[a-z’']*[ ,:;])", lambda match: match[1] + match[2].upper(), problem.sentence)
 
 
+def of_run(page: Callable[[OpenRun, Settings], None]) -> None:
+    """Draw a page about the open run below its header; without an open run say what to do."""
+
+    def drawn() -> None:
+        opened: OpenRun | None = st.session_state["opened"]
+        settings: Settings = st.session_state["settings"]
+        if opened is None:
+            st.info("Open a run on the Start page first.")
+            return
+        header(opened, settings)
+        page(opened, settings)
+
+    guarded(drawn)
+
+
 def guarded(page: Callable[[], None]) -> None:
     """Draw a page; what goes wrong is shown as a sentence, and neither shown nor logged with its data."""
     try:

@@ -41,14 +41,8 @@ IDENTITY_READING = (
 )
 
 
-def page() -> None:
+def page(opened: OpenRun, settings: Settings) -> None:
     """The page of bias against baseline."""
-    opened: OpenRun | None = st.session_state["opened"]
-    settings: Settings = st.session_state["settings"]
-    if opened is None:
-        st.info("Open a run on the Start page first.")
-        return
-    views.header(opened, settings)
     obstacle = obstacles.first_of(obstacles.without_effects(opened), _without_bias(opened))
     if obstacle:
         st.info(views.plain(obstacle))
@@ -255,4 +249,4 @@ def _paper(report: BaselineReport) -> dict[str, ReportTable]:
     return {} if made is None else {"baseline": made}
 
 
-views.guarded(page)
+views.of_run(page)

@@ -29,14 +29,8 @@ SPLITS = {"test": "test rows", "validation": "validation rows", "train": "traini
 RAISED = dict(zip("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", strict=True))
 
 
-def page() -> None:
+def page(opened: OpenRun, settings: Settings) -> None:
     """The page of comparisons."""
-    opened: OpenRun | None = st.session_state["opened"]
-    settings: Settings = st.session_state["settings"]
-    if opened is None:
-        st.info("Open a run on the Start page first.")
-        return
-    views.header(opened, settings)
     part = st.segmented_control(
         "Question", [MODELS, LESS, NEW], default=MODELS, required=True, label_visibility="collapsed", key="compare part"
     )
@@ -253,4 +247,4 @@ def _how(command: str, opened: OpenRun, what: str) -> None:
     refits.offer(opened, command, others=others[:1], why=f"{what} That takes several fits.", label="Fitting again")
 
 
-views.guarded(page)
+views.of_run(page)

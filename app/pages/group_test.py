@@ -25,14 +25,8 @@ from app.state import OpenRun
 RELATED = (COMMAND, "hsic", "differences", "differences-pairs", "base-rates", "plausible")
 
 
-def page() -> None:
+def page(opened: OpenRun, settings: Settings) -> None:
     """The page of the group test."""
-    opened: OpenRun | None = st.session_state["opened"]
-    settings: Settings = st.session_state["settings"]
-    if opened is None:
-        st.info("Open a run on the Start page first.")
-        return
-    views.header(opened, settings)
     groups = group_comparison.group_names(opened)
     obstacle = obstacles.first_of(
         obstacles.without_states(opened),
@@ -104,4 +98,4 @@ def _changed(opened: OpenRun, tested: TestSettings, chosen: TestSettings) -> Non
     st.info(views.plain(f"Shown is an earlier test: {what}. Press Run for the settings above."))
 
 
-views.guarded(page)
+views.of_run(page)

@@ -16,14 +16,8 @@ View = Callable[[OpenRun, Settings], None]
 CARD_NOTE = "Places in square brackets are for the authors. Numbers of small groups are left out."
 
 
-def page() -> None:
+def page(opened: OpenRun, settings: Settings) -> None:
     """The page."""
-    opened: OpenRun | None = st.session_state["opened"]
-    settings: Settings = st.session_state["settings"]
-    if opened is None:
-        st.info("Open a run on the Start page first.")
-        return
-    views.header(opened, settings)
     views.sentence(sentences.model_sentence(opened.manifest))
     targets = opened.run.targets
     if len(targets) > 1:
@@ -75,4 +69,4 @@ def _documents(opened: OpenRun) -> None:
         report_tables.document_files(checklist, "tripod-ai", "Save the TRIPOD+AI checklist", CARD_NOTE)
 
 
-views.guarded(page)
+views.of_run(page)

@@ -20,14 +20,8 @@ IDENTIFIABLE = (
 )
 
 
-def page() -> None:
+def page(opened: OpenRun, settings: Settings) -> None:
     """The page of one person."""
-    opened: OpenRun | None = st.session_state["opened"]
-    settings: Settings = st.session_state["settings"]
-    if opened is None:
-        st.info("Open a run on the Start page first.")
-        return
-    views.header(opened, settings)
     if opened.persons.empty:
         st.info("This run holds no persons.")
         return
@@ -91,4 +85,4 @@ def _views(person: Person) -> dict[str, View]:
     return found
 
 
-views.guarded(page)
+views.of_run(page)

@@ -16,14 +16,8 @@ FEW_LEVELS = 10
 SORTED, RIDGES, ROWS, LAYERS = "Sorted, with intervals", "Ridges by group", "Shrinkage", "Layer by layer"
 
 
-def page() -> None:
+def page(opened: OpenRun, settings: Settings) -> None:
     """The persons page."""
-    opened: OpenRun | None = st.session_state["opened"]
-    settings: Settings = st.session_state["settings"]
-    if opened is None:
-        st.info("Open a run on the Start page first.")
-        return
-    views.header(opened, settings)
     if not opened.is_personal:
         st.info(
             "This model has the same parameters for everybody, so there are no person effects to show. "
@@ -119,4 +113,4 @@ def _sorted(opened: OpenRun, shown: FactorTables, effects: Shown) -> None:
     persons_tables.everybody(opened, shown, effects, picked)
 
 
-views.guarded(page)
+views.of_run(page)

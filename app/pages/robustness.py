@@ -27,14 +27,8 @@ QUESTIONS = {
 }
 
 
-def page() -> None:
+def page(opened: OpenRun, settings: Settings) -> None:
     """The page of robustness."""
-    opened: OpenRun | None = st.session_state["opened"]
-    settings: Settings = st.session_state["settings"]
-    if opened is None:
-        st.info("Open a run on the Start page first.")
-        return
-    views.header(opened, settings)
     left, right = st.columns([3.4, 1], vertical_alignment="bottom")
     part = left.segmented_control(
         "Question", PARTS, default=CHOICES if opened.has_states else SEEDS, required=True,
@@ -70,4 +64,4 @@ def _without_groups(opened: OpenRun, settings: Settings) -> str:
     )
 
 
-views.guarded(page)
+views.of_run(page)

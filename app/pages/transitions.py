@@ -26,14 +26,8 @@ FROM, INTO = "cell_from", "cell_into"
 CELLS, CLICKED = "cells", "clicked cell"
 
 
-def page() -> None:
+def page(opened: OpenRun, settings: Settings) -> None:
     """The page of transitions."""
-    opened: OpenRun | None = st.session_state["opened"]
-    settings: Settings = st.session_state["settings"]
-    if opened is None:
-        st.info("Open a run on the Start page first.")
-        return
-    views.header(opened, settings)
     obstacle = obstacles.without_states(opened)
     if obstacle:
         st.info(views.plain(obstacle))
@@ -198,4 +192,4 @@ def _cell(opened: OpenRun, settings: Settings, shown: Averages, value: str) -> N
     cell_drivers.show(opened, settings, asked)
 
 
-views.guarded(page)
+views.of_run(page)
