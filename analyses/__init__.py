@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from analyses.drivers import cell_drivers as cell_drivers
     from analyses.hsic import hsic_test as hsic_test
     from analyses.hsic_effect import hsic_effect_size as hsic_effect_size
+    from analyses.likelihood_ratio import compare_likelihoods as compare_likelihoods
     from analyses.model_comparison import compare_models as compare_models
     from analyses.multiverse import specification_curve as specification_curve
     from analyses.pairwise_transitions import compare_groups as compare_groups
@@ -38,6 +39,7 @@ _HOME = {
     "specification_curve": "analyses.multiverse",
     "power_curve": "analyses.power",
     "compare_models": "analyses.model_comparison",
+    "compare_likelihoods": "analyses.likelihood_ratio",
 }
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from analyses.stability import stable_parameters
-
 if TYPE_CHECKING:
     from toolkit.runs.folder import SavedRun
 
@@ -23,6 +21,9 @@ def unstable_parameters(run: SavedRun) -> frozenset[str]:
     Raises:
         RunFolderError: E402 for a damaged table of the stability analysis.
     """
+    # the whole analysis is not loaded to look for what it may have left
+    from analyses.stability import stable_parameters
+
     judged = stable_parameters(run) or {}
     shaky = {name for name, stable in judged.items() if not stable}
     for name in tuple(shaky):

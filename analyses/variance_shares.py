@@ -68,6 +68,8 @@ def place_in_words(layer: str, block: str) -> str:
     """A block of parameters in words, such as ``the biases of layer 2``."""
     if not layer:
         return f"the {block}"
+    if (layer, block) == ("output", "bias"):  # what is added to a network's output
+        return "the level"
     number = layer.rpartition(".")[2]
     which = f"layer {int(number) + 1}" if number.isdigit() else layer
     return f"the {'biases' if block == 'bias' else 'weights' if block == 'weight' else block} of {which}"

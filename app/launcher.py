@@ -19,6 +19,7 @@ from toolkit.errors import ConfigError
 
 HERE = Path(__file__).parent
 MAIN = HERE / "entry" / "dashboard.py"
+SERVED = HERE / "entry" / "served.py"
 ROOT = HERE.parent
 RUNS_VARIABLE = "NME_RUNS"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -138,7 +139,7 @@ def command(port: int, *, address: str = "127.0.0.1", allow_network: bool = Fals
     hosts = LOOPBACK if address in LOOPBACK else ("*",)
     flags = [f"--{name}={value}" for name, value in settings.items()]
     flags += [f"--server.allowedHosts={host}" for host in hosts]
-    return [sys.executable, "-m", "app.serving", "run", str(MAIN), *flags]
+    return [sys.executable, "-m", "app.serving", "run", str(SERVED), *flags]
 
 
 def environment(paths: Sequence[str | Path]) -> dict[str, str]:
@@ -175,4 +176,4 @@ def _open_when_ready(process: subprocess.Popen[bytes], address: str, port: int) 
             if probe.connect_ex((address, port)) == 0:
                 webbrowser.open(f"http://{f'[{address}]' if ':' in address else address}:{port}")
                 return
-        time.sleep(0.2)
+        time.sleep(0.05)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
-from PIL import Image
 
 from analyses.figures.colour_sets import choose_set
 from app import sidebar, state, studies, views
@@ -15,6 +13,11 @@ from app.studies import OpenStudy
 from toolkit.errors import ToolkitError
 
 PAGES = Path(__file__).parent / "pages"
+# a blue disc; without it, or by name, the icon of the page would be fetched from another server
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
+    "%3Ccircle cx='16' cy='16' r='14' fill='%230B5C94'/%3E%3C/svg%3E"
+)
 NAMES = (
     ("start", "Start", "home"),
     ("data", "Data", "table_view"),
@@ -31,14 +34,6 @@ NAMES = (
 )
 
 
-def page_icon() -> Image.Image:
-    """A blue disc on white, 32 x 32 pixels: an icon given by name would be fetched from another server."""
-    place = np.arange(32) - 15.5
-    inside = place[:, None] ** 2 + place[None, :] ** 2 < 14**2
-    pixels = np.where(inside[:, :, None], np.array([0x0B, 0x5C, 0x94]), 255).astype(np.uint8)
-    return Image.fromarray(pixels)
-
-
 def _study(opened: OpenRun | None) -> OpenStudy | None:
     """The study beside the run; a page that needs one that cannot be read says so itself."""
     try:
@@ -49,7 +44,7 @@ def _study(opened: OpenRun | None) -> OpenStudy | None:
 
 def main() -> None:
     """Draw the sidebar, open the chosen run, and hand over to the page."""
-    st.set_page_config(page_title="Personalised models", page_icon=page_icon(), layout="wide")
+    st.set_page_config(page_title="Personalised models", page_icon=ICON, layout="wide")
     page = st.navigation([st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == "start")
                           for name, title, icon in NAMES])  # fmt: skip
     path = sidebar.choose_run(state.found_runs())
@@ -63,7 +58,9 @@ def main() -> None:
     choose_set(settings.palette)
     st.session_state["settings"] = settings
     st.session_state["opened"] = opened
-    st.session_state["opened_study"] = None if problem else _study(opened)
+    # finding the study of a run takes a moment, and the first page says nothing about it
+    spared = opened is not None and page.title == NAMES[0][1]
+    st.session_state["opened_study"] = None if problem or spared else _study(opened)
     views.style()
     st.header(page.title, anchor=False)
     if problem:

@@ -81,7 +81,7 @@ def _recipe(found: VariancePartition, settings: Settings) -> Recipe | None:
 def _where(opened: OpenRun) -> str:
     """Which parts of the model differ between persons, in words."""
     names = [str(name) for name in dict.fromkeys(opened.effects["parameter"])]
-    if opened.run.model == "lmm":
+    if opened.run.model in ("lmm", "glmm", "lmmnn", "mc-gmenn"):
         return f"Each person has {listed([_linear(name) for name in names])} of their own."
     layers = pd.Series(names).map(effect_layers.layer_of).value_counts(sort=False)
     parts = [f"{str(layer).lower()} ({count})" for layer, count in layers.items()]
@@ -93,8 +93,12 @@ def _where(opened: OpenRun) -> str:
 
 
 def _linear(parameter: str) -> str:
-    """A parameter of a linear mixed model in words."""
-    return "an intercept" if parameter.endswith(".bias") else f"a slope of {parameter.partition('[')[2].rstrip(']')}"
+    """A parameter of a mixed model in words; of several classes each has its own."""
+    kind, _, inside = parameter.partition("[")
+    name, _, of_class = inside.rstrip("]").partition(",")
+    if kind.endswith("bias"):
+        return f"a level for {name}" if name else "an intercept"
+    return f"a slope of {name}" + (f" for {of_class}" if of_class else "")
 
 
 def _boundary(opened: OpenRun) -> None:

@@ -21,7 +21,8 @@ def without_effects(opened: OpenRun) -> str:
         return ""
     return (
         "This model has the same parameters for everybody, so no person has a bias of their own. Choose a run of a "
-        "personal model in the sidebar: its name starts with nme, unme, specific, lmm, mlp-lme or pen."
+        "personal model in the sidebar: its name starts with nme, unme, specific, lmm, glmm, lmmnn, mc-gmenn, mlp-lme "
+        "or pen."
     )
 
 

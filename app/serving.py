@@ -1,53 +1,55 @@
-"""The server process: Streamlit, with what the pages stand on loaded while the browser loads the page.
+"""The server process: Streamlit, started so that the first page is there soon.
 
-``python -m app.serving run SCRIPT FLAGS`` is ``streamlit run SCRIPT FLAGS``. Loading pandas, plotly and scipy takes as
-long as a browser needs for its own part; done side by side, the first page is there sooner, and so is every page after.
+``python -m app.serving run SCRIPT FLAGS`` is ``streamlit run SCRIPT FLAGS``.
 """
 
 from __future__ import annotations
 
-import importlib
+import gc
+import socket
 import sys
-import threading
-import time
+from collections.abc import Callable
+from typing import Any
 
-FIRST = ("pandas", "pyarrow.parquet", "app.main")
-# what pages import when they are opened for the first time; never torch, which few pages need
-LATER = ("plotly.graph_objects", "scipy.stats", "analyses.hsic", "analyses.transitions", "analyses.report.word")
-SERVER = "streamlit.web.server.server"
-PATIENCE = 5.0
-FIRST_PAGE = 1.0  # seconds in which the first page is drawn
+# seconds a thread that loads modules may keep the server waiting
+TURN = 0.001
 
 
 def main() -> None:
-    """Start loading in a thread of its own, and serve."""
-    threading.Thread(target=warm, daemon=True, name="loading").start()
+    """Serve; objects are not searched for garbage before everything is loaded (`app.loading`)."""
+    gc.disable()
+    sys.setswitchinterval(TURN)
     from streamlit.web.cli import main as serve
 
+    send_at_once()
+    answer_soon()
     sys.argv[0] = "streamlit"
     serve(prog_name="streamlit")
 
 
-def warm() -> None:
-    """Wait until the server stands, then load what the first page needs, then the rest."""
-    deadline = time.monotonic() + PATIENCE
-    while SERVER not in sys.modules and time.monotonic() < deadline:
-        time.sleep(0.05)
-    # a module half loaded by one thread must not be asked for by the other
-    time.sleep(0.3)
-    _load(FIRST)
-    # loading holds up the server itself, which is now sending the first page
-    time.sleep(FIRST_PAGE)
-    _load(LATER)
+def send_at_once() -> None:
+    """Let small messages go out at once.
+
+    Otherwise every second one waits until the browser has confirmed the one before, which takes 40 ms (Nagle's
+    algorithm against delayed confirmations); a page is drawn by dozens of them. Connections inherit the setting.
+    """
+    from streamlit.web.server.starlette import starlette_server
+
+    bind: Callable[..., socket.socket] = starlette_server._bind_socket
+
+    def bind_without_delay(*arguments: Any, **named: Any) -> socket.socket:
+        bound = bind(*arguments, **named)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return bound
+
+    starlette_server._bind_socket = bind_without_delay
 
 
-def _load(names: tuple[str, ...]) -> None:
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            # said by the page that needs it
-            continue
+def answer_soon() -> None:
+    """Spare the first page a look through every loaded module, by which Streamlit finds out that this is no console."""
+    from streamlit import env_util
+
+    env_util.is_repl = lambda: False
 
 
 if __name__ == "__main__":

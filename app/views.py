@@ -49,6 +49,8 @@ STYLE = """<style>
 [data-testid="stSidebarUserContent"] .react-aria-ComboBox input { font-size: .85rem; padding-right: 0; }
 button[data-variant="segmented_control"] { padding-left: .7rem; padding-right: .7rem; }
 button[data-variant="segmented_control"][data-selected="true"] p { font-weight: 600; }
+:is([data-testid="stSidebarNavLink"], [data-testid="stPageLink-NavLink"], .stMain, .stMarkdown a):focus-visible,
+[data-testid="stMultiSelectTagsContainer"]:focus-within { outline: 2px solid #2878B5; outline-offset: -2px; }
 .stPlotlyChart { background: #FFFFFF; border-radius: .4rem; overflow: hidden; }
 @media (prefers-color-scheme: dark) {
   button[data-variant="segmented_control"][data-selected="true"] p { color: #E6EBF0; }

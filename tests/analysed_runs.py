@@ -49,11 +49,16 @@ def write_study(folder: Path, *, persons: int = 30, patients: int = 15) -> Path:
     return folder / "study.toml"
 
 
-def fit_runs(study: Path, *models: str) -> Path:
-    """Fit models for a few epochs; returns the folder of the runs."""
+def fit_runs(study: Path, *models: str, settled: bool = False) -> Path:
+    """Fit models for a few epochs; returns the folder of the runs.
+
+    Unless ``settled``, variances of chains stop with the epochs: carrying them to their fixed point takes most of the
+    time of a fit, and changes nothing that reports, tables and exports are about.
+    """
     runs = study.parent / "runs"
     for model in models:
         words = ["--model", model, "--epochs", "8", "--set", "hidden=(3,)", "--out", runs / model]
+        words += ["--set", "variance_update=paper"] if model == "nme-crf" and not settled else []
         assert nme("fit", study, *words) == 0
     return runs
 

@@ -6,6 +6,7 @@ Every metric is called as ``metric(truth, prediction)``, works in float64 and re
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -196,6 +197,35 @@ def auc(truth: ArrayLike, prediction: ArrayLike) -> float:
     areas = np.array([_binary_auc(y == k, scores[:, k]) for k in range(scores.shape[1])])
     defined = areas[~np.isnan(areas)]
     return float(defined.mean()) if defined.size else float("nan")
+
+
+def auc_one_vs_one(truth: ArrayLike, prediction: ArrayLike) -> float:
+    """Mean area under the ROC curve over all pairs of classes (Hand and Till, 2001): macro one against one.
+
+    Of a pair of classes only their rows count, and the mean of both areas does: each class's score of itself against
+    the other's rows. Of two classes it is the area.
+
+    Args:
+        truth: class codes 0 .. classes - 1, shape (rows,).
+        prediction: a score of each class, shape (rows, classes).
+
+    Returns:
+        The mean; classes that never occur are left out, NaN when one class only occurs.
+
+    Raises:
+        DataError: E127 without a column of scores for every class.
+    """
+    y, scores = np.asarray(truth), np.asarray(prediction, dtype=np.float64)
+    _same_length(y, scores)
+    if scores.ndim != 2 or (y.size and y.max() >= scores.shape[1]):
+        raise DataError("every class needs a score", code="E127", remedy="Give one column of scores per class")
+    rows_of = {code: np.flatnonzero(y == code) for code in np.unique(y).astype(int)}
+    areas = []
+    for first, second in itertools.combinations(rows_of, 2):
+        pair = np.concatenate([rows_of[first], rows_of[second]])
+        areas.append((_binary_auc(y[pair] == first, scores[pair, first])
+                      + _binary_auc(y[pair] == second, scores[pair, second])) / 2)  # fmt: skip
+    return float(np.mean(areas)) if areas else float("nan")
 
 
 def per_person(metric: Metric, truth: ArrayLike, prediction: ArrayLike, person: ArrayLike) -> PerPerson:

@@ -10,6 +10,7 @@ from analyses import wording
 
 ARROW = " → "
 _TRANSITION = re.compile(r"^(?:transitions?|T|crf\.transitions?)\[([^,\]]+),\s*([^\]]+)\]$")
+_SLOPE = re.compile(r"^slopes\[([^\]]+)\]$")
 _HEAD = re.compile(r"^head\.(bias|weight)(?:\[([^\]]*)\])?$")
 _NUMBERED = re.compile(r"^\d+(?:,|$)")
 _LAYER = re.compile(r"^layers\.(\d+)\.(bias|weight)(?:\[([^\]]*)\])?$")
@@ -20,11 +21,15 @@ def parameter_label(parameter: str) -> str:
 
     ``transitions[a,b]`` is the score of moving from ``a`` into ``b``; ``layers.2.bias`` a bias, ``layers.2.weight[i]``
     a weight of the third layer; ``layers.0.bias`` and ``layers.0.weight[x]`` without numbers of hidden units are level
-    and slope of a linear model, ``head.weight[valence,x]`` that of x in an expert's output for valence.
+    and slope of a linear model, as are ``output.bias`` and ``slopes[x]`` beside a network;
+    ``head.weight[valence,x]`` is that of x in an expert's output for valence.
     """
     transition = _TRANSITION.match(parameter)
     if transition:
         return f"{transition[1].strip()}{ARROW}{transition[2].strip()}"
+    slope = _SLOPE.match(parameter)
+    if slope or parameter == "output.bias":
+        return f"slope of {slope[1]}" if slope else "average level"
     head = _HEAD.match(parameter)
     if head:
         names = (head[2] or "").split(",")

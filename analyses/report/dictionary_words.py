@@ -27,8 +27,8 @@ FILES = {
     "transition_covariates.parquet": "One row per covariate and step: by how much it shifts the transition.",
     "predictions.parquet": "One row per {row}: truth and predictions.",
     "metrics.parquet": "How well the model predicts, for each person, averaged and pooled.",
-    "fixed_effects.parquet": "One row per coefficient that all persons share, of a linear mixed model.",
-    "likelihood.parquet": "How well a linear mixed model fits the rows it was fitted to.",
+    "fixed_effects.parquet": "One row per coefficient that all persons share, of a linear or logistic mixed model.",
+    "likelihood.parquet": "How well a mixed model fits the rows it was fitted to.",
     "trace.parquet": "One row per epoch of the training.",
     "experts.parquet": "One row per expert and weight of a network of experts.",
     "gate.parquet": "One row per person, part and expert: how much the gate leans on the expert.",
@@ -99,6 +99,7 @@ COLUMNS = {
     "correlation": Meaning(
         "Correlation with the first parameter of the term; empty where none is estimated.", "-1 to 1"
     ),
+    "range": Meaning("How far a spatial effect reaches: the range of its kernel; empty for other terms."),
     "at_boundary": Meaning("Whether the variance could not be told from zero."),
     "from_state": Meaning("State that a step starts from."),
     "to_state": Meaning("State that a step leads into."),

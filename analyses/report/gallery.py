@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analyses.figures.print_style import figure_bytes, inline_svg, with_ids
 from analyses.report import catalogue
 from analyses.report.catalogue import FigureOptions
+from analyses.report.catalogue.effect_figures import EFFECT_FIGURES
 from analyses.report.catalogue.group_figures import GROUP_FIGURES
 from analyses.report.catalogue.model_figures import MODEL_FIGURES
 from analyses.report.catalogue.personal_figures import PERSONAL_FIGURES
@@ -29,6 +30,7 @@ LARGEST_SVG = 350_000
 LARGEST_PAGE = 5_000_000
 CHAPTERS = (
     ("One model and its persons", MODEL_FIGURES),
+    ("Persons, families, items: grouping factors", EFFECT_FIGURES),
     ("Groups of persons", GROUP_FIGURES),
     ("Models, studies and designs", STUDY_FIGURES),
     ("Single persons", PERSONAL_FIGURES),

@@ -17,6 +17,21 @@ READING: dict[str, str] = {
         "Each line is one group’s distribution over its persons: the higher, the more persons. Lines on top of each "
         "other mean that the groups are alike in this parameter. The wider a hill, the more persons differ."
     ),
+    "factor-distributions": (
+        "One row for each grouping factor: the wider, the more it matters who or what the level is. The filled hill "
+        "shows the estimates of the levels, the line the distribution they are drawn from; the hill is the narrower "
+        "one, since estimates of levels with few rows are pulled to zero. At the right, the standard deviation with "
+        "its interval."
+    ),
+    "marked-distributions": (
+        "The same, with a dashed line for the levels of one row: a line far out says that this level moves the "
+        "prediction much, and more than most of its kind would."
+    ),
+    "contributions": (
+        "Read from top to bottom: what the model predicts without knowing anybody, what each level adds (orange) or "
+        "takes off (blue), and where this ends. The black lines are intervals of what the level adds; one that reaches "
+        "to the beginning of its bar means that the level may well add nothing."
+    ),
     "shrinkage": (
         "Each person stands twice: open, from the person’s own rows alone, and filled, with the model; the line "
         "joins the two. With few rows (left) the model pulls far towards the average person, with many (right) "

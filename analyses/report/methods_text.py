@@ -24,6 +24,16 @@ _MODELS = {
     "nme": ("wortwein2023nme",),
     "pen": ("feffer2018experts",),
     "lmm": ("bates2015lme4",),
+    "glmm": ("bates2015lme4",),
+    "lmmnn": ("simchoni2023lmmnn",),
+    "mc-gmenn": ("tschalzev2024gmenn",),
+    "embedding": ("guo2016entity",),
+    "target": ("miccibarreca2001preprocessing",),
+    "armed": ("nguyen2023armed",),
+    "menets": ("xiong2019menets",),
+    "deepglmm": ("tran2020deep",),
+    "lstm": ("hochreiter1997long",),
+    "svdkl": ("wilson2016stochastic", "gardner2018gpytorch"),
 }
 _METRICS = {"krippendorff_alpha": "hayes2007krippendorff", "ccc": "lin1989concordance"}
 _SOFTWARE = {
@@ -41,6 +51,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "plausible": ("rubin1987multiple", "holm1979simple"),
     "base-rates": ("rao1981analysis", "rao1984chi", *_PERMUTED),
     "variance": ("nakagawa2013r2",),
+    "effects": ("thomas1978interval",),
     "stability": ("shrout1979icc", "epskamp2018networks"),
     "multiverse": ("simonsohn2020specification", *_PERMUTED),
     "comparison": ("davison1997bootstrap", "holm1979simple"),
@@ -187,6 +198,10 @@ def analysis_sentence(name: str, summary: Mapping[str, Any]) -> str:
         "1987).",
         "slopes": "Slopes of transitions on a covariate have CR2 standard errors (Pustejovsky & Tipton, 2018).",
         "power": "Power was estimated by simulation from the fitted model.",
+        "effects": "Intervals of variance components rest on the information that the effects hold about them "
+        "(chi-squared, in the manner of Thomas & Hultquist, 1978).",
+        "class-effects": "Effects on classes were centred over the classes (sum to zero), since only differences "
+        "between classes change probabilities.",
         "baseline": "Person-specific biases were correlated with the persons’ baseline levels.",
     }
     return simple.get(kind, "")
@@ -194,7 +209,7 @@ def analysis_sentence(name: str, summary: Mapping[str, Any]) -> str:
 
 def kind_of(name: str) -> str:
     """The kind of a kept analysis, from the name of its folder."""
-    kinds = (*_KINDS, "power", "baseline", "drivers")
+    kinds = (*_KINDS, "power", "baseline", "drivers", "class-effects", "contributions")
     return next((kind for kind in kinds if name == kind or name.startswith(f"{kind}-")), name)
 
 
@@ -207,11 +222,13 @@ def cited_works(manifest: Mapping[str, Any], kept: Sequence[KeptAnalysis], metri
         metrics: names of the metrics reported.
     """
     config, model = manifest["config"], str(manifest["model"])
-    keys = {key for part, found in _MODELS.items() if part in model.split("-") for key in found}
+    parts = model.replace("deep-glmm", "deepglmm").split("-")
+    keys = {key for part, found in _MODELS.items() if part in parts for key in found}
     keys |= {"wortwein2023nme"} if config.get("prior") == "nme" else set()
     keys |= {"laird1982random"} if config.get("variance_update") == "em" and config.get("effects") else set()
-    trained_by_gradient = "lr" in config and config.get("optimiser", "adam") == "adam"
+    trained_by_gradient = "lr" in config and "deepglmm" not in parts and config.get("optimiser", "adam") == "adam"
     keys |= {"kingma2015adam"} if trained_by_gradient else set()
+    keys |= {"loshchilov2019decoupled"} if config.get("optimiser") == "adamw" else set()
     keys |= {_METRICS[name] for name in metrics if name in _METRICS}
     keys |= {key for name, key in _SOFTWARE.items() if name in manifest["versions"]}
     for found in kept:

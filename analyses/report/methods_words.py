@@ -34,8 +34,34 @@ _SPLITS = {
     "clusters": "Whole clusters were split at random into",
     "future": "{Rows} were split by date into",
 }
+# what networks without person effects do with persons and places
+_BESIDE = {
+    "one-hot-mlp": "Every person (and every level of the other grouping factors) was an input of its own.",
+    "embedding-mlp": "Every person (and every level of the other grouping factors) had an embedding that was learned "
+    "with the network (Guo & Berkhahn, 2016).",
+    "lstm": "A long short-term memory (Hochreiter & Schmidhuber, 1997) read predictors and outcome of the person’s "
+    "earlier rows; what it remembered was a further predictor.",
+    "map-cnn": "Each row’s place was a point on a map that went through four convolutional layers.",
+    "target-encoding-mlp": "Every person (and every level of the other grouping factors) was read as the smoothed mean "
+    "outcome of the training rows, in training that of other folds (Micci-Barreca, 2001).",
+    "armed": "Persons had random effects with a normal posterior of their own (variational inference), "
+    "and an adversary kept the network free of what tells persons apart (Nguyen et al., 2023).",
+    "menets": "Persons had random coefficients of the last hidden layer, updated by EM after "
+    "every epoch (Xiong et al., 2019).",
+    "deep-glmm": "Persons had random coefficients of the last hidden layer; the posterior of all "
+    "parameters was approximated by variational Bayes (Tran et al., 2020).",
+    "svdkl": "A Gaussian process over the places, with a radial basis function kernel and inducing points (Wilson et "
+    "al., 2016; Gardner et al., 2018), was added to the network’s prediction.",
+}
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
 _PACKAGES = {"torch": "PyTorch", "numpy": "NumPy", "pandas": "pandas", "scipy": "SciPy"}
+_KERNELS = {
+    "rbf": "Gaussian random field with squared exponential correlation",
+    "matern32": "Gaussian random field with Matérn 3/2 correlation",
+    "matern52": "Gaussian random field with Matérn 5/2 correlation",
+    "exponential": "Gaussian random field with exponential correlation",
+    "embedded": "Gaussian random field by a learned embedding",
+}
 
 
 def data_sentences(manifest: Mapping[str, Any]) -> list[str]:
@@ -67,8 +93,12 @@ def exclusion_text(manifest: Mapping[str, Any]) -> str:
 def model_sentences(manifest: Mapping[str, Any]) -> list[str]:
     """The model, where persons differ in it, and how it was estimated."""
     name, config = str(manifest["model"]), manifest["config"]
-    if name == "lmm":
+    if name in ("lmm", "glmm"):
         return _linear_mixed(manifest, config)
+    if name == "lmmnn":
+        return _mixed_network(manifest, config)
+    if name == "mc-gmenn":
+        return _sampled_network(manifest, config)
     said = [_model(manifest, name, config)]
     if config.get("effects") is not None:
         said.append(_deviations(manifest, config, name))
@@ -131,19 +161,83 @@ def _place(effects: Any) -> str:
 
 
 def _linear_mixed(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
-    """A linear mixed model: fixed effects, random effects as lme4 writes them, how it was estimated."""
+    """A linear or logistic mixed model: fixed effects, random effects as lme4 writes them, how it was estimated."""
     left_out = set(manifest["data"].get("features_left_out") or ())
     fixed = listed([str(name) for name in manifest["data"]["features"] if name not in left_out])
     what = str(manifest.get("target") or "the target")
     random = str(config.get("random") or "(1 | person)")
     method = str(manifest["status"].get("method") or "maximum likelihood")
     about = f"fixed effects of {fixed}" if fixed else "a common level"
+    logistic = manifest["model"] == "glmm"
+    kind = "logistic mixed model (GLMM" if logistic else "linear mixed model (LMM"
+    estimated = "Coefficients and variances were estimated by" if logistic else "Variances were estimated by exact"
     return [
-        f"“{what}” was modelled by a linear mixed model (LMM; Bates et al., 2015) with {about} and random "
-        f"effects {random}.",
-        f"Variances were estimated by exact {method} on the training rows alone, which is all that a likelihood needs. "
+        f"“{what}” was modelled by a {kind}; Bates et al., 2015) with {about} and random effects {random}.",
+        f"{estimated} {method} on the training rows alone, which is all that a likelihood needs. "
         f"{_ended(manifest['status'])}",
     ]
+
+
+def _mixed_network(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """A network with random effects: the network, the effects as lme4 writes them, how both were estimated."""
+    features = len(manifest["data"]["features"]) - len(config.get("spatial") or ())
+    inputs = f"{features} predictor{'' if features == 1 else 's'}"
+    random = _random_words(config)
+    method = str(manifest["status"].get("method") or "")
+    variances = "Variances are those that mini-batches led to."
+    if method.startswith("exact"):
+        variances = "Variances were then estimated by exact maximum likelihood of all training rows, the network held."
+    if method.startswith("maximum"):  # two classes: how the likelihood was integrated
+        how = method.partition(" by ")[2]
+        variances = (
+            f"Variances were then estimated by maximum likelihood of all training rows ({how}), the network held."
+        )
+    added = "its log-odds" if config.get("task") == "binary" else "it"
+    return [
+        f"{_targets(manifest)} was modelled by a neural network with random effects (LMMNN; Simchoni & Rosset, 2023): "
+        f"{_layers(config.get('hidden'))} on {inputs} for what all persons share, and {random} "
+        f"added to {added}.",
+        f"Network and variances were trained together by the likelihood of mini-batches of {config.get('batch')} rows. "
+        f"{variances} {_ended(manifest['status'])}",
+    ]
+
+
+_ADDED_TO = {
+    "binary": "its log-odds", "multiclass": "what it says of every class", "ordinal": "the score behind the classes",
+    "count": "the logarithm of the mean",
+}  # fmt: skip
+_SAMPLERS = {
+    "blocks": "Metropolis-Hastings steps with Laplace proposals for all levels of a factor at once",
+    "nuts": "the No-U-Turn sampler",
+    "hmc": "Hamiltonian Monte Carlo",
+    "mala": "the Metropolis-adjusted Langevin algorithm",
+}
+
+
+def _sampled_network(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """A network with random effects fitted by Monte Carlo EM."""
+    status = manifest["status"]
+    features = len(manifest["data"]["features"])
+    inputs = f"{features} predictor{'' if features == 1 else 's'}"
+    rounds = int(status.get("variance_rounds") or 0)
+    settled = f", and in {rounds} further rounds with the network held until variances settled" if rounds else ""
+    return [
+        f"{_targets(manifest)} was modelled by a neural network with random effects fitted by Monte Carlo EM "
+        f"(MC-GMENN; Tschalzev et al., 2024): {_layers(config.get('hidden'))} on {inputs} for what all persons share, "
+        f"and {_random_words(config)} added to {_ADDED_TO.get(str(config.get('task')), 'it')}.",
+        f"Between epochs of mini-batches of {config.get('batch')} rows effects were drawn given all training rows by "
+        f"{_SAMPLERS[str(config.get('sampler'))]}{settled}. Effects are {status.get('posterior')}. {_ended(status)}",
+    ]
+
+
+def _random_words(config: Mapping[str, Any]) -> str:
+    """Random effects as lme4 writes them, and those of places."""
+    terms = config.get("random") or (None if config.get("spatial") else "(1 | person)")
+    words = [f"random effects {terms}"] if terms else []
+    if config.get("spatial"):
+        kernel = _KERNELS.get(str(config.get("kernel") or "rbf"), "random")
+        words.append(f"effects of places, a {kernel} of {listed([str(name) for name in config['spatial']])},")
+    return " and ".join(words)
 
 
 def split_sentence(manifest: Mapping[str, Any]) -> str:
@@ -198,7 +292,8 @@ def _model(manifest: Mapping[str, Any], name: str, config: Mapping[str, Any]) ->
     }.get(str(manifest["task"]), "")
     weights = " Rows were weighted by their class." if config.get("class_weights") else ""
     each = "" if len(manifest.get("targets") or ()) < 2 else ", each with a residual variance of its own"
-    return f"{label} predicted {kind}{what} with {layers} on {inputs}{link}{each}.{weights}"
+    beside = f" {_BESIDE[name]}" if name in _BESIDE else ""
+    return f"{label} predicted {kind}{what} with {layers} on {inputs}{link}{each}.{weights}{beside}"
 
 
 def _targets(manifest: Mapping[str, Any]) -> str:
@@ -242,7 +337,8 @@ def _layers(hidden: Any) -> str:
 
 def _fit(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     status = manifest["status"]
-    optimiser = "Adadelta" if config.get("optimiser") == "adadelta" else "Adam; Kingma & Ba, 2015"
+    known = {"adadelta": "Adadelta", "adamw": "AdamW; Loshchilov & Hutter, 2019"}
+    optimiser = known.get(str(config.get("optimiser")), "Adam; Kingma & Ba, 2015")
     details = [f"learning rate {config['lr']:g}"] if "lr" in config else []
     stages = [int(config[key]) for key in ("shared_epochs", "head_epochs", "gate_epochs", "epochs") if key in config]
     if len(stages) > 1:

@@ -34,8 +34,16 @@ DESCRIBES |= {
     "specific-mlp": DESCRIBES["nme-mlp"],
     "mlp-lme": DESCRIBES["nme-mlp"],
     "lmm": DESCRIBES["nme-mlp"],
+    "glmm": DESCRIBES["nme-mlp"],
+    "lmmnn": DESCRIBES["nme-mlp"],
+    "mc-gmenn": DESCRIBES["nme-mlp"],
 }
 DESCRIBES |= {"pen": DESCRIBES["nme-mlp"], "pen-shared": DESCRIBES["generic-mlp"]}
+DESCRIBES |= dict.fromkeys(
+    ("target-encoding-mlp", "deep-glmm", "menets", "armed", "one-hot-mlp", "embedding-mlp", "lstm"),
+    DESCRIBES["nme-mlp"],
+)
+DESCRIBES |= dict.fromkeys(("map-cnn", "svdkl"), DESCRIBES["generic-mlp"])
 HEADINGS = {
     "base-rates": "How often do the states occur?",
     "hsic": "Does one state follow another differently?",

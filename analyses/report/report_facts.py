@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 AUDIENCES = ("paper", "clinician", "internal")
 # analyses whose results describe the groups; those that name single persons
 OF_GROUPS = {"hsic", "differences", "differences-pairs", "plausible", "base-rates", "group-test", "multiverse"}
-OF_PERSONS = {"drivers"}
+OF_PERSONS = {"drivers", "contributions"}
 _BY_NAME = ("hsic", "differences", "base-rates", "plausible", "slopes", "baseline", "variance", "stability",
-            "multiverse", "power", "comparison", "less-data", "drivers", "group-test")  # fmt: skip
+            "multiverse", "power", "comparison", "less-data", "drivers", "group-test", "effects",
+            "class-effects", "contributions")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -157,7 +157,21 @@ def _adaptation(kept: KeptAnalysis, run: SavedRun) -> ReportFigure | None:
     )
 
 
+def _effects(kept: KeptAnalysis, run: SavedRun) -> ReportFigure | None:
+    return catalogue_figure("factor-distributions", run, "How the Effects of Each Grouping Factor Are Spread")
+
+
+def _contributions(kept: KeptAnalysis, run: SavedRun) -> ReportFigure | None:
+    from analyses.contributions import kept_contributions
+    from analyses.figures import contributions
+
+    found = kept_contributions(kept.frame, kept.summary)
+    return module_figure(contributions, contributions.tidy(found, names=True), "One Prediction Taken Apart", found.note)
+
+
 _MAKERS = {
+    "effects": _effects,
+    "contributions": _contributions,
     "adaptation": _adaptation,
     "hsic": _null,
     "differences": _intervals,

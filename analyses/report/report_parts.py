@@ -35,6 +35,9 @@ QUESTIONS = {
     "power": "How many persons would a study need?",
     "less-data": "Which model is ahead with less data per person?",
     "adaptation": "How well are new persons predicted after a few of their rows?",
+    "effects": "Which grouping factors matter most, and how far do their levels differ?",
+    "class-effects": "In which classes do persons or other levels differ most?",
+    "contributions": "What leads to one prediction?",
     "drivers": "Which persons and sequences carry a difference?",
 }
 PARTS = {"train": "training", "validation": "validation", "test": "test"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from analyses.report import sentences
+from analyses.report import gallery_words, sentences
 from analyses.report.document import Section
 from analyses.report.guard import SMALLEST_RANGE, small_label
 from analyses.report.report_baseline import baseline_table
@@ -39,6 +39,9 @@ TITLES = {
     "less-data": "Less data per person",
     "adaptation": "New persons, by the rows adapted to",
     "likeness": "Whom the gate takes persons for",
+    "class-effects": "Effects on each class",
+    "effects": "How the effects of each grouping factor are spread",
+    "contributions": "One prediction taken apart",
     "drivers": "What drives a difference",
 }
 READING = {
@@ -47,6 +50,7 @@ READING = {
     "base-rates": "base_rates",
     "baseline": "baseline_scatter",
 }
+DRAWN = {"effects": "factor-distributions", "contributions": "contributions"}
 TABLES = {"differences": "differences", "comparison": "models"}
 IN_TABLE = "Correlations and slopes of the person-specific biases on the persons’ baseline levels stand in the table."
 ORDER = tuple(TITLES)
@@ -105,7 +109,7 @@ def _sections(kind: str, kept: KeptAnalysis, facts: RunFacts, options: ReportOpt
         apa=() if paper else paragraphs(kept.apa),
         figure=kept_figure(kept, kind, facts.run),
         table=None if kind == "differences" else table,
-        how_to_read="" if paper else sentences.HOW_TO_READ.get(READING.get(kind, ""), ""),
+        how_to_read="" if paper else _reading(kind),
         note=" ".join(dict.fromkeys(notes)) if paper or kind != "baseline" else "",
         code="" if paper else _settings(kept),
     )
@@ -119,6 +123,11 @@ def _sections(kind: str, kept: KeptAnalysis, facts: RunFacts, options: ReportOpt
         how_to_read="" if paper else sentences.HOW_TO_READ["group_matrices"],
     )
     return [first, means]
+
+
+def _reading(kind: str) -> str:
+    """How to read the figure of an analysis; empty where there is none."""
+    return sentences.HOW_TO_READ.get(READING.get(kind, ""), "") or gallery_words.READING.get(DRAWN.get(kind, ""), "")
 
 
 def _hushed(note: str, options: ReportOptions) -> str:

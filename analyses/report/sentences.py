@@ -19,8 +19,12 @@ FEW_ROWS = 10
 
 MODEL_NAMES = {"nme-crf": "NME-CRF", "generic-crf": "Generic-CRF", "nme-mlp": "NME-MLP", "generic-mlp": "Generic-MLP",
                "specific-crf": "Specific-CRF", "specific-mlp": "Specific-MLP", "mlp-lme": "MLP-LME",
-               "lmm": "LMM", "pen": "PEN",
-               "pen-shared": "PEN, shared network", "unme-mlp": "uNME-MLP", "unme-crf": "uNME-CRF"}  # fmt: skip
+               "lmm": "LMM", "glmm": "GLMM", "lmmnn": "LMMNN", "mc-gmenn": "MC-GMENN", "pen": "PEN",
+               "pen-shared": "PEN, shared network", "unme-mlp": "uNME-MLP", "unme-crf": "uNME-CRF",
+               "one-hot-mlp": "One-hot MLP", "embedding-mlp": "Embedding-MLP", "lstm": "LSTM", "map-cnn": "CNN of maps",
+               "svdkl": "SVDKL",
+               "deep-glmm": "DeepGLMM", "menets": "MeNets", "armed": "ARMED",
+               "target-encoding-mlp": "Target-encoding MLP"}  # fmt: skip
 MODEL_SENTENCES = {
     "nme-crf": "NME-CRF: a sequence model of states in which every person has their own transitions and their own "
     "last layer.",
@@ -31,8 +35,25 @@ MODEL_SENTENCES = {
     "specific-mlp": "Specific-MLP: a neural network for one outcome whose last layer every person learns alone.",
     "mlp-lme": "MLP-LME: a neural network for one outcome with a linear mixed model on its last hidden layer.",
     "lmm": "LMM: a linear mixed model of one outcome, fitted by exact maximum likelihood.",
+    "glmm": "GLMM: a logistic mixed model of an outcome with two classes, fitted by maximum likelihood.",
+    "lmmnn": "LMMNN: a neural network for what all persons share, with a mixed model’s random effects added to it.",
+    "mc-gmenn": "MC-GMENN: a neural network for what all persons share, with random effects of every person (and item, "
+    "clinic, …) added to what it says of each class.",
     "pen": "PEN: a neural network with an expert for every person, and a gate that learns to recognise the persons.",
     "pen-shared": "PEN, shared network: the part of a network of experts that is the same for everybody.",
+    "one-hot-mlp": "One-hot MLP: a neural network for one outcome that has an input of its own for every person.",
+    "embedding-mlp": "Embedding-MLP: a neural network for one outcome in which every person has a few numbers that are "
+    "learned (an embedding).",
+    "lstm": "LSTM: a neural network for one outcome that remembers what a person did before.",
+    "map-cnn": "CNN of maps: a neural network for one outcome that sees where a row is as a point on a map.",
+    "target-encoding-mlp": "Target-encoding MLP: a neural network for one outcome that sees how a person’s other rows "
+    "turned out.",
+    "armed": "ARMED: a neural network for one outcome from which an adversary keeps what tells the persons "
+    "apart, with the persons’ random effects beside it.",
+    "menets": "MeNets: a neural network for one outcome with random effects of every person on its last hidden layer.",
+    "deep-glmm": "DeepGLMM: a small neural network for one outcome with random coefficients of every person, "
+    "fitted by variational Bayes.",
+    "svdkl": "SVDKL: a neural network for one outcome, and a smooth surface over places (a Gaussian process) on top.",
 }
 METRIC_NAMES = {
     "krippendorff_alpha": "Krippendorff’s α",

@@ -17,7 +17,12 @@ BUNDLED = {
 }
 CLASSES = {"nme-mlp": "NmeMlp", "nme-crf": "NmeCrf", "generic-mlp": "GenericMlp", "generic-crf": "GenericCrf",
            "specific-crf": "SpecificCrf", "specific-mlp": "SpecificMlp",
-           "mlp-lme": "MlpLme", "lmm": "Lmm", "pen": "Pen", "pen-shared": "PenShared"}  # fmt: skip
+           "mlp-lme": "MlpLme", "lmm": "Lmm", "glmm": "Glmm", "lmmnn": "Lmmnn", "mc-gmenn": "McGmenn", "pen": "Pen",
+           "pen-shared": "PenShared",
+           "one-hot-mlp": "OneHotMlp", "embedding-mlp": "EmbeddingMlp", "lstm": "Lstm", "map-cnn": "MapCnn",
+           "svdkl": "SvDkl",
+           "deep-glmm": "DeepGlmm", "menets": "MeNets", "armed": "Armed",
+           "target-encoding-mlp": "TargetEncodingMlp"}  # fmt: skip
 
 WRAPPERS = {"extractor": "Extractor", "module": "Module"}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.report import snippet_parts
+from analyses.report.snippet_effects import EFFECT_PARTS
 from analyses.report.snippet_experts import EXPERT_PARTS
 from analyses.report.snippet_models import MODEL_PARTS
 from analyses.report.snippet_pages import PAGE_PARTS
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 SNIPPET = "snippet.py"
 HERE = "Path(__file__).parents[2]"
-PARTS: dict[str, Callable[[Recipe], Code]] = {**snippet_parts.PARTS, **MODEL_PARTS, **EXPERT_PARTS, **PAGE_PARTS}
+PARTS: dict[str, Callable[[Recipe], Code]] = {
+    **snippet_parts.PARTS,
+    **MODEL_PARTS,
+    **EXPERT_PARTS,
+    **EFFECT_PARTS,
+    **PAGE_PARTS,
+}
 SHOWN = 'print(result.text(), result.apa(), sep="\\n\\n")'
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from analyses.figures.labels import listed
 from analyses.report import sentences
-from app import model_fit, model_prediction, model_variances, report_tables, views
+from app import model_factors, model_fit, model_prediction, model_variances, report_tables, views
 from app.inputs import Settings
 from app.state import OpenRun
 
@@ -39,6 +39,8 @@ def _views(opened: OpenRun) -> dict[str, View]:
     found: dict[str, View] = {}
     if opened.is_personal and not opened.all_components.empty:
         found["Where persons differ"] = model_variances.variances
+        if not opened.has_states:
+            found["Spread of effects"] = model_factors.spread
     if "gate.parquet" in files:
         found["Experts"] = model_variances.experts
     if "fixed_effects.parquet" in files:

@@ -8,7 +8,15 @@ import pandas as pd
 import streamlit as st
 
 from analyses.report import sentences
-from app import person_effects, person_experts, person_over_time, person_page, person_transitions, views
+from app import (
+    person_effects,
+    person_experts,
+    person_over_time,
+    person_page,
+    person_prediction,
+    person_transitions,
+    views,
+)
 from app.inputs import Settings
 from app.person_shown import Person
 from app.state import OpenRun
@@ -80,6 +88,8 @@ def _views(person: Person) -> dict[str, View]:
     if not person.effects.empty:
         found["Beside the others"] = person_effects.beside_others
         found["All effects"] = person_effects.table
+        if person_prediction.is_sum(opened):
+            found["One prediction"] = person_prediction.prediction
     if "gate.parquet" in (opened.manifest.get("files") or {}):
         found["Experts"] = person_experts.experts
     return found

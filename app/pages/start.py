@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from analyses.report import sentences
-from app import bundled, import_wizard, run_list, sidebar, state, studies, views
+from app import run_list, sidebar, state, studies, views
 from app.inputs import Settings
 from app.state import OpenRun
 from app.studies import OpenStudy
@@ -24,9 +24,14 @@ def page() -> None:
         "we are, and whether groups differ."
     )
     view = _view(opened)
+    # the readers of files are loaded only when a file is to be read
     if view == IMPORT:
+        from app import import_wizard
+
         import_wizard.draw(settings)
     elif view == BUNDLED:
+        from app import bundled
+
         bundled.draw()
     elif view == SIDE_BY_SIDE:
         run_list.draw(opened)

@@ -12,18 +12,17 @@ import argparse
 import io
 import json
 import shutil
-import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from benchmarks.peers.mixed_models import Found, against_ours, shown
 from benchmarks.peers.timing import RESULTS
 from toolkit import GroupedDataset, fit
 from toolkit.models import Lmm
@@ -45,7 +44,6 @@ spent <- system.time({
 sds <- as.data.frame(VarCorr(m))$sdcor
 cat(sprintf("%.6f,%.10f,%s\\n", sum(spent[1:2]), as.numeric(logLik(m)), paste(sprintf("%.10f", sds), collapse = ",")))
 """
-Found = dict[str, Any]
 
 
 def one_factor(levels: int, rows: int = 100_000, features: int = 10, seed: int = 1) -> pd.DataFrame:
@@ -139,25 +137,7 @@ def case(frame: pd.DataFrame, target: str, features: list[str], groups: list[str
                 if result is not None and (place or name == "lme4"):  # the first round warms up; R starts anew anyway
                     spent[name].append(result.pop("cpu_s"))
                     found[name] = result
-    base = statistics.median(spent["ours"])
-    for name, own in found.items():
-        cpu = statistics.median(spent[name])
-        own |= {"cpu_s": cpu, "times_ours": cpu / base}
-        own["sd_difference"] = max(abs(a / b - 1.0) for a, b in zip(own["sd"], found["ours"]["sd"], strict=True))
-        own["log_likelihood_difference"] = own["log_likelihood"] - found["ours"]["log_likelihood"]
-    return found
-
-
-def shown(name: str, found: Found) -> None:
-    """A case as a table."""
-    print(f"\n{name}")
-    for model, own in found.items():
-        sds = " ".join(f"{value:.5f}" for value in own["sd"])
-        print(
-            f"  {model:8s} {own['cpu_s']:8.3f} s CPU {own['times_ours']:7.1f}x  log-likelihood "
-            f"{own['log_likelihood']:15.5f}  SDs {sds}",
-            flush=True,
-        )
+    return against_ours(found, spent)
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ def test_r_fishers_interval_and_p_are_pingouins():
     assert isinstance(found, Result)
 
 
+@pytest.mark.slow
 def test_person_bootstrap_agrees_with_scipy_within_monte_carlo_error():
     x, y = pair(100)
     found = run(x, y, resamples=20_000)

@@ -52,6 +52,7 @@ def test_interval_is_a_loop_of_refits():
     np.testing.assert_allclose([found.low, found.high], [found.slope - half, found.slope + half], rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_is_right_on_average_where_the_shrunken_slope_is_not():
     plain, noisy = [], []
     for seed in range(300):

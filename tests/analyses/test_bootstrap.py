@@ -280,6 +280,7 @@ def test_bca_p_is_the_level_at_which_the_interval_touches_zero():
     assert min(abs(at.low[0]), abs(at.high[0])) < 0.02
 
 
+@pytest.mark.slow
 def test_holm_is_statsmodels():
     from statsmodels.stats.multitest import multipletests
 

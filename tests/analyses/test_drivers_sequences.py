@@ -131,6 +131,7 @@ def test_runs_that_cannot_answer_say_why(tmp_path):
         drivers_of_run(load_run(write_example(tmp_path / "crf")), ("positive", "other"), unit="cluster")
 
 
+@pytest.mark.slow
 def test_commands_keep_their_answers(run, capsys):
     def nme(*words):
         code = plain_errors(lambda: app([str(word) for word in words], standalone_mode=False))

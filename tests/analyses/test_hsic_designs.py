@@ -143,6 +143,7 @@ def test_sizes_without_overlap_are_pointed_out():
     assert any("part of what the test finds" in note for note in pairs.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [False, True])
 def test_several_covariates_are_one_product_kernel_permuted_jointly(frame):
     rng = np.random.default_rng(5)

@@ -89,7 +89,7 @@ def test_alignment_without_each_unit_is_that_of_the_rest():
     assert unbiased_alignment(off_diagonal(k), off_diagonal(k)).value == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("measure", ["cka", "energy"])
+@pytest.mark.parametrize("measure", ["cka", pytest.param("energy", marks=pytest.mark.slow)])
 def test_spread_without_dependence_is_that_under_shuffling(measure):
     x, group = study(40, effect=0.0)
     rng = np.random.default_rng(1)
@@ -104,6 +104,7 @@ def test_spread_without_dependence_is_that_under_shuffling(measure):
     assert found(group).spread == pytest.approx(np.std(values), rel=0.15)
 
 
+@pytest.mark.slow
 def test_estimates_are_not_pushed_up_by_small_samples():
     rng = np.random.default_rng(2)
     found = [hsic_effect_size(rng.standard_normal((12, 4)), np.arange(12) % 2) for _ in range(300)]

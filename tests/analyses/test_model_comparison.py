@@ -50,6 +50,7 @@ def test_marks_stand_at_the_worse_model(scores, rng):
     assert len(found.to_frame()) == 6
 
 
+@pytest.mark.slow
 def test_holm_is_that_of_statsmodels(scores, rng):
     found = compare_models({"ccc": scores["ccc"]}, ["g", "s", "n"], correction="holm", resamples=999, rng=rng)
     expected = multipletests([r.pvalue for r in found.results], method="holm")[1]

@@ -54,6 +54,7 @@ def test_effect_is_the_normalised_hsic(rng):
     assert found.effect[0] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_joint_test_holds_its_level():
     rng = np.random.default_rng(2)
     rejected = 0

@@ -47,6 +47,7 @@ def test_counts_follow_the_matrix(rng):
     assert transition_counts(never, 50, rng)[:, 0, [0, 2]].sum() == 0
 
 
+@pytest.mark.slow
 def test_without_effect_power_is_alpha(rng):
     found = power_curve(
         SCORES,

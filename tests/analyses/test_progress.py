@@ -40,6 +40,7 @@ def test_resamples_of_both_groups_are_one_whole() -> None:
     assert rising(heard)
 
 
+@pytest.mark.slow
 def test_resampled_correlations_are_heard() -> None:
     rng = np.random.default_rng(2)
     units = make_units(None, 40)

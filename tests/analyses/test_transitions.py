@@ -38,6 +38,7 @@ def test_the_difference_is_higher_where_the_group_is_true():
     assert isinstance(found, Result)
 
 
+@pytest.mark.slow
 def test_swapping_the_groups_turns_signs_around():
     t, group = matrices()
     one, other = compare(t, group, resamples=20_000), compare(t, ~group, resamples=20_000)

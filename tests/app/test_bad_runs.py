@@ -47,7 +47,7 @@ def damage(folder: Path, kind: str) -> None:
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("table", "cut off")]
 
 
-@pytest.mark.parametrize("kind", ["newer", "missing", *SLOW])
+@pytest.mark.parametrize("kind", [pytest.param("newer", marks=pytest.mark.slow), "missing", *SLOW])
 def test_a_damaged_run_gets_a_sentence_on_every_page(tmp_path, monkeypatch, kind) -> None:
     folder = write_example(tmp_path / "nme-crf", persons=20)
     damage(folder, kind)

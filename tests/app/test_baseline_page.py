@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from example_run import write_example
 from page_checks import figure, numbers, opened, saving, words
 
@@ -33,12 +34,14 @@ def test_points_are_the_persons_and_held_out_rows_move_them(tmp_path, monkeypatc
     assert list((folder / "analyses").glob("baseline-*/record.json"))
 
 
+@pytest.mark.slow
 def test_the_control_draws_all_shuffles(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "baseline", "nme-mlp")
     bars = [numbers(trace["y"]).sum() for trace in figure(at, 1)["data"]]
     assert sum(bars) == 9_999
 
 
+@pytest.mark.slow
 def test_nothing_by_group_is_saved_where_a_group_is_small(tmp_path, monkeypatch) -> None:
     write_example(tmp_path / "nme-mlp", model="nme-mlp", persons=30)
     at = opened(tmp_path, monkeypatch, "baseline")

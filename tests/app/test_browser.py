@@ -155,6 +155,7 @@ def into_a_document(page: sync_api.Page) -> None:
     assert Path(download.value.path()).read_bytes()[:2] == b"PK"
 
 
+@pytest.mark.slow
 def test_the_journey_stays_on_this_computer(address: str, browser: sync_api.Browser) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     hosts: set[str | None] = set()

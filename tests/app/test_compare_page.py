@@ -83,6 +83,7 @@ def test_runs_of_the_same_rows_are_offered_and_compared(folder, monkeypatch) -> 
     np.testing.assert_array_equal(space["result"].low, found.low)
 
 
+@pytest.mark.slow
 def test_a_baseline_changes_what_differences_are_taken_from(folder, monkeypatch) -> None:
     at = opened(folder, monkeypatch, "compare", "nme-crf")
     at.main.selectbox(key=f"compare baseline {folder / 'nme-crf'}").set_value("worse-crf").run()
@@ -92,6 +93,7 @@ def test_a_baseline_changes_what_differences_are_taken_from(folder, monkeypatch)
     assert "Model minus worse-crf" in str(figure(at)["layout"])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_refused_with_a_reason(folder, monkeypatch) -> None:
     at = opened(folder, monkeypatch, "compare", "nme-crf")
     among(at, folder).set_value(["generic-crf", "other-rows", "other-study", "nme-mlp"]).run()
@@ -113,6 +115,7 @@ def test_another_kind_of_prediction(folder, monkeypatch) -> None:
     assert figure(at)["data"] != before
 
 
+@pytest.mark.slow
 def test_one_run_alone_says_what_to_do(tmp_path, monkeypatch) -> None:
     write_example(tmp_path / "nme-crf")
     at = opened(tmp_path, monkeypatch, "compare")
@@ -127,6 +130,7 @@ def test_one_run_alone_says_what_to_do(tmp_path, monkeypatch) -> None:
     assert "nme analyze adaptation" in words(at)
 
 
+@pytest.mark.slow
 def test_a_kept_curve_is_found_with_any_run_of_the_same_rows(folder, tmp_path, monkeypatch) -> None:
     home = tmp_path / "runs"
     shutil.copytree(folder, home)
@@ -153,6 +157,7 @@ def test_a_kept_curve_is_found_with_any_run_of_the_same_rows(folder, tmp_path, m
     assert set(np.round(curve.to_frame()["mean"], 6)) <= set(np.round(drawn[np.isfinite(drawn)], 6))
 
 
+@pytest.mark.slow
 def test_a_damaged_other_run_is_refused_not_fatal(folder, tmp_path, monkeypatch) -> None:
     home = tmp_path / "runs"
     shutil.copytree(folder, home)

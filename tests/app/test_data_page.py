@@ -20,6 +20,7 @@ def runs(tmp_path_factory):
     return home
 
 
+@pytest.mark.slow
 def test_a_run_alone_shows_what_it_kept_and_says_so(runs, monkeypatch):
     at = opened_at("data", runs, monkeypatch, "nme-crf")
     assert views_of(at) == VIEWS
@@ -38,6 +39,7 @@ def test_every_answer_of_every_person_is_in_the_strip(runs, monkeypatch):
     assert f"{rows:,} prompts were answered by 40 persons" in sentences_of(at)
 
 
+@pytest.mark.slow
 def test_persons_and_a_minimum_of_rows_filter_what_is_shown(runs, monkeypatch):
     at = opened_at("data", runs, monkeypatch, "nme-crf")
     before = figure(at)["data"]
@@ -58,6 +60,7 @@ def test_persons_and_a_minimum_of_rows_filter_what_is_shown(runs, monkeypatch):
     assert not at.exception
 
 
+@pytest.mark.slow
 def test_persons_drawn_around_in_the_chart_are_picked_until_the_drawing_is_cleared(runs, monkeypatch):
     from app import data_missing
 
@@ -91,6 +94,7 @@ def test_a_study_without_a_run_is_shown(tmp_path, monkeypatch):
     assert "answered by" in sentences_of(at)
 
 
+@pytest.mark.slow
 def test_base_rates_are_tested_over_whole_persons(runs, monkeypatch):
     at = choose(opened_at("data", runs, monkeypatch, "nme-crf"), "Base rates")
     said = sentences_of(at)
@@ -102,6 +106,7 @@ def test_base_rates_are_tested_over_whole_persons(runs, monkeypatch):
     assert space["result"].text().replace("\\", "") in said
 
 
+@pytest.mark.slow
 def test_families_are_shuffled_whole(tmp_path, monkeypatch):
     write_example(tmp_path / "families", clusters=True)
     at = choose(opened_at("data", tmp_path, monkeypatch, "families"), "Base rates")
@@ -121,6 +126,7 @@ def test_one_group_gets_a_sentence_instead_of_a_test(tmp_path, monkeypatch):
     assert "one group only" in sentences_of(at)
 
 
+@pytest.mark.slow
 def test_nothing_by_small_groups_is_saved(tmp_path, monkeypatch):
     write_example(tmp_path / "nme-crf", persons=30)
     at = opened_at("data", tmp_path, monkeypatch, "nme-crf")

@@ -21,6 +21,7 @@ def rewritten(folder, change) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.slow
 def test_without_a_run_every_page_says_where_to_open_one(tmp_path, monkeypatch) -> None:
     for page in PAGES:
         assert "Start page" in words(opened(tmp_path, monkeypatch, page))
@@ -35,7 +36,15 @@ def damages(folder) -> dict:
     }
 
 
-@pytest.mark.parametrize("damage", ["manifest", "newer", "table", "missing"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("manifest", marks=pytest.mark.slow),
+        "newer",
+        pytest.param("table", marks=pytest.mark.slow),
+        pytest.param("missing", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_run_gets_a_sentence_on_every_page(tmp_path, monkeypatch, damage) -> None:
     folder = write_example(tmp_path / "nme-crf", persons=24)
     write_example(tmp_path / "generic-crf", model="generic-crf", persons=24)
@@ -56,6 +65,7 @@ def test_a_damaged_run_gets_a_sentence_on_every_page(tmp_path, monkeypatch, dama
             assert "cannot be read" in said or "does not match" in said or at.error
 
 
+@pytest.mark.slow
 def test_labels_are_shown_as_written(tmp_path, monkeypatch) -> None:
     for name, model in (("nme-crf", "nme-crf"), ("generic-crf", "generic-crf"), ("nme-mlp", "nme-mlp")):
         folder = write_example(tmp_path / name, model=model, persons=30, groups=(EVIL, "b"), clusters=True)

@@ -71,6 +71,7 @@ def test_a_kept_test_is_shown_again_without_computing(tested_folder, monkeypatch
     assert sum(numbers(trace["y"]).sum() for trace in figure(at)["data"]) == 999
 
 
+@pytest.mark.slow
 def test_other_settings_are_another_test(tested_folder, tmp_path, monkeypatch) -> None:
     folder = tmp_path / "runs"
     shutil.copytree(tested_folder, folder)
@@ -86,6 +87,7 @@ def test_other_settings_are_another_test(tested_folder, tmp_path, monkeypatch) -
     assert len(list((folder / "nme-crf-absolute" / "analyses").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_correction_and_view_change_the_drawing_and_no_number(tested_folder, monkeypatch) -> None:
     at = opened(tested_folder, monkeypatch, "group_test")
     yellow = {}
@@ -110,6 +112,7 @@ def test_files_are_offered_for_a_paper(tested_folder, monkeypatch) -> None:
     assert {"SVG", "PNG", "PDF", "CSV", "TXT", "DOCX", "TEX"} <= set(labels)
 
 
+@pytest.mark.slow
 def test_families_are_shuffled_whole_and_the_naive_p_stands_beside(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "group_test", "families")
     assert at.sidebar.selectbox(key="unit_cluster").value == "family"
@@ -118,6 +121,7 @@ def test_families_are_shuffled_whole_and_the_naive_p_stands_beside(runs_folder, 
     assert "treats relatives as strangers" in said
 
 
+@pytest.mark.slow
 def test_a_group_that_varies_inside_families_is_shuffled_inside_them(tmp_path, monkeypatch) -> None:
     folder = write_example(tmp_path / "nme-crf-couples", clusters=True)
     persons = pd_read(folder)
@@ -134,6 +138,7 @@ def test_a_group_that_varies_inside_families_is_shuffled_inside_them(tmp_path, m
     assert compare_values("group test", found.summary, space["summary"], tolerance=0.0).verdict == "equal"
 
 
+@pytest.mark.slow
 def test_three_groups_are_compared_two_at_a_time(tmp_path, monkeypatch) -> None:
     folder = write_example(tmp_path / "nme-crf-three", persons=45)
     persons = pd_read(folder)
@@ -145,6 +150,7 @@ def test_three_groups_are_compared_two_at_a_time(tmp_path, monkeypatch) -> None:
     assert "Differences are c minus a" in words(pressed(at))
 
 
+@pytest.mark.slow
 def test_other_runs_say_why_not(tmp_path, runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "group_test", "nme-mlp")
     assert "no transitions" in words(at)
@@ -152,6 +158,7 @@ def test_other_runs_say_why_not(tmp_path, runs_folder, monkeypatch) -> None:
     assert "this study has one" in words(opened(tmp_path, monkeypatch, "group_test"))
 
 
+@pytest.mark.slow
 def test_a_small_group_is_tested_but_not_saved(tmp_path, monkeypatch) -> None:
     write_example(tmp_path / "nme-crf-absolute", persons=30)
     said = words(pressed(opened(tmp_path, monkeypatch, "group_test")))
@@ -159,6 +166,7 @@ def test_a_small_group_is_tested_but_not_saved(tmp_path, monkeypatch) -> None:
     assert "its average matrix cannot be saved" in said
 
 
+@pytest.mark.slow
 def test_a_damaged_kept_result_is_named_and_stops_nothing(tested_folder, tmp_path, monkeypatch) -> None:
     folder = tmp_path / "runs"
     shutil.copytree(tested_folder, folder)

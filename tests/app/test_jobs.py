@@ -91,6 +91,7 @@ def test_a_closed_window_stops_its_job_and_two_windows_share_nothing(at: AppTest
     until(lambda: not any(thread.name == "analysis" for thread in threading.enumerate()))
 
 
+@pytest.mark.slow
 def test_a_thread_without_its_window_is_stopped() -> None:
     window = jobs._Window()
     GATE.clear()

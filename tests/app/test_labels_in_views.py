@@ -24,7 +24,15 @@ def runs(tmp_path_factory):
     return home
 
 
-@pytest.mark.parametrize("page", ["data", "model", "persons", "one_person"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param("data", marks=pytest.mark.slow),
+        pytest.param("model", marks=pytest.mark.slow),
+        pytest.param("persons", marks=pytest.mark.slow),
+        "one_person",
+    ],
+)
 def test_no_view_reads_a_label_as_markup(runs, monkeypatch, page):
     at = opened_at(page, runs, monkeypatch, "nme-crf")
     persons = set(pd.read_parquet(runs / "nme-crf" / "persons.parquet")["person"])

@@ -10,14 +10,15 @@ from opened_pages import choose, figure, opened_at, sentences_of, views_of
 
 SHARED = ["Prediction", "Person by person", "Calibration", "Fitting", "Settings"]
 PERSONAL = ["Where persons differ", *SHARED]
+SPREAD = ["Where persons differ", "Spread of effects"]
 
 
 VIEWS = {
     "nme-crf": PERSONAL,
     "generic-crf": SHARED,
-    "nme-mlp": PERSONAL,
-    "specific-mlp": PERSONAL,
-    "lmm": ["Where persons differ", "Fixed effects", *SHARED],
+    "nme-mlp": [*SPREAD, *SHARED],
+    "specific-mlp": [*SPREAD, *SHARED],
+    "lmm": [*SPREAD, "Fixed effects", *SHARED],
     "pen": ["Experts", *SHARED],
 }
 
@@ -33,7 +34,14 @@ def test_every_model_has_its_views_and_none_breaks_off(model_runs, monkeypatch, 
     assert labels == ["HTML", "DOCX"] * 2
 
 
-@pytest.mark.parametrize("name", ["nme-crf-absolute", "generic-crf-absolute", "nme-mlp"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nme-crf-absolute",
+        pytest.param("generic-crf-absolute", marks=pytest.mark.slow),
+        pytest.param("nme-mlp", marks=pytest.mark.slow),
+    ],
+)
 def test_every_view_of_the_examples(runs_folder, monkeypatch, name):
     at = opened_at("model", runs_folder, monkeypatch, name)
     for view in views_of(at):
@@ -69,6 +77,7 @@ def test_the_interval_level_reaches_the_variances(model_runs, monkeypatch):
     assert figure(at)["data"][0]["error_x"] != before
 
 
+@pytest.mark.slow
 def test_persons_are_compared_with_and_without_their_effects(runs_folder, monkeypatch):
     at = choose(opened_at("model", runs_folder, monkeypatch, "nme-crf-absolute"), "Person by person")
     assert "with person effects" in sentences_of(at)

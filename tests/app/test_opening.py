@@ -82,6 +82,7 @@ def test_a_bundled_study_opens_without_a_run(tmp_path, monkeypatch) -> None:
     assert study.notices
 
 
+@pytest.mark.slow
 def test_the_simulated_families_are_written_first(tmp_path, monkeypatch) -> None:
     at = start(monkeypatch, tmp_path, "Bundled studies")
     at.button(key="look dyads").click().run()

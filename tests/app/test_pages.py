@@ -93,6 +93,7 @@ def test_persons_draws_the_transition_that_varies_most(runs_folder, monkeypatch)
     assert "Mean reliability" in all_text(at)
 
 
+@pytest.mark.slow
 def test_moving_the_parameter_changes_what_is_drawn(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "persons")
     before = figure(at)["data"]
@@ -118,6 +119,7 @@ def test_no_grouping_draws_one_colour(runs_folder, monkeypatch) -> None:
     assert "below the cut-off" not in all_text(at)
 
 
+@pytest.mark.slow
 def test_pseudonyms_stay_out_until_the_identifiable_view(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "persons")
     person = run_table(runs_folder / "nme-crf-absolute", "persons")["person"].iloc[5]
@@ -152,6 +154,7 @@ def test_one_person_draws_own_matrix_and_changes_with_the_person(runs_folder, mo
     assert "mean reliability" in all_text(at)
 
 
+@pytest.mark.slow
 def test_one_person_shows_transition_scores_alone_when_asked(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "one_person")
     table = run_table(runs_folder / "nme-crf-absolute", "transitions")
@@ -175,6 +178,7 @@ def test_a_person_with_three_rows_gets_a_sentence(runs_folder, monkeypatch) -> N
     assert "great care" in text
 
 
+@pytest.mark.slow
 def test_files_of_one_person_need_a_tick(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "one_person")
     assert not at.get("download_button")
@@ -206,7 +210,15 @@ def test_a_copy_without_persons_says_what_it_lacks(tmp_path, monkeypatch) -> Non
 
 
 @pytest.mark.parametrize("page", ["", "data", "model", "persons", "one_person", "group_test"])
-@pytest.mark.parametrize("damage", ["manifest", "table", "missing", "newer"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("manifest", marks=pytest.mark.slow),
+        "table",
+        pytest.param("missing", marks=pytest.mark.slow),
+        "newer",
+    ],
+)
 def test_a_damaged_run_folder_gets_a_sentence(tmp_path, monkeypatch, page, damage) -> None:
     folder = write_example(tmp_path / "nme-crf-absolute", persons=20)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -259,6 +271,7 @@ def test_the_example_speaks_the_run_folders_language(runs_folder) -> None:
     assert run.states is not None
 
 
+@pytest.mark.slow
 def test_nothing_about_a_small_group_can_be_saved(tmp_path, monkeypatch) -> None:
     write_example(tmp_path / "nme-crf-absolute", persons=30)
     at = opened(tmp_path, monkeypatch, "persons")
@@ -268,6 +281,7 @@ def test_nothing_about_a_small_group_can_be_saved(tmp_path, monkeypatch) -> None
     assert [button.proto.label for button in at.get("download_button")] == ["SVG", "PNG", "PDF"] * 2 + ["CSV"]
 
 
+@pytest.mark.slow
 def test_what_a_stability_analysis_found_unstable_is_marked(runs_folder, tmp_path, monkeypatch) -> None:
     folder = tmp_path / "runs"
     shutil.copytree(runs_folder / "nme-crf-absolute", folder / "nme-crf-absolute")

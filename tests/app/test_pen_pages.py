@@ -35,7 +35,8 @@ def runs(tmp_path_factory) -> Path:
 def cases():
     for page in PAGES:
         for name in RUNS:
-            yield pytest.param(page, name, id=f"{page}-{name}")
+            quick = name == "pen"
+            yield pytest.param(page, name, id=f"{page}-{name}", marks=() if quick else pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("page", "name"), list(cases()))

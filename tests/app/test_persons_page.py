@@ -32,7 +32,14 @@ def test_every_view_of_every_model(model_runs, monkeypatch, name):
         assert at.get("plotly_chart") or at.info
 
 
-@pytest.mark.parametrize("name", ["nme-crf-absolute", "nme-mlp", "families"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nme-crf-absolute",
+        pytest.param("nme-mlp", marks=pytest.mark.slow),
+        pytest.param("families", marks=pytest.mark.slow),
+    ],
+)
 def test_every_view_of_the_examples(runs_folder, monkeypatch, name):
     at = opened_at("persons", runs_folder, monkeypatch, name)
     for view in VIEWS:
@@ -128,6 +135,7 @@ def test_a_ticked_person_can_be_opened(runs_folder, monkeypatch):
     assert "one alone to open that person" in sentences_of(at)
 
 
+@pytest.mark.slow
 def test_ridges_and_layers_of_a_small_group_are_not_saved(tmp_path, monkeypatch):
     write_example(tmp_path / "nme-crf", persons=30)
     at = opened_at("persons", tmp_path, monkeypatch, "nme-crf")
@@ -136,6 +144,7 @@ def test_ridges_and_layers_of_a_small_group_are_not_saved(tmp_path, monkeypatch)
         assert "cannot be saved" in sentences_of(at)
 
 
+@pytest.mark.slow
 def test_many_persons_are_all_drawn(tmp_path, monkeypatch):
     write_example(tmp_path / "nme-crf", persons=300)
     at = opened_at("persons", tmp_path, monkeypatch, "nme-crf")

@@ -143,6 +143,7 @@ def test_an_unexpected_error_shows_and_logs_neither_its_words_nor_its_place_in_d
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no chromium on this computer")
 def test_two_windows_never_see_each_others_data(tmp_path: Path) -> None:

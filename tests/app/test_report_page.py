@@ -79,6 +79,7 @@ def test_the_empty_page_says_where_results_are(run, monkeypatch) -> None:
     assert "Nothing is pinned yet" in at.info[0].value
 
 
+@pytest.mark.slow
 def test_order_notes_and_files(run, monkeypatch) -> None:
     items = [
         Item(key="k1", pinned=pinned(run), run=run),
@@ -102,6 +103,7 @@ def test_order_notes_and_files(run, monkeypatch) -> None:
     assert len(at.get("download_button")) == 0
 
 
+@pytest.mark.slow
 def test_the_three_files_hold_the_same(run) -> None:
     items = [Item(key="k", pinned=pinned(run), run=run, note="As expected <b>.")]
     asked = Asked(audience="internal", title="Winter", identifiable=False, palette="tol")

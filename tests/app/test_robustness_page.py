@@ -61,6 +61,7 @@ def executed(at: AppTest, call: str) -> dict:
     return space
 
 
+@pytest.mark.slow
 def test_the_curve_draws_the_choices_that_were_made(folder, monkeypatch) -> None:
     at = run(few_choices(opened(folder, monkeypatch, "robustness")))
     expected = multiverse_of_runs(
@@ -103,6 +104,7 @@ def test_power_follows_the_form(folder, monkeypatch) -> None:
     np.testing.assert_allclose(numbers(lines[0]["y"]), kept.frame["cell_power"])
 
 
+@pytest.mark.slow
 def test_stability_is_shown_where_it_is_kept_and_else_how_to_make_it(runs_folder, tmp_path, monkeypatch) -> None:
     at = part(opened(runs_folder, monkeypatch, "robustness", "nme-mlp"), "Fitted again")
     assert "nme analyze stability" in words(at)
@@ -133,6 +135,7 @@ def test_damaged_kept_results_are_named(folder, tmp_path, monkeypatch) -> None:
     assert "secret" not in words(at)
 
 
+@pytest.mark.slow
 def test_why_not(runs_folder, tmp_path, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "robustness", "generic-crf-absolute")
     assert "no families or sites" in words(part(at, "Families or persons"))
@@ -144,6 +147,7 @@ def test_why_not(runs_folder, tmp_path, monkeypatch) -> None:
     assert "this study has one" in words(opened(tmp_path, monkeypatch, "robustness"))
 
 
+@pytest.mark.slow
 def test_other_definitions_need_the_same_persons(tmp_path, monkeypatch) -> None:
     write_example(tmp_path / "nme-crf-a")
     write_example(tmp_path / "nme-crf-b")
@@ -158,6 +162,7 @@ def test_other_definitions_need_the_same_persons(tmp_path, monkeypatch) -> None:
     assert "Of 16 ways" in said
 
 
+@pytest.mark.slow
 def test_the_appendix_holds_every_kind(folder, monkeypatch) -> None:
     monkeypatch.setattr(jobs, "PATIENCE", 30.0)
     run_ = load_run(folder / "nme-crf-families")
@@ -172,6 +177,7 @@ def test_the_appendix_holds_every_kind(folder, monkeypatch) -> None:
     assert docx_bytes(report)[:2] == b"PK"
 
 
+@pytest.mark.slow
 def test_a_model_is_fitted_again_from_the_page(tmp_path, monkeypatch) -> None:
     """Where the study is open the page runs the command itself, and finds what it keeps."""
     study = Study.read(next(iter(BUNDLED.values())))

@@ -34,6 +34,7 @@ def test_runs_are_listed_by_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "cannot be opened" in at.error[0].value
 
 
+@pytest.mark.slow
 def test_the_set_of_colours_reaches_the_figures(runs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NME_RUNS", str(runs_folder))
     at = AppTest.from_file(str(MAIN), default_timeout=30).run().switch_page("../pages/persons.py").run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from example_run import STATES, write_example
 from page_checks import figure, opened, saving, words
 
@@ -34,6 +35,7 @@ def test_panels_hold_the_groups_averages_and_the_chosen_step_is_framed(runs_fold
     assert "differ most" in words(at)
 
 
+@pytest.mark.slow
 def test_choosing_a_step_changes_who_drives_it(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "transitions", "nme-crf-absolute")
     before = figure(at, 1)["data"]
@@ -47,6 +49,7 @@ def test_choosing_a_step_changes_who_drives_it(runs_folder, monkeypatch) -> None
     assert "drivers_of_run(" in words(at)
 
 
+@pytest.mark.slow
 def test_no_pseudonym_leaves_the_store_until_the_identifiable_view(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "transitions", "nme-crf-absolute")
     names = load_run(runs_folder / "nme-crf-absolute").persons()["person"].tolist()
@@ -60,6 +63,7 @@ def test_no_pseudonym_leaves_the_store_until_the_identifiable_view(runs_folder, 
     assert any(name in sent() for name in names)
 
 
+@pytest.mark.slow
 def test_network_and_small_maps_are_other_views_of_the_same(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "transitions", "nme-crf-absolute")
     at.main.get("button_group")[0].set_value("Network").run()
@@ -71,12 +75,14 @@ def test_network_and_small_maps_are_other_views_of_the_same(runs_folder, monkeyp
     assert figure(at)["data"][0]["type"] == "heatmap"
 
 
+@pytest.mark.slow
 def test_a_shared_model_shows_what_was_observed(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "transitions", "generic-crf-absolute")
     assert at.main.selectbox[0].options == ["Observed transitions"]
     assert figure(at)["data"]
 
 
+@pytest.mark.slow
 def test_families_are_left_out_whole(runs_folder, monkeypatch) -> None:
     at = opened(runs_folder, monkeypatch, "transitions", "families")
     assert "Leaving out one of the 20 families" in words(at)
@@ -97,6 +103,7 @@ def test_a_model_of_numbers_says_what_to_choose(runs_folder, monkeypatch) -> Non
     assert not at.get("plotly_chart")
 
 
+@pytest.mark.slow
 def test_nothing_that_describes_a_small_group_is_saved(tmp_path, monkeypatch) -> None:
     write_example(tmp_path / "nme-crf-small", persons=30)
     at = opened(tmp_path, monkeypatch, "transitions")
@@ -104,6 +111,7 @@ def test_nothing_that_describes_a_small_group_is_saved(tmp_path, monkeypatch) ->
     assert saving(at) == []
 
 
+@pytest.mark.slow
 def test_a_study_of_three_groups_offers_every_pair(tmp_path, monkeypatch) -> None:
     folder = write_example(tmp_path / "nme-crf-three", persons=40)
     persons = pd.read_parquet(folder / "persons.parquet")

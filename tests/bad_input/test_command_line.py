@@ -21,6 +21,7 @@ def refused(answer: tuple[int, str, str], code: str) -> None:
     assert (status, code in err, err.count("\n")) == (2, True, 1), err
 
 
+@pytest.mark.slow
 def test_row_39_no_more_rows_than_effects(tmp_path: Path, command, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     frame = small_study(persons=4, rows=3)
@@ -33,6 +34,7 @@ def test_row_39_no_more_rows_than_effects(tmp_path: Path, command, monkeypatch) 
     assert not list(tmp_path.glob("runs/*/manifest.json"))
 
 
+@pytest.mark.slow
 def test_row_40_persons_without_training_rows(tmp_path: Path, command) -> None:
     good().to_csv(tmp_path / "a.csv", index=False)
     study = write_study(tmp_path, {"file": "a.csv"}, {**ROLES, **NO_FAMILY})

@@ -123,6 +123,7 @@ def test_row_75_numbers_stay_numbers_also_under_equal_names():
     assert cells(csv_bytes(frame.iloc[:0])) == [header]
 
 
+@pytest.mark.slow
 def test_row_75_command_line(tmp_path, command):
     names = {"calm": "=cmd|calc", "tense": "@SUM(1)", "sad": "-1+1"}
     frame = study_frame().assign(state=lambda f: f["state"].map(names))
@@ -137,6 +138,7 @@ def test_row_75_command_line(tmp_path, command):
     assert all(np.isfinite(float(row[header.index("probability_-1+1")])) for row in rows)
 
 
+@pytest.mark.slow
 def test_row_75_dashboard(run, opened, saved_files):
     persons = pd.read_parquet(run / "persons.parquet")
     rewrite(run, "persons", persons.assign(group=persons["group"].map({"0": "=1+1", "1": "@SUM(1)"})))
@@ -154,6 +156,7 @@ def rewrite(run: Path, name: str, table: pd.DataFrame) -> None:
     (run / "manifest.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.slow
 def test_row_76_dashboard_a_small_group_and_the_next_are_not_saved(run, opened, saved_files):
     at = opened(run.parent, "persons")
     assert "suppressed in the file" in shown(at)
@@ -208,7 +211,9 @@ def evil_run(tmp_path_factory):
     return home
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [case if case != "group_test" else pytest.param(case, marks=pytest.mark.slow) for case in PAGES]
+)
 def test_row_77_dashboard(evil_run, opened, page):
     at = opened(evil_run / "runs", page)
     assert not at.error
@@ -267,7 +272,17 @@ def test_row_55_dashboard(run, opened, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("damage", ["row 64 cut short", "row 64 html", "row 65", "row 66", "row 67", "row 80"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "row 64 cut short",
+        pytest.param("row 64 html", marks=pytest.mark.slow),
+        pytest.param("row 65", marks=pytest.mark.slow),
+        "row 66",
+        pytest.param("row 67", marks=pytest.mark.slow),
+        "row 80",
+    ],
+)
 def test_rows_64_to_67_and_80_dashboard(run, opened, tmp_path, monkeypatch, page, damage):
     monkeypatch.chdir(tmp_path)
     table, manifest = run / "persons.parquet", run / "manifest.json"
@@ -319,7 +334,7 @@ def test_row_80_dashboard_a_run_that_vanishes_while_it_is_open(run, opened):
     assert "Traceback" not in shown(at)
 
 
-@pytest.mark.parametrize("fault", ["row 60", "row 61"])
+@pytest.mark.parametrize("fault", ["row 60", pytest.param("row 61", marks=pytest.mark.slow)])
 def test_rows_60_and_61_dashboard_a_result_that_cannot_be_kept(fault, opened, tmp_path, monkeypatch):
     run = tmp_path / "runs" / "nme-crf"
     data = SequenceBatch.from_frame(larger_study(12, 12), target="state", features=["x"], **ROLES)
@@ -383,7 +398,9 @@ CRASHES = {
 }
 
 
-@pytest.mark.parametrize("crash", CRASHES)
+@pytest.mark.parametrize(
+    "crash", [case if case == "none" else pytest.param(case, marks=pytest.mark.slow) for case in CRASHES]
+)
 def test_a_planted_name_is_in_no_log_file_or_export(planted, tmp_path, command, monkeypatch, caplog, crash):
     caplog.set_level(logging.DEBUG)
     runs, out = tmp_path / "runs", tmp_path / "predictions.csv"
@@ -417,6 +434,7 @@ def test_a_planted_name_is_in_no_log_file_or_export(planted, tmp_path, command, 
     assert load_run(runs / "run").persons()["person"].str.fullmatch(r"P\d+").all()
 
 
+@pytest.mark.slow
 def test_a_planted_name_is_in_no_imported_study_its_runs_and_predictions(planted, tmp_path, command, monkeypatch):
     monkeypatch.setenv("NME_KEYS", str(tmp_path / "keys"))
     table, study, runs = planted / f"{PLANTED}.csv", tmp_path / "imported", tmp_path / "runs"
@@ -439,6 +457,7 @@ def test_a_planted_name_is_in_no_imported_study_its_runs_and_predictions(planted
     assert "E100" in error
 
 
+@pytest.mark.slow
 def test_a_planted_name_is_in_no_page_address_or_log_of_the_dashboard(
     planted, tmp_path, command, opened, saved_files, caplog, monkeypatch
 ):
@@ -464,6 +483,7 @@ def test_a_planted_name_is_in_no_page_address_or_log_of_the_dashboard(
     assert_nowhere(shown(at), caplog.text, tmp_path / "temporary")
 
 
+@pytest.mark.slow
 def test_a_planted_name_in_a_fit_from_python(tmp_path, monkeypatch):
     """Labels of one's own become pseudonyms in the run folder; the key lies outside, for its owner only."""
     frame = study_frame()

@@ -108,6 +108,7 @@ def folder():
         del os.environ["NME_KEYS"]
 
 
+@pytest.mark.slow
 @given(
     tables(),
     st.sampled_from([",", ";", "\t", "|"]),
@@ -131,6 +132,7 @@ def test_csv_is_imported_and_checked_or_refused_in_a_sentence(folder, frame, sep
             assert (out / "study.toml").read_text().count(MARK) == 0
 
 
+@pytest.mark.slow
 @given(tables())
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_parquet_and_excel_too(folder, frame):
@@ -153,6 +155,7 @@ def test_parquet_and_excel_too(folder, frame):
                 run("check", out / "study.toml")
 
 
+@pytest.mark.slow
 @given(tables(), st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_frames_become_data_or_an_error(frame, data):

@@ -90,6 +90,7 @@ def test_row_62_a_finished_run_is_not_replaced(rows, run):
     assert load_run(run).manifest["seed"] == 1
 
 
+@pytest.mark.slow
 def test_row_62_command_line(study_file, run, command):
     before = {path: path.read_bytes() for path in run.iterdir()}
     words = ("fit", study_file, "--epochs", 2, "--out", run)
@@ -110,6 +111,7 @@ def test_row_63_two_runs_in_one_folder(rows, tmp_path):
     assert not list(tmp_path.glob(".run*"))
 
 
+@pytest.mark.slow
 def test_row_63_command_line(study_file, tmp_path, command):
     words = ("fit", study_file, "--epochs", 2, "--out", tmp_path / "run")
     with claimed(tmp_path / "run"):
@@ -258,6 +260,7 @@ def test_row_80_a_folder_that_vanishes_while_it_is_open(run, rows):
             read()
 
 
+@pytest.mark.slow
 def test_row_80_command_line_an_analysis_that_cannot_be_kept(run, study_file, command, tmp_path):
     assert command("fit", study_file, "--epochs", 2, "--out", tmp_path / "own")[0] == 0
     (tmp_path / "own" / "analyses").write_text("in the way")

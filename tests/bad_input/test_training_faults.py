@@ -106,6 +106,7 @@ def lose_numbers(monkeypatch, epoch: int) -> None:
     monkeypatch.setattr(estimation, "_terms", terms)
 
 
+@pytest.mark.slow
 def test_row_55_a_loss_that_is_no_number_is_rolled_back_an_epoch(rows, tmp_path, monkeypatch):
     fit(NmeMlp(**{**dict(CONFIG), "epochs": 5}), rows, seed=1, split=None, out=tmp_path / "five")
     lose_numbers(monkeypatch, 7)  # the seventh objective is that of the state after six epochs
@@ -118,6 +119,7 @@ def test_row_55_a_loss_that_is_no_number_is_rolled_back_an_epoch(rows, tmp_path,
     nothing_left(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_row_55_with_validation_rows_the_best_state_is_kept(rows, monkeypatch):
     lose_numbers(monkeypatch, 7)
     with pytest.warns(ToolkitWarning, match="E301: in epoch 7"):
@@ -158,6 +160,7 @@ def test_row_56_unknown_option(study_file, command):
     assert "--epochs" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_row_57_a_signal_leaves_a_checkpoint(rows, undisturbed, tmp_path, number, code):
     def progress(epoch: int, *_: object) -> None:
@@ -179,6 +182,7 @@ def test_row_57_a_signal_leaves_a_checkpoint(rows, undisturbed, tmp_path, number
     nothing_left(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_row_57_command_line(study_file, undisturbed_command, tmp_path, command, monkeypatch, number, code):
     words = ("fit", study_file, *WORDS, "--out", tmp_path / "run")
@@ -211,6 +215,7 @@ def test_row_57_the_demonstration(tmp_path, command, monkeypatch):
     assert json.loads(out)["error"]["code"] == "E308"
 
 
+@pytest.mark.slow
 def test_row_57_in_the_last_stage_it_stops_at_once(rows, tmp_path, monkeypatch):
     monkeypatch.setattr("toolkit.runs.mixed_effects_family.tables", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted, match="E308"):
@@ -243,6 +248,7 @@ def disturbed(fault: str, *words: object, epoch: int = 25) -> subprocess.Complet
     return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_row_58_a_killed_fit_is_resumed_to_the_same_weights(study_file, undisturbed_command, tmp_path, command):
     out = tmp_path / "run"
     words = ("fit", study_file, *WORDS, "--out", out)
@@ -268,6 +274,7 @@ def test_row_58_a_killed_fit_in_mini_batches_is_resumed_to_the_same_weights(stud
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 
+QUICK = ("as published, with weight decay",)
 CASES = {
     "linear, with its fixed point": (NmeMlp(hidden=(), epochs=30), "within-person-time"),
     "every row trains": (NmeMlp(hidden=(2,), epochs=120, patience=20), None),
@@ -288,7 +295,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name.startswith("EM") else name for name in CASES]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 )
 def test_row_58_every_kind_of_fit_resumes_to_the_same_weights(name, tmp_path):
     config, split = CASES[name]
@@ -303,6 +310,7 @@ def test_row_58_every_kind_of_fit_resumes_to_the_same_weights(name, tmp_path):
     assert load_run(tmp_path / "run").manifest["resume_count"] == 2
 
 
+@pytest.mark.slow
 def test_row_58_killed_before_the_first_checkpoint(rows, undisturbed, tmp_path):
     interrupted(rows, tmp_path / "run", 5)
     with pytest.warns(ToolkitWarning, match="W224: .*starts at the first epoch"):
@@ -310,6 +318,7 @@ def test_row_58_killed_before_the_first_checkpoint(rows, undisturbed, tmp_path):
     assert_same_weights(tmp_path / "run", undisturbed)
 
 
+@pytest.mark.slow
 def test_row_58_without_being_told_to_nothing_is_resumed_or_lost(rows, tmp_path):
     interrupted(rows, tmp_path / "run")
     with pytest.raises(RunFolderError, match=r"E306: an interrupted fit is kept.*--resume.*--overwrite"):
@@ -325,6 +334,7 @@ def test_row_58_resuming_needs_a_folder(rows):
         fit(CONFIG, rows, seed=1, resume=True)
 
 
+@pytest.mark.slow
 def test_row_59_other_data_settings_seed_or_split(rows, tmp_path):
     out = interrupted(rows, tmp_path / "run")
     other = study_frame().assign(mood=lambda f: f["mood"] + (f["t"] == 3))
@@ -346,6 +356,7 @@ def test_row_59_other_data_settings_seed_or_split(rows, tmp_path):
     assert read_checkpoint(checkpoint_folder(out)) is not None
 
 
+@pytest.mark.slow
 def test_row_59_another_machine_is_said(rows, tmp_path):
     out = interrupted(rows, tmp_path / "run")
     state = checkpoint_folder(out) / "state.json"
@@ -357,6 +368,7 @@ def test_row_59_another_machine_is_said(rows, tmp_path):
     assert any(note.startswith("W225") for note in load_run(out).manifest["warnings"])
 
 
+@pytest.mark.slow
 def test_row_59_command_line(study_file, tmp_path, command, monkeypatch):
     words = ("fit", study_file, *WORDS, "--out", tmp_path / "run")
     with monkeypatch.context() as patched:
@@ -370,6 +382,7 @@ def test_row_59_command_line(study_file, tmp_path, command, monkeypatch):
     assert len(re.findall(r"\b[0-9a-f]{12}\b", error["message"])) == 2
 
 
+@pytest.mark.slow
 def test_row_60_a_full_disk_leaves_the_checkpoint_before(study_file, undisturbed_command, tmp_path, command):
     out = tmp_path / "run"
     words = ("fit", study_file, *WORDS, "--out", out)
@@ -386,6 +399,7 @@ def test_row_60_a_full_disk_leaves_the_checkpoint_before(study_file, undisturbed
     assert_same_weights(out, undisturbed_command)
 
 
+@pytest.mark.slow
 def test_row_60_full_when_the_run_is_written(rows, undisturbed, tmp_path, monkeypatch):
     def full(*_: object) -> bytes:
         raise OSError(28, "no space")
@@ -399,6 +413,7 @@ def test_row_60_full_when_the_run_is_written(rows, undisturbed, tmp_path, monkey
     assert_same_weights(out, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["state cut short", "tensors cut short", "one bit", "tensors gone", "newer"])
 def test_a_damaged_checkpoint_is_not_gone_on_from(rows, tmp_path, fault):
     out = interrupted(rows, tmp_path / "run")
@@ -422,6 +437,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(rows, tmp_path, fault):
     nothing_left(out)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_private_and_names_nobody(rows, tmp_path):
     folder = checkpoint_folder(interrupted(rows, tmp_path / "run"))
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -431,6 +447,7 @@ def test_a_checkpoint_is_private_and_names_nobody(rows, tmp_path):
         assert b"Anna" not in entry.read_bytes()
 
 
+@pytest.mark.slow
 def test_writing_checkpoints_takes_a_small_share_of_the_time(rows, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "SHARE", 0.02)
     now = [0.0]

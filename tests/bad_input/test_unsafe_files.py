@@ -52,6 +52,7 @@ def test_entities(tmp_path: Path, encoding: str) -> None:
     refused(packed(tmp_path, {"xl/workbook.xml": text.encode(encoding)}))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak memory is read from /proc")
 def test_a_bomb_is_refused_in_little_memory(tmp_path: Path) -> None:
     path = packed(tmp_path, {f"xl/worksheets/sheet{k}.xml": bytes(60 * 2**20) for k in range(4)})

@@ -11,6 +11,9 @@ import pytest
 from tests.analysed_runs import nme
 from tests.family_study import family_frame, write_family_study
 from toolkit.data.study import Study
+from toolkit.models.pen_adaptation import adapt_experts
+from toolkit.runs import experts_family
+from toolkit.runs.adapting import AdaptSettings
 from toolkit.runs.folder import load_run
 
 
@@ -34,17 +37,26 @@ def adapted(study: Path, name: str, *words: str) -> np.ndarray:
         return load_run(runs / name).predict(Study.read(study).grouped(groupings=()))
 
 
-def test_pace_and_gate_are_the_callers(study):
-    usual = adapted(study, "usual")
+@pytest.mark.slow
+def test_pace_and_gate_are_the_callers(study, monkeypatch):
+    given: list[dict[str, object]] = []
+
+    def noted(*args, **settings):
+        given.append({name: settings.get(name) for name in ("lr", "epochs", "soften", "fresh")})
+        return adapt_experts(*args, **settings)
+
+    monkeypatch.setattr(experts_family, "adapt_experts", noted)
     slow = adapted(study, "slow", "--lr", "1e-9", "--epochs", "1", "--soften", "0")
-    undecided = adapted(study, "undecided", "--lr", "1e-9", "--epochs", "1", "--soften", "1")
+    adapted(study, "undecided", "--epochs", "1", "--soften", "1")
     fresh = adapted(study, "fresh", "--fresh")
+    assert [(settings["lr"], settings["epochs"]) for settings in given[:2]] == [(1e-9, 1), (None, 1)]
+    assert [settings["soften"] for settings in given] == [0.0, 1.0, AdaptSettings().soften]
+    assert [settings["fresh"] for settings in given] == [False, False, True]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = load_run(study.parent / "runs" / "pen").predict(Study.read(study).grouped(groupings=()))
     assert slow == pytest.approx(before, rel=1e-4)
-    for moved in (usual, undecided, fresh):
-        assert np.abs(moved - before).max() > 1e-3
+    assert np.abs(fresh - before).max() > 1e-3
     assert len(load_run(study.parent / "runs" / "slow").trace()) == 1
 
 

@@ -116,6 +116,7 @@ def test_stability_of_several_runs(nme, runs):
         assert (code, code_of in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_stability_by_fitting_again(nme, runs, study):
     words = ["--study", study, "--refits", "2", "--repeats", "1", "--resamples", "99", "--json"]
     code, out, _ = nme("analyze", "stability", runs / "nme-mlp", *words)
@@ -128,6 +129,7 @@ def test_stability_by_fitting_again(nme, runs, study):
     assert (code, "E407" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_less_data_compares_two_models(nme, runs, study):
     words = ["--study", study, "--metric", "rmse", "--resamples", "99"]
     code, out, _ = nme("analyze", "less-data", runs / "generic-mlp", runs / "nme-mlp", *words)

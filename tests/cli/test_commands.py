@@ -56,6 +56,7 @@ def runs(study):
     folder = study.parent / "runs"
     for model in ("nme-crf", "nme-mlp"):
         arguments = ["fit", str(study), "--model", model, "--out", str(folder / model), "--epochs", "30"]
+        arguments += ["--set", "variance_update=paper"] if model == "nme-crf" else []
         assert plain_errors(lambda words=arguments: app(words, standalone_mode=False)) == 0
     return folder
 

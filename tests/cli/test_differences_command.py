@@ -39,7 +39,7 @@ def runs(tmp_path_factory):
         (folder / f"{name}.toml").write_text(STUDY.replace("data.csv", f"{name}.csv"))
         data.to_csv(folder / f"{name}.csv", index=False)
         words = ["fit", str(folder / f"{name}.toml"), "--model", "nme-crf", "--out", str(folder / name)]
-        words += ["--epochs", "8", "--set", "hidden=(3,)"]
+        words += ["--epochs", "8", "--set", "hidden=(3,)", "--set", "variance_update=paper"]
         assert plain_errors(lambda words=words: app(words, standalone_mode=False)) == 0
     return folder
 

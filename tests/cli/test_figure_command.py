@@ -29,6 +29,7 @@ def command(capsys, *words: object) -> tuple[int, str, str]:
     return code, said.out, said.err
 
 
+@pytest.mark.slow
 def test_files_of_every_format_with_data_and_description(run, tmp_path, capsys) -> None:
     formats = "svg,pdf,eps,tif,png"
     code, out, err = command(
@@ -56,6 +57,7 @@ def test_files_of_every_format_with_data_and_description(run, tmp_path, capsys) 
     assert "89 × " in out
 
 
+@pytest.mark.slow
 def test_the_table_is_safe_and_without_pseudonyms(run, tmp_path, capsys) -> None:
     person = str(load_run(run).persons()["person"].iloc[0])
     assert command(capsys, "figure", "caterpillar", run, "--format", "svg", "--out", tmp_path)[0] == 0
@@ -70,6 +72,7 @@ def test_the_table_is_safe_and_without_pseudonyms(run, tmp_path, capsys) -> None
     assert person.encode() in (tmp_path / "caterpillar-nme-crf.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_one_person_is_drawn_only_when_that_is_said(run, tmp_path, capsys) -> None:
     person = str(load_run(run).persons()["person"].iloc[0])
     words = ["figure", "person-matrix", run, "--person", person, "--format", "pdf", "--out", tmp_path / "p"]

@@ -17,6 +17,14 @@ from toolkit.errors import RunFolderError
 from toolkit.runs.folder import find_runs, load_run
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_rounds():
+    """Galleries are made of runs, and it does not matter here whether their variances have settled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("toolkit.models.rounds.POLISH_STEPS", 2)
+        yield
+
+
 @pytest.fixture
 def nme(capsys):
     def run(*words: object) -> tuple[int, str, str]:
@@ -34,6 +42,7 @@ def families():
     return next(one for one in fits(quick=True) if one.name == "nme-crf-dyads")
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_used_and_another_one_refused(tmp_path, families) -> None:
     first = fitted(families, tmp_path, seed=1)
     started = first.manifest["started"]
@@ -44,6 +53,7 @@ def test_a_finished_run_is_used_and_another_one_refused(tmp_path, families) -> N
     assert load_run(tmp_path / families.name).manifest["started"] == started
 
 
+@pytest.mark.slow
 def test_an_outdated_run_of_its_own_is_fitted_anew(tmp_path, families) -> None:
     fitted(families, tmp_path, seed=1)
     assert fitted(families, tmp_path, seed=2).manifest["seed"] == 2

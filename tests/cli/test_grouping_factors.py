@@ -32,6 +32,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         warnings.simplefilter("ignore")
         assert nme("fit", file, "--set", "hidden=()", "--out", runs / "nme-mlp", "--epochs", "60") == 0
         chain = ["--model", "nme-crf", "--groupings", "family", "--set", "hidden=()", "--epochs", "15"]
+        chain += ["--set", "variance_update=paper"]
         assert nme("fit", file, *chain, "--out", runs / "nme-crf") == 0
     return file
 
@@ -84,6 +85,7 @@ def test_groupings_that_do_not_fit_are_refused(study, capsys):
     assert "E137" in text
 
 
+@pytest.mark.slow
 def test_predict_knows_every_level(study, capsys, tmp_path):
     run = study.parent / "runs" / "nme-mlp"
     out = tmp_path / "p.csv"
@@ -110,6 +112,7 @@ def test_predict_knows_every_level(study, capsys, tmp_path):
     assert said(capsys, "predict", run, study, "--level", "item", "--population", "--out", tmp_path / "m.csv")[0] == 2
 
 
+@pytest.mark.slow
 def test_models_with_and_without_further_factors_are_compared(study, capsys):
     runs = study.parent / "runs"
     few = ["--set", "hidden=()", "--epochs", "10", "--overwrite"]
@@ -144,6 +147,7 @@ def test_variance_states_every_share_and_correlation(study, capsys, tmp_path):
     assert "the effects of persons and families" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_tables_figures_and_methods_name_every_factor(study, capsys, tmp_path):
     run = study.parent / "runs" / "nme-mlp"
     assert nme("table", "variance", run, "--format", "csv", "--out", tmp_path) == 0
@@ -188,6 +192,7 @@ def test_a_run_is_reproduced_with_its_factors(study, capsys):
     assert "every number is equal to the last bit" in text
 
 
+@pytest.mark.slow
 def test_a_copy_without_persons_has_no_families(study, tmp_path):
     assert nme("export", study.parent / "runs" / "nme-mlp", "--without-persons", "--out", tmp_path / "copy") == 0
     manifest = json.loads((tmp_path / "copy" / "manifest.json").read_text())
@@ -199,6 +204,7 @@ def test_a_copy_without_persons_has_no_families(study, tmp_path):
     assert copy == pytest.approx(run.predict(data, "population"))
 
 
+@pytest.mark.slow
 def test_new_persons_of_known_families_are_adapted(study, capsys, tmp_path):
     file = write_family_study(tmp_path)
     shutil.copy(study.parent / "study.key.csv", tmp_path / "study.key.csv")
@@ -240,6 +246,7 @@ def words(at: AppTest) -> str:
     return "\n".join(str(element.value) for kind in kinds for element in kind).replace("\\", "")
 
 
+@pytest.mark.slow
 def test_the_persons_page_shows_the_effects_of_each_factor(study, monkeypatch):
     at = opened(study, monkeypatch, "persons")
     choice = at.get("button_group")[0]
@@ -263,6 +270,7 @@ def test_the_persons_page_shows_the_effects_of_each_factor(study, monkeypatch):
     assert not any(label in everything for label in LABELS)
 
 
+@pytest.mark.slow
 def test_other_pages_say_that_families_have_effects(study, monkeypatch):
     assert "Families and items have effects of their own as well" in words(opened(study, monkeypatch, "start"))
     at = opened(study, monkeypatch, "one_person")
@@ -275,6 +283,7 @@ def test_other_pages_say_that_families_have_effects(study, monkeypatch):
     assert "hold the effects of families as well" in words(at)
 
 
+@pytest.mark.slow
 def test_a_study_without_groupings_shows_no_choice(tmp_path, monkeypatch):
     head, _, tail = STUDY.partition("[groupings.family]")
     file = write_family_study(tmp_path, head + tail[tail.index("[group_labels]") :])

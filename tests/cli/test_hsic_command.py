@@ -34,6 +34,7 @@ def run(tmp_path_factory):
     (folder / "study.toml").write_text(STUDY)
     small_study(persons=24).to_csv(folder / "data.csv", index=False)
     words = ["fit", str(folder / "study.toml"), "--model", "nme-crf", "--out", str(folder / "run"), "--epochs", "5"]
+    words += ["--set", "variance_update=paper"]
     assert plain_errors(lambda: app(words, standalone_mode=False)) == 0
     return folder / "run"
 

@@ -57,6 +57,7 @@ def test_the_plan_is_written_down(nme, file, tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_predictor_of_words_is_written_down_with_its_levels(nme, tmp_path):
     frame = diary().assign(place=["work", "home", "else", "home"] * 30)
     frame.to_csv(tmp_path / "b.csv", index=False)
@@ -179,6 +180,7 @@ def test_a_table_is_no_study(nme, file):
 PLANTED = "Zoltán-Secretname"
 
 
+@pytest.mark.slow
 def test_no_planted_word_is_left_anywhere(nme, tmp_path):
     source, work = tmp_path / "in" / f"{PLANTED}.csv", tmp_path / "work"
     source.parent.mkdir()

@@ -66,6 +66,7 @@ def test_sentences_of_methods(study, capsys):
     assert "Kingma" not in said  # nothing was trained by its gradient
 
 
+@pytest.mark.slow
 def test_report(study, tmp_path):
     run = study.parent / "runs" / "lmm"
     assert nme("report", run, "--out", tmp_path / "out", "--study", study, "--format", "html") == 0

@@ -37,7 +37,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fit(NmeMlp(module=network(1), epochs=8), rows, seed=1, split="persons", study=read, out=runs / "kept-back")
         fit(GenericMlp(module=network(1), epochs=4), rows, seed=1, study=read, out=runs / "generic-mlp")
         chain = read.sequences(groupings=["family"])
-        fit(NmeCrf(module=network(3), epochs=4), chain, seed=1, study=read, out=runs / "nme-crf")
+        fit(
+            NmeCrf(module=network(3), epochs=4, variance_update="paper"),
+            chain,
+            seed=1,
+            study=read,
+            out=runs / "nme-crf",
+        )
     return file
 
 

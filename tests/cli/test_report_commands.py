@@ -33,6 +33,7 @@ def test_html_and_docx_are_written_and_not_replaced_unasked(runs, tmp_path, caps
     assert "in plain words" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_missing_analyses_are_made_on_request(tmp_path, capsys):
     folder = fit_runs(write_study(tmp_path / "a study"), "generic-crf")
     capsys.readouterr()
@@ -61,6 +62,7 @@ def test_what_is_asked_wrongly_is_said(runs, tmp_path, capsys, words, code):
     assert not (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written(runs, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for command in ("report", "card", "tripod"):

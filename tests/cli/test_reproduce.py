@@ -25,6 +25,14 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory):
+    """The same runs, the variances of the chain carried to their fixed point."""
+    folder = fit_runs(write_study(tmp_path_factory.mktemp("settled")), "nme-crf", "nme-mlp", settled=True)
+    analyse_runs(folder)
+    return folder
+
+
 @pytest.fixture
 def study(runs):
     return runs.parent / "study.toml"
@@ -37,9 +45,12 @@ def reproduced(capsys, *words: object) -> tuple[int, dict]:
     return code, json.loads(out) if out else {}
 
 
-@pytest.mark.parametrize("name", ["nme-crf", "nme-mlp"])
-def test_a_run_and_its_analyses_come_out_equal_to_the_last_bit(runs, study, capsys, name):
-    code, answer = reproduced(capsys, runs / name, "--study", study)
+@pytest.mark.parametrize(
+    ("made", "name"), [pytest.param("settled", "nme-crf", marks=pytest.mark.slow), ("runs", "nme-mlp")]
+)
+def test_a_run_and_its_analyses_come_out_equal_to_the_last_bit(request, capsys, made, name):
+    runs = request.getfixturevalue(made)
+    code, answer = reproduced(capsys, runs / name, "--study", runs.parent / "study.toml")
     assert code == 0
     assert answer["bit_equal"]
     names = {found["name"] for found in answer["comparisons"]}
@@ -67,6 +78,7 @@ def changed(runs, tmp_path, factor: float):
     return folder
 
 
+@pytest.mark.slow
 def test_a_difference_is_found_where_it_is(runs, study, tmp_path, capsys):
     code, answer = reproduced(capsys, changed(runs, tmp_path, 1.5), "--study", study, "--no-analyses")
     assert (code, answer["same"]) == (1, False)
@@ -76,6 +88,7 @@ def test_a_difference_is_found_where_it_is(runs, study, tmp_path, capsys):
     assert answer["versions"]["numpy"]["then"] == "1.0"
 
 
+@pytest.mark.slow
 def test_a_tiny_difference_is_within_the_tolerance(runs, study, tmp_path, capsys):
     folder = changed(runs, tmp_path, 1 + 1e-9)
     code, answer = reproduced(capsys, folder, "--study", study, "--no-analyses")
@@ -84,6 +97,7 @@ def test_a_tiny_difference_is_within_the_tolerance(runs, study, tmp_path, capsys
     assert "differs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_manifest_alone_is_compared_by_checksums_and_the_run_kept(runs, study, tmp_path, capsys):
     alone = tmp_path / "alone"
     alone.mkdir()
@@ -95,6 +109,7 @@ def test_a_manifest_alone_is_compared_by_checksums_and_the_run_kept(runs, study,
     assert "E306" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_split_from_a_file_is_taken_from_the_run(runs, study, tmp_path, capsys):
     assert nme("split", study, "--design", "random", "--out", tmp_path / "parts.parquet", "--target", "mood") == 0
     words = ["--model", "nme-mlp", "--epochs", "8", "--set", "hidden=(3,)", "--split", tmp_path / "parts.parquet"]
@@ -119,6 +134,7 @@ def test_what_stands_in_the_way_is_said(runs, study, tmp_path, capsys):
     refused("E401", tmp_path / "nowhere", "--study", study)
 
 
+@pytest.mark.slow
 def test_analyses_kept_before_settings_were_recorded_are_named(runs, study, tmp_path, capsys):
     folder = tmp_path / "old"
     shutil.copytree(runs / "nme-mlp", folder)
@@ -129,6 +145,7 @@ def test_analyses_kept_before_settings_were_recorded_are_named(runs, study, tmp_
     assert "recorded" in found["where"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nme-crf", "nme-mlp"])
 def test_the_code_of_a_model_runs_in_a_fresh_interpreter(runs, name):
     run = load_run(runs / name)

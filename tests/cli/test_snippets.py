@@ -68,6 +68,7 @@ def runs(tmp_path_factory):
     for name, (model, seed) in FITS.items():
         study = folder / ("three.toml" if name == "three" else "study.toml")
         words = ["--model", model, "--seed", seed, "--epochs", 8, "--set", "hidden=(3,)"]
+        words += ["--set", "variance_update=paper"] if model == "nme-crf" else []
         assert nme("fit", study, *words, "--out", folder / "runs" / name) == 0
     return folder / "runs"
 
@@ -96,6 +97,7 @@ def test_the_code_gives_the_same_table_and_the_same_words(analysed, entry, capsy
     assert capsys.readouterr().out == (run.path / "analyses" / name / "text.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["nme-crf/analyses/hsic-score", "nme-mlp/analyses/baseline"])
 def test_the_file_beside_a_result_runs_as_it_stands(analysed, place):
     folder = analysed / place

@@ -81,6 +81,7 @@ def test_words_without_levels_are_refused_with_the_way_out(tmp_path: Path, capsy
     assert "[categories]" in found[0]["remedy"]
 
 
+@pytest.mark.slow
 def test_an_unlisted_level_is_refused_also_when_predicting(tmp_path: Path, capsys) -> None:
     path = write(tmp_path)
     words = ["--model", "nme-mlp", "--set", "hidden=()", "--epochs", 2, "--out", tmp_path / "run"]

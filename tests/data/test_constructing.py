@@ -68,6 +68,7 @@ def test_composites_and_cut_offs() -> None:
     assert rule.sentences()[1] == "level is low where both is below 3, middle from 3, high from 5."
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=40), st.data())
 @settings(max_examples=60, deadline=None)
 def test_nothing_of_the_same_or_a_later_row_is_known(rows: list[tuple[int, int]], data: st.DataObject) -> None:

@@ -39,6 +39,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 @given(frames())
 @settings(max_examples=60, deadline=None)
 def test_cells_are_those_of_the_loop(frame: pd.DataFrame) -> None:

@@ -47,6 +47,7 @@ def test_it_is_imported_and_checked(name: str, tmp_path: Path, nme) -> None:
     assert checked["persons"] == answer["persons"]
 
 
+@pytest.mark.slow
 def test_months_of_activity_become_sequences(tmp_path: Path, nme) -> None:
     path = shared_file("traminer_mvad.csv")
     words = ["--wide", "state=Jul.93:Jun.99", "--person", "id", "--time", "occasion", "--state", "state", "--yes"]
@@ -56,6 +57,7 @@ def test_months_of_activity_become_sequences(tmp_path: Path, nme) -> None:
     assert "712 persons, 51264 rows (72 to 72 a person)" in out
 
 
+@pytest.mark.slow
 def test_a_table_of_persons_is_joined(tmp_path: Path, nme) -> None:
     daily, static = shared_file("jang2024_panic_daily.csv"), shared_file("jang2024_panic_static.csv")
     words = ["--person", "id", "--join", static, "--target", "anxiety", "--yes"]

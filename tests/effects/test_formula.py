@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.effects.formula import RandomTerm, parse_random
+from toolkit.effects.formula import RandomTerm, parse_random, power_of
 from toolkit.errors import ConfigError
 
 
@@ -47,7 +47,8 @@ def test_objects_pass():
         ("(| person)", r"'\|' stands where a name is expected"),
         ("(1 | a/b)", "interactions of grouping factors"),
         ("(1 | a:b)", "interactions of grouping factors"),
-        ("(1 + I(t^2) | person)", "functions such as 'I"),
+        ("(1 + log(t) | person)", "functions such as 'log"),
+        ("(1 + I(t^x) | person)", "no power from 2 to 9"),
         ("(0 | person)", "nothing varies by 'person'"),
         ("(t + t | person)", "named twice"),
         ("(1 | `person)", "backtick"),
@@ -62,3 +63,10 @@ def test_what_is_wrong_is_said(text, said):
 def test_no_terms_are_refused():
     with pytest.raises(ConfigError, match="no term"):
         parse_random([])
+
+
+def test_powers_of_features_are_read_and_written():
+    (term,) = parse_random("(1 + t + I(t^2) + I(`long name`^3) | person)")
+    assert term.slopes == ("t", "I(t^2)", "I(long name^3)")
+    assert [power_of(slope) for slope in term.slopes] == [("t", 1), ("t", 2), ("long name", 3)]
+    assert parse_random(str(term)) == (term,)

@@ -17,6 +17,7 @@ from toolkit.effects.random_effects import RandomEffects
 NUTS = Path(__file__).parents[1] / "golden" / "chain_posterior_nuts.csv"
 
 
+@pytest.mark.slow
 def test_moments_of_a_skewed_posterior_are_those_of_integration():
     problem, shared, layout, persons = random_problem("binary", "layers.0.bias", persons=3, rows=5)
     effects = RandomEffects(

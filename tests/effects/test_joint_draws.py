@@ -23,7 +23,9 @@ def flat(parts: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([part.reshape(-1, part.shape[2]) for part in parts])
 
 
-@pytest.mark.parametrize("most", [2_000, -1], ids=["direct", "conjugate gradients"])
+@pytest.mark.parametrize(
+    "most", [2_000, pytest.param(-1, marks=pytest.mark.slow)], ids=["direct", "conjugate gradients"]
+)
 def test_the_covariance_of_draws_is_the_dense_posteriors(most, monkeypatch):
     monkeypatch.setattr(module, "MOST_DIRECT", most)
     monkeypatch.setattr(module, "AT_ONCE", 400_000)  # several portions

@@ -83,10 +83,11 @@ CASES = [
     (NmeMlp(hidden=(), effects=LAST, covariance="full", batch=7), "y", {}),
     (NmeMlp(hidden=(4,), effects={**LAST, "person": "all"}, batch=7), "y", {}),
     (NmeMlp(hidden=(4,), effects={**LAST, "item": "layers.0.weight"}, task="multiclass", batch=7), "state", {}),
-    (
+    pytest.param(
         NmeCrf(hidden=(3,), effects={"person": "last+T", "family": "T", "item": "layers.1.bias"}, batch=9),
         "state",
         {"sequence": "day"},
+        marks=pytest.mark.slow,
     ),
 ]
 

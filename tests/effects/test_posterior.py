@@ -98,7 +98,10 @@ def test_one_newton_step_is_blup_in_a_linear_model(seed):
         np.testing.assert_allclose(found.covariance[person].numpy(), spread, rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize(("task", "effects"), CASES[1:])
+@pytest.mark.parametrize(
+    ("task", "effects"),
+    [case if case in CASES[1:4] else pytest.param(*case, marks=pytest.mark.slow) for case in CASES[1:]],
+)
 def test_newton_steps_end_where_the_gradient_is_zero(task, effects):
     problem, shared, layout, persons = random_problem(task, effects)
     at = effects_of(layout, persons, scale=2.0)

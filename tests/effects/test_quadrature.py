@@ -41,7 +41,9 @@ def on_a_grid(problem, shared, effects) -> tuple[np.ndarray, np.ndarray, float]:
     return mean.numpy(), covariance.numpy(), float((mass * losses).sum())
 
 
-@pytest.mark.parametrize("task", ["binary", "count", "ordinal"])
+@pytest.mark.parametrize(
+    "task", ["binary", pytest.param("count", marks=pytest.mark.slow), pytest.param("ordinal", marks=pytest.mark.slow)]
+)
 def test_moments_are_those_of_a_dense_grid(task):
     problem, shared, effects = at_mode(task, "layers.0.bias")
     found = posterior_moments(problem, shared, effects, posterior(problem, shared, effects, 1.0), 1.0)
@@ -51,6 +53,7 @@ def test_moments_are_those_of_a_dense_grid(task):
     assert found.loss == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_mean_is_near_the_mode_and_its_skew():
     problem, shared, effects = at_mode("binary", "layers.0.bias")
     at = posterior(problem, shared, effects, 1.0)
@@ -60,6 +63,7 @@ def test_the_mean_is_near_the_mode_and_its_skew():
     assert left.max() < 0.35 * before.max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "names"), [("binary", "layers.0.bias"), ("count", "layers.0.bias")])
 def test_expected_slopes_are_those_of_the_marginal_likelihood(task, names):
     problem, shared, effects = at_mode(task, names)

@@ -17,7 +17,10 @@ from toolkit.models.noise import Noise
 CASES = [("binary", "last"), ("multiclass", "last"), ("sequence", "T"), ("sequence", "last+T")]
 
 
-@pytest.mark.parametrize(("task", "effects"), CASES)
+@pytest.mark.parametrize(
+    ("task", "effects"),
+    [case if case[1] != "last+T" else pytest.param(*case, marks=pytest.mark.slow) for case in CASES],
+)
 def test_slopes_are_those_of_the_log_determinant(task, effects):
     problem, shared, layout, persons = random_problem(task, effects, rows=9)
     at = effects_of(layout, persons)

@@ -127,6 +127,7 @@ def settle(update, model: LinearMixedModel, rounds: int) -> tuple[np.ndarray, Li
     return variances, LinearMixedModel(np.diag(variances))
 
 
+@pytest.mark.slow
 def test_scoring_lands_on_the_fixed_point_of_em():
     model = LinearMixedModel(FULL)
     slow, _ = settle(
@@ -153,6 +154,7 @@ def test_reliability_is_one_minus_the_share_that_is_unknown():
     np.testing.assert_allclose(variance.mean_reliability(torch.tensor(FULL), spread).numpy(), expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_scoring_of_a_whole_covariance_lands_on_the_fixed_point_of_em():
     def rounds(update, count: int) -> np.ndarray:
         covariance = torch.eye(2, dtype=torch.float64)

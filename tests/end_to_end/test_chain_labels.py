@@ -33,6 +33,7 @@ def holed() -> pd.DataFrame:
     return frame
 
 
+@pytest.mark.slow
 def test_missing_labels_single_rows_and_days_without_labels(tmp_path):
     frame = holed()
     data = rows_of(frame, sequence="day", classes=STATES, allow_missing_target=True)
@@ -53,6 +54,7 @@ def test_missing_labels_single_rows_and_days_without_labels(tmp_path):
     np.testing.assert_array_equal(load_run(tmp_path / "run").predict(data), probabilities)
 
 
+@pytest.mark.slow
 def test_a_day_without_labels_changes_nothing_of_the_fit():
     frame = chains(persons=3, days=3, steps=5)[0]
     last = (frame["person"] == "p02") & (frame["day"] == 2)
@@ -73,6 +75,7 @@ def test_a_day_without_labels_changes_nothing_of_the_fit():
     assert loss[0] == pytest.approx(loss[1], rel=0.05)
 
 
+@pytest.mark.slow
 def test_nothing_but_sequences_of_one_row():
     frame = chains(persons=4, days=12, steps=1)[0]
     run = fit(CONFIG, rows_of(frame, sequence="t", classes=STATES), seed=1, split=None, progress=None)

@@ -40,6 +40,7 @@ def demo(tmp_path_factory):
     return out / "d", json.loads(first.stdout), json.loads(second.stdout)
 
 
+@pytest.mark.slow
 def test_every_run_is_there_and_intact(demo):
     out, _, _ = demo
     runs = [load_run(path) for path in find_runs(out / "runs")]
@@ -49,6 +50,7 @@ def test_every_run_is_there_and_intact(demo):
     assert {run.manifest["data"]["persons"] for run in runs} == {100}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nme-crf-absolute", "nme-crf-person_centred", "nme-mlp"])
 def test_the_code_of_every_kept_analysis_gives_its_numbers(demo, name):
     run = load_run(demo[0] / "runs" / name)
@@ -63,6 +65,7 @@ def test_the_code_of_every_kept_analysis_gives_its_numbers(demo, name):
         assert same.verdict != "differs", same.text()
 
 
+@pytest.mark.slow
 def test_second_start_opens_the_finished_demonstration(demo):
     _, first, second = demo
     assert first["fitted"] is True
@@ -77,6 +80,7 @@ def test_somebody_elses_runs_are_not_replaced(tmp_path):
     assert (tmp_path / "runs" / "nme-mlp" / "mine.txt").exists()
 
 
+@pytest.mark.slow
 def test_report_states_the_agreed_numbers_from_the_run_folders(demo):
     out, _, _ = demo
     report = (out / "report.html").read_text(encoding="utf-8")
@@ -95,6 +99,7 @@ def test_report_states_the_agreed_numbers_from_the_run_folders(demo):
     assert "not for diagnosis" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["start", "persons", "one_person", "group_test"])
 def test_dashboard_opens_the_demonstration(demo, monkeypatch, page):
     out, _, _ = demo
@@ -106,6 +111,7 @@ def test_dashboard_opens_the_demonstration(demo, monkeypatch, page):
     assert any("100 persons" in element.value for element in at.markdown)
 
 
+@pytest.mark.slow
 def test_report_stands_alone(demo):
     out, _, _ = demo
     report = (out / "report.html").read_text(encoding="utf-8")
@@ -113,6 +119,7 @@ def test_report_stands_alone(demo):
     assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//""", report)
 
 
+@pytest.mark.slow
 def test_no_study_number_of_a_person_is_in_the_tables(demo):
     out, _, _ = demo
     persons = load_run(out / "runs" / "nme-mlp").persons()

@@ -13,6 +13,7 @@ from toolkit.cli.main import app
 README = Path(__file__).parents[2] / "README.md"
 
 
+@pytest.mark.slow
 def test_python_example_runs(capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     exec(compile(example, "README.md", "exec"), {"__name__": "__readme__"})

@@ -62,7 +62,12 @@ def test_every_figure_has_data_words_and_both_drawings(built, model: str, name: 
 
 @pytest.mark.parametrize(
     "size",
-    ["89mm", "slide", pytest.param("183mm", marks=pytest.mark.slow), pytest.param("apa", marks=pytest.mark.slow)],
+    [
+        "89mm",
+        pytest.param("slide", marks=pytest.mark.slow),
+        pytest.param("183mm", marks=pytest.mark.slow),
+        pytest.param("apa", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize(("model", "name"), EVERY)
 def test_at_final_size_text_is_readable_lines_are_printable_and_all_is_on_the_paper(

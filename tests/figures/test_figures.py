@@ -89,6 +89,7 @@ def test_every_figure_draws_and_speaks(frames) -> None:
         assert module.alt_text(frame).endswith("."), module.__name__
 
 
+@pytest.mark.slow
 def test_print_text_is_at_least_six_points_and_fonts_are_embedded(frames) -> None:
     for module, frame in frames.items():
         drawn = module.print_figure(frame)

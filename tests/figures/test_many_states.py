@@ -41,7 +41,9 @@ def comparison(states: list[str], groups: tuple[str, str] = ("ill", "well")):
 
 
 @pytest.mark.parametrize("width", [89.0, pytest.param(183.0, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("count", [2, pytest.param(12, marks=pytest.mark.slow), 40])
+@pytest.mark.parametrize(
+    "count", [2, pytest.param(12, marks=pytest.mark.slow), pytest.param(40, marks=pytest.mark.slow)]
+)
 def test_comparisons_of_many_states(count: int, width: float) -> None:
     states = [f"state number {k}" for k in range(count)]
     found = comparison(states)
@@ -54,6 +56,7 @@ def test_comparisons_of_many_states(count: int, width: float) -> None:
     assert faults(Sheet(figure=drawn, enlarged=1.0)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", SIZES)
 def test_comparisons_with_long_labels(width: float) -> None:
     states = [f"{LONG} {k}" for k in range(4)]
@@ -68,6 +71,7 @@ def test_comparisons_with_long_labels(width: float) -> None:
     assert faults(Sheet(figure=drawn, enlarged=1.0)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", SIZES)
 def test_figures_of_persons_with_long_group_names(width: float) -> None:
     names = {"depressed": f"{LONG} one", "not depressed": f"{LONG} two"}
@@ -92,6 +96,7 @@ def test_figures_of_persons_with_long_group_names(width: float) -> None:
         module.screen(frame)
 
 
+@pytest.mark.slow
 def test_sequences_and_shares_of_forty_states() -> None:
     frames = example_frames(persons=30)
     names = [f"state number {k}" for k in range(40)]

@@ -42,7 +42,9 @@ def points(mm: float) -> float:
     return mm / 25.4 * 72
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", [case if case == "89mm" else pytest.param(case, marks=pytest.mark.slow) for case in PRESETS]
+)
 def test_every_format_has_the_final_size(name: str) -> None:
     drawn = sheet(draw, PRESETS[name])
     width, height = drawn.size_mm
@@ -82,6 +84,7 @@ def test_other_resolutions_are_refused(dpi: int) -> None:
     assert caught.value.code == "E302"
 
 
+@pytest.mark.slow
 def test_text_stays_text_in_svg_and_pdf() -> None:
     svg = figure_bytes(draw(89.0), "svg").decode()
     assert WORDS in svg
@@ -117,7 +120,7 @@ def test_the_same_figure_gives_the_same_file(kind: str) -> None:
     assert figure_bytes(draw(60.0), kind) == figure_bytes(draw(60.0), kind)
 
 
-@pytest.mark.parametrize("name", ["127mm", "slide"])
+@pytest.mark.parametrize("name", ["127mm", pytest.param("slide", marks=pytest.mark.slow)])
 def test_pdf_and_png_show_the_same(tmp_path, name: str) -> None:
     drawn = sheet(draw, PRESETS[name])
     (tmp_path / "figure.pdf").write_bytes(drawn.content("pdf"))

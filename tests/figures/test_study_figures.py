@@ -58,7 +58,9 @@ def frames():
     }
 
 
-@pytest.mark.parametrize("width", [89.0, 127.0, 183.0])
+@pytest.mark.parametrize(
+    "width", [89.0, pytest.param(127.0, marks=pytest.mark.slow), pytest.param(183.0, marks=pytest.mark.slow)]
+)
 def test_every_figure_draws_at_journal_width_and_speaks(frames, width) -> None:
     for module, frame in frames.items():
         drawn = module.print_figure(frame, width_mm=width)
@@ -71,6 +73,7 @@ def test_every_figure_draws_at_journal_width_and_speaks(frames, width) -> None:
         assert module.alt_text(frame).endswith("."), module.__name__
 
 
+@pytest.mark.slow
 def test_text_stays_text_and_fonts_are_embedded(frames) -> None:
     for module, frame in frames.items():
         drawn = module.print_figure(frame)
@@ -78,6 +81,7 @@ def test_text_stays_text_and_fonts_are_embedded(frames) -> None:
         assert "<text" in inline_svg(drawn), module.__name__
 
 
+@pytest.mark.slow
 def test_frames_without_rows_draw_and_say_so(frames) -> None:
     for module, frame in frames.items():
         empty = frame.iloc[:0]
@@ -86,6 +90,7 @@ def test_frames_without_rows_draw_and_say_so(frames) -> None:
         module.screen(empty)
 
 
+@pytest.mark.slow
 def test_labels_are_never_read_as_markup(frames) -> None:
     for module, columns in (
         (less_data, ["series", "model"]),
@@ -108,6 +113,7 @@ def test_labels_are_never_read_as_markup(frames) -> None:
         figure_bytes(module.print_figure(frame), "pdf")
 
 
+@pytest.mark.slow
 def test_labels_of_three_hundred_characters_leave_room_for_the_data(frames) -> None:
     for module, column in (
         (less_data, "series"), (adaptation_curve, "panel"), (model_comparison, "row"), (stability, "row"),
@@ -149,6 +155,7 @@ def test_a_model_named_as_reference_is_the_one_of_all_differences() -> None:
     assert gaps["clear"].sum() == 2
 
 
+@pytest.mark.slow
 def test_twenty_six_models_are_drawn() -> None:
     frame = model_comparison.tidy(frames_of.models(tuple(f"model {k}" for k in range(12))))
     figure_bytes(model_comparison.print_figure(frame), "pdf")
@@ -183,6 +190,7 @@ def test_specifications_are_sorted_and_keep_only_choices_that_vary(frames) -> No
     assert ("bandwidth", "0.5 × median") in specification_curve.choices(frame)
 
 
+@pytest.mark.slow
 def test_power_has_both_tests_and_the_level_wanted(frames) -> None:
     frame, result = frames[power_curve], frames_of.power()
     alone = frame[frame["panel"] == power_curve.TESTS["cell"]].sort_values(["x", "transitions"])
@@ -193,6 +201,7 @@ def test_power_has_both_tests_and_the_level_wanted(frames) -> None:
     assert "positive → aggressive" in power_curve.alt_text(frame)
 
 
+@pytest.mark.slow
 def test_power_without_hsic_has_one_panel() -> None:
     table = frames_of.power().to_frame().assign(hsic_power=np.nan)
     assert power_curve.tidy(table, summary=frames_of.power().summary())["panel"].nunique() == 1
@@ -211,6 +220,7 @@ def test_stability_sorts_within_kinds_and_opens_the_unstable_ones(frames) -> Non
     assert set(frame["panel"]) == {"icc", "cs"}
 
 
+@pytest.mark.slow
 def test_forty_states_keep_the_least_stable_cells() -> None:
     names = [f"probability[s{a},s{b}]" for a in range(40) for b in range(40)]
     table = pd.DataFrame({"parameter": names, "stable": True, "icc": np.linspace(0.5, 1, 1600), "cs": np.nan})
@@ -289,6 +299,7 @@ def test_gate_map_sorts_persons_and_experts_into_a_staircase(frames) -> None:
     assert "P0" not in drawn.to_json()
 
 
+@pytest.mark.slow
 def test_gate_map_of_forty_experts_and_of_one_person() -> None:
     for table in (frames_of.gates(60, 40), frames_of.gates(1, 9), frames_of.gates(3, 1)):
         frame = gate_map.tidy(table)
@@ -335,6 +346,7 @@ def test_marked_case_keeps_the_case_and_its_rank(frames) -> None:
         marked_case.tidy(table, "nobody")
 
 
+@pytest.mark.slow
 def test_marked_case_of_one_person_and_of_many_parameters() -> None:
     alone = marked_case.tidy(frames_of.effects(levels=1), "P00")
     figure_bytes(marked_case.print_figure(alone), "pdf")

@@ -9,6 +9,7 @@ from test_study_figures import frames as frames
 from analyses.figures.presets import PRESETS, sheet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["89mm", "slide"])
 def test_text_is_readable_lines_are_printable_and_all_is_on_the_paper(frames, size: str) -> None:
     found = {}

@@ -31,6 +31,7 @@ def test_variances_fall_by_no_more_than_alpha():
     assert variances[2] == pytest.approx(0.95**60)  # the sample variance of a coordinate that hardly varies is below
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["diagonal", "full"])
 def test_the_trace_follows_the_annealing(covariance):
     data = rows_of(numbers(persons=5, rows=10))
@@ -46,6 +47,7 @@ def test_the_trace_follows_the_annealing(covariance):
     np.testing.assert_allclose(values[1], 0.9)  # effects have hardly moved in the first epoch
 
 
+@pytest.mark.slow
 def test_a_chain_anneals_as_a_loop_over_its_epochs_does():
     """After 1, 6 and 11 epochs: the update written out in numpy from the effects that the last epoch left."""
     data = rows_of(chains(persons=4, days=2, steps=6)[0], sequence="day")
@@ -63,6 +65,7 @@ def test_a_chain_anneals_as_a_loop_over_its_epochs_does():
         assert f"variance[{layout.labels[-1]}]" == "variance[transitions[tense,tense]]"
 
 
+@pytest.mark.slow
 def test_the_trace_has_every_variance_of_every_factor():
     frame = numbers(persons=6, rows=8)
     frame["family"] = frame["person"].map(lambda name: f"f{int(name[1:]) // 2}")

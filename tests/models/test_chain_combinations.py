@@ -39,10 +39,13 @@ def families(names: tuple[str, ...] = ("person", "family"), seed: int = 3) -> Gr
 @pytest.mark.parametrize(
     "settings",
     [
-        {"hidden": (), "effects": "last+T"},
-        {"hidden": (3,), "effects": {"person": "last+T", "family": "T"}},
-        {"hidden": (), "effects": "T", "covariance": {"person": "diagonal", "family": "full"}},
-        {"hidden": (3,), "effects": "T", "variance_update": "paper"},
+        pytest.param({"hidden": (), "effects": "last+T"}, marks=pytest.mark.slow),
+        pytest.param({"hidden": (3,), "effects": {"person": "last+T", "family": "T"}}, marks=pytest.mark.slow),
+        pytest.param(
+            {"hidden": (), "effects": "T", "covariance": {"person": "diagonal", "family": "full"}},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"hidden": (3,), "effects": "T", "variance_update": "paper"}, marks=pytest.mark.slow),
     ],
 )
 def test_chain_settings_go_with_several_grouping_factors(tmp_path, settings):
@@ -64,6 +67,7 @@ def test_chain_settings_go_with_several_grouping_factors(tmp_path, settings):
     assert np.isfinite(adapted.predict(families(seed=4))).all()
 
 
+@pytest.mark.slow
 def test_with_two_factors_the_loss_falls_as_the_rounds_go_on():
     """The means that move into the shared scores are those of coordinates that exist."""
     data = families()
@@ -79,7 +83,7 @@ def test_the_published_weighting_takes_one_factor():
         fit(config, families(), seed=1, progress=None)
 
 
-@pytest.mark.parametrize("update", ["em", "paper", "unregularised"])
+@pytest.mark.parametrize("update", [pytest.param("em", marks=pytest.mark.slow), "paper", "unregularised"])
 def test_chain_settings_go_with_every_update_and_covariance(update):
     data = families(("person",))
     config = NmeCrf(hidden=(3,), variance_update=update, covariance="full", **PARTS, **QUICK)
@@ -88,6 +92,7 @@ def test_chain_settings_go_with_every_update_and_covariance(update):
     assert np.isfinite(run.random_effects()["sd"]).all()
 
 
+@pytest.mark.slow
 def test_chain_settings_go_with_a_network_of_ones_own():
     torch.manual_seed(1)
     own = Module(module=torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 4)))
@@ -97,6 +102,7 @@ def test_chain_settings_go_with_a_network_of_ones_own():
     assert (table.loc[table["from_state"] == table["to_state"], "probability"] == 0).all()
 
 
+@pytest.mark.slow
 def test_chain_settings_go_with_mini_batches():
     data = families(("person",))
     run = fit(NmeCrf(hidden=(), effects="T", batch=60, **PARTS, **QUICK), data, seed=1, split=None, progress=None)

@@ -59,6 +59,7 @@ def enumerated(network, data):
         yield rows[:length], {path: value / whole for path, value in found.items()}
 
 
+@pytest.mark.slow
 def test_the_best_paths_are_those_of_the_list_of_all_paths():
     run, data = fitted_run()
     table = run.best_paths(data, n_best=4)
@@ -76,6 +77,7 @@ def test_the_best_paths_are_those_of_the_list_of_all_paths():
     np.testing.assert_array_equal(first, run.decode(data)[np.argsort(np.asarray(data.row_numbers))])
 
 
+@pytest.mark.slow
 def test_probabilities_of_states_and_moves_are_sums_over_paths():
     run, data = fitted_run()
     states, moves = run.state_probabilities(data), run.move_probabilities(data)
@@ -126,6 +128,7 @@ def test_expected_transitions_average_over_the_posterior():
     assert (none["sd"].abs() < 1e-12).all()
 
 
+@pytest.mark.slow
 def test_modes_give_way_to_shared_parameters_as_the_responses_say():
     run, data = fitted_run()
     network = run.trained.network
@@ -149,6 +152,7 @@ def test_modes_give_way_to_shared_parameters_as_the_responses_say():
             np.testing.assert_allclose(information.responses[..., column].numpy(), expected.numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_intervals_with_the_shared_parameters_are_wider():
     run, data = fitted_run()
     narrow, wide = (
@@ -163,6 +167,7 @@ def test_intervals_with_the_shared_parameters_are_wider():
     assert caught.value.code == "E302"
 
 
+@pytest.mark.slow
 def test_models_without_person_effects_and_other_models():
     run, data = fitted_run()
     plain = fit(GenericCrf(hidden=(), epochs=3), data, seed=1, split=None, progress=None)

@@ -167,6 +167,7 @@ def test_the_published_weighting_changes_the_fit_as_it_changed_theirs():
 # ---------------------------------------------------------------- forbidden transitions after a fit
 
 
+@pytest.mark.slow
 def test_forbidden_transitions_have_no_effect_no_score_and_no_probability():
     trained, data = onset_run()
     layout = trained.network.effects.layout
@@ -183,6 +184,7 @@ def test_forbidden_transitions_have_no_effect_no_score_and_no_probability():
     np.testing.assert_allclose(table.groupby(["person", "from_state"])["probability"].sum(), 1.0, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_no_path_and_no_pair_uses_a_forbidden_transition():
     trained, data = onset_run()
     network = trained.network
@@ -203,6 +205,7 @@ def test_the_shared_scores_of_forbidden_cells_stay_where_they_started():
     assert (torch.diagonal(trained.network.shared["transitions"]) == 0).all()
 
 
+@pytest.mark.slow
 def test_a_linear_chain_reports_raw_slopes_with_and_without_forbidden_cells():
     data = conversations()
     free = fitted(NmeCrf(hidden=(), effects="last+T", **QUICK), data)
@@ -212,7 +215,7 @@ def test_a_linear_chain_reports_raw_slopes_with_and_without_forbidden_cells():
     np.testing.assert_allclose(kept, free.reported_scale[np.ix_(chosen, chosen)])
 
 
-@pytest.mark.parametrize("effects", ["T", "last"])
+@pytest.mark.parametrize("effects", [pytest.param("T", marks=pytest.mark.slow), "last"])
 def test_forbidden_transitions_go_with_every_placement(effects):
     data = conversations()
     trained = fitted(NmeCrf(hidden=(3,), effects=effects, forbidden=("self", ("positive", "aggressive")), **QUICK),
@@ -232,6 +235,7 @@ def without_moves(data: GroupedDataset) -> np.ndarray:
     return target
 
 
+@pytest.mark.slow
 def test_a_run_folder_keeps_what_is_forbidden(tmp_path):
     data = conversations()
     config = NmeCrf(hidden=(), forbidden=(("aggressive", "aggressive"), ("other", "other")), **QUICK)

@@ -31,6 +31,7 @@ def fitted() -> Run:
     return fit(Lmm(random="(1 + x | person) + (1 | family) + (1 | item)"), data(), seed=1, split=None)
 
 
+@pytest.mark.slow
 def test_mean_sd_and_correlation_are_the_posteriors():
     run = fitted()
     drawn = run.draw_effects(20_000, rng=np.random.default_rng(1))
@@ -68,6 +69,7 @@ def test_one_factor_and_the_generator():
     assert len(first) == 3 * len(run.random_effects("item"))
 
 
+@pytest.mark.slow
 def test_networks_are_drawn_from_too():
     frame = pd.read_csv(GOLDEN / "nested_crossed.csv")
     persons = GroupedDataset.from_frame(frame, target="y", features=["x"], groups="person")
@@ -89,7 +91,7 @@ def test_what_cannot_be_drawn_is_refused():
         generic.draw_effects(1, rng=np.random.default_rng(1))
     assert caught.value.code == "E406"
     experts = fit(PenShared(head_epochs=1), data().of_persons(), seed=1, split=None)
-    with pytest.raises(DataError, match="experts have no posterior"):
+    with pytest.raises(DataError, match="this model has no posterior"):
         experts.draw_effects(1, rng=np.random.default_rng(1))
 
 
@@ -118,6 +120,7 @@ def test_draws_of_several_factors_belong_together(make):
     np.testing.assert_allclose(found, expected, atol=6 / np.sqrt(count))
 
 
+@pytest.mark.slow
 def test_new_persons_are_drawn_beside_families_that_are_known():
     run = independent()
     rows = pd.read_csv(GOLDEN / "nested_crossed.csv")

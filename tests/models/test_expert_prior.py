@@ -131,6 +131,7 @@ def test_the_minimum_of_the_objective_is_each_persons_blup(outputs):
             np.testing.assert_allclose(found[expert, output], expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_no_variance_is_the_shared_network_and_endless_variance_separate_regressions():
     z, y, person, gate = known_persons()
     mean = np.array([[0.5, -0.2, 0.1]])
@@ -228,6 +229,7 @@ def test_updating_variances_of_classes_leaves_the_predictions():
     np.testing.assert_allclose(expert_prior.deviations(parameters).mean(dim=0).numpy(), 0, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_with_the_persons_alike_the_variance_falls_towards_the_floor():
     z, noise, person, gate = known_persons()
     design, mean = np.column_stack([z, np.ones(len(z))]), np.array([0.5, -0.2, 0.1])

@@ -32,6 +32,7 @@ def nested_crossed() -> GroupedDataset:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "epochs"), [("persons", 20), pytest.param("rows", 60, marks=pytest.mark.slow)])
 def test_batches_end_at_lme4s_variances(by, epochs):
     """Persons in families, crossed with items: the last rounds lead to the same point from wherever training ended."""

@@ -56,8 +56,8 @@ def sds(trained: Trained) -> dict[str, float]:
     ("case", "group", "slope"),
     [
         ("sleep_int", "Subject", None),
-        ("sleep_diag", "Subject", "Subject.1"),
-        ("sleep_corr", "Subject", "Subject"),
+        pytest.param("sleep_diag", "Subject", "Subject.1", marks=pytest.mark.slow),
+        pytest.param("sleep_corr", "Subject", "Subject", marks=pytest.mark.slow),
         ("dyestuff", "Batch", None),
     ],
 )
@@ -86,7 +86,7 @@ def test_fixed_effects_agree_with_lme4(case):
     np.testing.assert_allclose(found, LME4[f"{case}_ML"][["beta[Days]", "beta[(Intercept)]"]], rtol=1e-3)
 
 
-@pytest.mark.parametrize("case", ["sleep_int", "sleep_corr"])
+@pytest.mark.parametrize("case", ["sleep_int", pytest.param("sleep_corr", marks=pytest.mark.slow)])
 def test_person_effects_agree_with_blups(case):
     table = effects_table(run(case))
     golden = pd.read_csv(GOLDEN / f"blup_{case}_ML_Subject.csv", dtype={"level": str}).set_index("level")
@@ -102,7 +102,12 @@ def test_person_effects_agree_with_blups(case):
 
 
 @pytest.mark.parametrize(
-    ("case", "names"), [("sleep_int", ["sd0"]), ("sleep_diag", ["sd0", "sd1"]), ("sleep_corr", ["sd0", "sd1"])]
+    ("case", "names"),
+    [
+        ("sleep_int", ["sd0"]),
+        pytest.param("sleep_diag", ["sd0", "sd1"], marks=pytest.mark.slow),
+        pytest.param("sleep_corr", ["sd0", "sd1"], marks=pytest.mark.slow),
+    ],
 )
 def test_the_published_update_ends_at_its_own_fixed_point(case, names):
     trained = run(case, "paper")
@@ -150,6 +155,7 @@ def test_the_published_update_is_biased_low():
         assert published[parameter] < corrected[parameter]
 
 
+@pytest.mark.slow
 def test_the_public_call_gives_the_same():
     model = fit(config("sleep_diag"), sleepstudy(), seed=1, device="cpu", split=None, progress=None)
     components = model.variance_components().set_index("parameter")["sd"]

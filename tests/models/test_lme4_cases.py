@@ -124,7 +124,7 @@ def check_effects(case: str, trained: Trained, rel: float) -> None:
         np.testing.assert_allclose(here["reliability"], 1 - here["sd"] ** 2 / deviation**2, atol=1e-12)
 
 
-QUICK = {"sleep_unbal_int", "binary_int"}
+QUICK = {"sleep_unbal_int"}
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,7 @@ def test_a_linear_chain_ends_at_a_maximum():
             assert abs(around[0] - around[1]) / 2e-2 < 5e-3
 
 
+@pytest.mark.slow
 def test_a_logistic_network_ends_where_glmer_does_on_cbpp():
     frame = pd.read_csv(GOLDEN / "cbpp.csv", dtype={"herd": str, "period": str})
     rows = frame.loc[frame.index.repeat(frame["size"])]
@@ -194,6 +195,7 @@ def test_a_logistic_network_ends_where_glmer_does_on_cbpp():
         assert value == pytest.approx(golden[f"beta[{name}]"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_published_update_on_unbalanced_rows():
     trained, _ = run("sleep_unbal_int", variance_update="paper")
     golden = FIXED["sleep_unbal_int"]["nme"]
@@ -248,6 +250,7 @@ def test_growth_of_girls_and_boys_with_all_correlations():
     np.testing.assert_allclose(boys, golden[["beta[SexMale]", "beta[age:SexMale]"]], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_variance_of_zero_is_at_the_boundary():
     data = GroupedDataset.from_frame(pd.read_csv(GOLDEN / "dyestuff2.csv"), target="Yield", features=[], groups="Batch")
     trained = fitted(NmeMlp(hidden=()), data)

@@ -316,7 +316,7 @@ def test_classes_and_useless_settings_are_refused():
 
 def test_other_models_have_no_such_tables(tmp_path):
     run = fit(GenericMlp(hidden=(), epochs=2), study("sleep_int"), seed=1, split=None, out=tmp_path / "run")
-    with pytest.raises(DataError, match="only linear mixed models") as caught:
+    with pytest.raises(DataError, match="only mixed models") as caught:
         run.fixed_effects()
     assert caught.value.code == "E406"
     with pytest.raises(RunFolderError, match="no such table"):

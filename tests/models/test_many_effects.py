@@ -50,7 +50,11 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("settings", CASES, ids=lambda case: "-".join(map(str, case.values())) or "em")
+@pytest.mark.parametrize(
+    "settings",
+    [case if case == {"variance_update": "paper"} else pytest.param(case, marks=pytest.mark.slow) for case in CASES],
+    ids=lambda case: "-".join(map(str, case.values())) or "em",
+)
 def test_nothing_but_correlations_is_lost(settings, monkeypatch):
     data = dataset(people(), "kind" if "task" in settings else "y")
     whole = fit(config(**settings), data, seed=3, device="cpu")
@@ -62,6 +66,7 @@ def test_nothing_but_correlations_is_lost(settings, monkeypatch):
     assert "variances without correlations" in wide.manifest["status"]["posterior"]
 
 
+@pytest.mark.slow
 def test_deeper_effects_end_where_their_variances_stand_still():
     """A variance is the sum of squared effects over the persons' worth of what is known of them (MacKay, 1992)."""
     run = fit(config(effects="first", epochs=60), dataset(people(persons=30)), seed=3, device="cpu")
@@ -74,6 +79,7 @@ def test_deeper_effects_end_where_their_variances_stand_still():
     np.testing.assert_allclose(variances[told], (squares / worth)[told], rtol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_limit")
 def test_a_chain_with_effects_everywhere(monkeypatch):
     data = dataset(people(), "kind")
@@ -87,6 +93,7 @@ def test_a_chain_with_effects_everywhere(monkeypatch):
         wide.expected_transitions(data, rng=np.random.default_rng(1))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_limit")
 def test_a_run_folder_predicts_and_adapts_as_the_run_did(tmp_path):
     frame = people()
@@ -107,6 +114,7 @@ def test_a_run_folder_predicts_and_adapts_as_the_run_did(tmp_path):
         saved.posterior()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_limit")
 def test_what_needs_correlations_says_so():
     run = fit(config(epochs=3), dataset(people()), seed=3, device="cpu")
@@ -118,6 +126,7 @@ def test_what_needs_correlations_says_so():
             fit(config(**refused), dataset(people()), seed=3, device="cpu")
 
 
+@pytest.mark.slow
 def test_effects_in_every_layer_of_a_deep_network():
     data = dataset(people(persons=12))
     run = fit(config(hidden=(100, 50, 25, 12), batch=64, epochs=4, lr=0.002), data, seed=3, device="cpu")

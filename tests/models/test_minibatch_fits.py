@@ -56,7 +56,11 @@ def trained(config, keeper):
 
 @pytest.mark.parametrize(
     ("schedule", "dense"),
-    [("plateau", True), ("cosine", False), pytest.param("constant", False, marks=pytest.mark.slow)],
+    [
+        pytest.param("plateau", True, marks=pytest.mark.slow),
+        pytest.param("cosine", False, marks=pytest.mark.slow),
+        pytest.param("constant", False, marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupted_fit_goes_on_to_the_bit(schedule, dense, monkeypatch):
     monkeypatch.setattr(minibatches, "DENSE", 10**6 if dense else 0)
@@ -73,6 +77,7 @@ def test_an_interrupted_fit_goes_on_to_the_bit(schedule, dense, monkeypatch):
         assert torch.equal(resumed.network.shared[name], value)
 
 
+@pytest.mark.slow
 def test_batches_find_what_the_full_batch_finds():
     """A linear model in em mode ends at the same fixed point however it got there."""
     full, batched = (trained(NmeMlp(hidden=(), epochs=200, patience=60, batch=batch), Memory()) for batch in (None, 48))

@@ -13,8 +13,10 @@ from toolkit import fit, load_run
 from toolkit.models import MlpLme
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("case", "effects", "covariance"), [("sleep_corr", "last", "full"), ("sleep_int", "bias", "full")]
+    ("case", "effects", "covariance"),
+    [pytest.param("sleep_corr", "last", "full", marks=pytest.mark.slow), ("sleep_int", "bias", "full")],
 )
 def test_a_linear_network_is_the_mixed_model(case, effects, covariance):
     config = MlpLme(hidden=(), effects=effects, covariance=covariance, rounds=2, epochs=60)
@@ -41,6 +43,7 @@ def test_estimates_effects_and_their_sds_are_lme4s(case, settings):
     check_effects(case, trained, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_folder_predicts_again(tmp_path):
     data = rows_of(numbers(persons=4, rows=15))
     run = fit(MlpLme(hidden=(2,), rounds=2, epochs=10), data, seed=1, out=tmp_path / "run", progress=None)

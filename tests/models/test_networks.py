@@ -32,6 +32,15 @@ def make(kind: str):
     return NmeMlp(hidden=(4,), task=kind, **QUICK), rows_of(frame)
 
 
+def fitted_quickly(kind: str, config: BaseModel, data, labels, **seed: int) -> Trained:
+    """A fit; that of classes ends after a few of the last rounds, which take most of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        if kind != "regression":
+            patch.setattr("toolkit.models.rounds.POLISH_STEPS", 3)
+            patch.setattr("toolkit.models.rounds.ROUGH_STEPS", 3)
+        return fitted(config, data, labels, **seed)
+
+
 KINDS = ["regression", "binary", "multiclass", "crf"]
 
 
@@ -41,7 +50,10 @@ def quick() -> dict[str, tuple[Trained, object]]:
     found = {}
     for kind in KINDS:
         config, data = make(kind)
-        found[kind] = (fitted(config, data, thirds(data)), data if kind == "regression" else data.as_classes())
+        found[kind] = (
+            fitted_quickly(kind, config, data, thirds(data)),
+            data if kind == "regression" else data.as_classes(),
+        )
     return found
 
 
@@ -184,7 +196,9 @@ def everything(trained: Trained) -> dict[str, torch.Tensor]:
     return {**network.shared, "eta": network.effects.eta, "Sigma": network.effects.covariance}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [case if case == "regression" else pytest.param(case, marks=pytest.mark.slow) for case in KINDS]
+)
 def test_test_rows_change_no_parameter(kind):
     config, data = make(kind)
     labels = thirds(data)
@@ -193,9 +207,9 @@ def test_test_rows_change_no_parameter(kind):
     target, features = np.array(data.target), np.array(data.features)
     target[held] = target[held][::-1] if kind != "regression" else 1e3
     features[held] *= -7.0
-    first = fitted(config, data, labels)
+    first = fitted_quickly(kind, config, data, labels)
     mine = everything(first)
-    other = fitted(config, replace(data, target=target, features=features), labels)
+    other = fitted_quickly(kind, config, replace(data, target=target, features=features), labels)
     for name, value in everything(other).items():
         assert torch.equal(mine[name], value), name
     np.testing.assert_array_equal(other.network.scaler.scale, first.network.scaler.scale)
@@ -212,7 +226,8 @@ def test_validation_rows_only_decide_when_to_stop(kind):
     target = np.array(data.target)
     target[held] = target[held][::-1]
     first, second = (
-        fitted(config, chosen, labels).estimate.outcome.trace for chosen in (data, replace(data, target=target))
+        fitted_quickly(kind, config, chosen, labels).estimate.outcome.trace
+        for chosen in (data, replace(data, target=target))
     )
     shared = min(len(first), len(second), 40)
     for mine, other in zip(first[:shared], second[:shared], strict=True):
@@ -225,13 +240,15 @@ def test_validation_rows_only_decide_when_to_stop(kind):
 # ---------------------------------------------------------------- seeds, threads, precision
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [case if case == "regression" else pytest.param(case, marks=pytest.mark.slow) for case in KINDS]
+)
 def test_the_same_seed_gives_the_same_numbers(quick, kind):
     config, data = make(kind)
-    again = everything(fitted(config, data, thirds(data)))
+    again = everything(fitted_quickly(kind, config, data, thirds(data)))
     for name, value in everything(quick[kind][0]).items():
         assert torch.equal(again[name], value), name
-    other = everything(fitted(config, data, thirds(data), seed=2))
+    other = everything(fitted_quickly(kind, config, data, thirds(data), seed=2))
     assert not torch.equal(other["layers.0.weight"], again["layers.0.weight"])
 
 
@@ -242,17 +259,20 @@ def test_the_number_of_threads_does_not_matter(quick, kind):
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1 if threads > 1 else 2)
-        other = everything(fitted(config, data, thirds(data)))
+        other = everything(fitted_quickly(kind, config, data, thirds(data)))
     finally:
         torch.set_num_threads(threads)
     for name, value in everything(quick[kind][0]).items():
         torch.testing.assert_close(other[name], value, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("kind", ["regression", pytest.param("multiclass", marks=pytest.mark.slow), "crf"])
+@pytest.mark.parametrize(
+    "kind",
+    ["regression", pytest.param("multiclass", marks=pytest.mark.slow), pytest.param("crf", marks=pytest.mark.slow)],
+)
 def test_single_precision_is_honoured(quick, kind):
     config, data = make(kind)
-    single = fitted(config.model_copy(update={"precision": "float32"}), data, thirds(data))
+    single = fitted_quickly(kind, config.model_copy(update={"precision": "float32"}), data, thirds(data))
     assert {value.dtype for value in everything(single).values()} == {torch.float32}
     assert {value.dtype for value in everything(quick[kind][0]).values()} == {torch.float64}
     data = data if kind == "regression" else data.as_classes()
@@ -264,6 +284,7 @@ def test_single_precision_is_honoured(quick, kind):
 # ---------------------------------------------------------------- likelihoods and recovery
 
 
+@pytest.mark.slow
 def test_a_chain_without_effects_has_pytorch_crfs_likelihood():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -306,6 +327,7 @@ def correlation(trained: Trained, parameter: str, truth: pd.Series) -> float:
     return float(np.corrcoef(found.loc[truth.index], truth)[0, 1])
 
 
+@pytest.mark.slow
 def test_person_intercepts_are_recovered():
     frame = numbers(persons=12)
     trained = fitted(NmeMlp(hidden=(6,), effects="last", lr=0.03, epochs=200), rows_of(frame))
@@ -338,6 +360,7 @@ def test_class_models_learn_persons(task, count):
         assert np.corrcoef(against_first, bias["bias1"])[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_person_transitions_are_recovered():
     frame, stay = chains()
     data = rows_of(frame, sequence="day")
@@ -359,6 +382,7 @@ def test_person_effects_of_all_layers_can_be_fitted():
     assert residual.std() < 0.6 * np.asarray(data.target).std()
 
 
+@pytest.mark.slow
 def test_effects_are_random_effects_of_the_layout():
     config, data = make("crf")
     trained = fitted(config, data)

@@ -42,7 +42,10 @@ def fitted():
     return get
 
 
-@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize(
+    "name",
+    [case if case in ("published update",) else pytest.param(case, marks=pytest.mark.slow) for case in LINEAR],
+)
 def test_effects_of_a_linear_network_are_the_blup(fitted, name):
     run, new = fitted(name), renamed(numbers(persons=4, rows=9, seed=5))
     found = adapt(run, rows_of(new), seed=1).random_effects()
@@ -60,7 +63,14 @@ def test_effects_of_a_linear_network_are_the_blup(fitted, name):
         np.testing.assert_allclose(own["sd"], np.sqrt(np.diag(covariance)), rtol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["intercept", "independent", "correlated"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "intercept",
+        pytest.param("independent", marks=pytest.mark.slow),
+        pytest.param("correlated", marks=pytest.mark.slow),
+    ],
+)
 def test_the_same_rows_under_other_names_get_the_effects_of_the_fit(fitted, name):
     run = fitted(name)
     again = adapt(run, rows_of(renamed(numbers())), seed=7, split=run.split)
@@ -142,7 +152,9 @@ def of_classes():
     return get
 
 
-@pytest.mark.parametrize("name", CLASSED)
+@pytest.mark.parametrize(
+    "name", [case if case == "binary" else pytest.param(case, marks=pytest.mark.slow) for case in CLASSED]
+)
 def test_effects_of_classes_are_at_their_mode(of_classes, name):
     run, new = of_classes(name), new_rows(name)
     adapted = adapt(run, new, seed=1)
@@ -184,6 +196,7 @@ def test_effects_of_a_logistic_model_are_the_mode_by_its_own_predictions(of_clas
         assert slope == pytest.approx(0.0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_deeper_effects_are_found_too():
     """Where effects do not enter linearly the steps never raise the objective."""
     config = NmeMlp(hidden=(3,), effects="all", epochs=40)

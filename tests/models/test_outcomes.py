@@ -160,6 +160,7 @@ def test_variance_of_a_random_intercept_is_near_the_maximum_of_the_marginal_like
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
+@pytest.mark.slow
 def test_a_binary_random_intercept_is_that_of_glmer():
     cases = pd.read_csv(GOLDEN / "cbpp.csv")
     frame = cases.loc[cases.index.repeat(cases["size"])].reset_index(drop=True)
@@ -177,6 +178,7 @@ def test_a_binary_random_intercept_is_that_of_glmer():
 # ---- limits
 
 
+@pytest.mark.slow
 def test_two_ordered_classes_are_the_logistic_model():
     frame = outcomes().assign(y=lambda given: (given["y"] > 1).astype(int))
     settings = {"hidden": (), "effects": "last", "epochs": 120}
@@ -187,6 +189,7 @@ def test_two_ordered_classes_are_the_logistic_model():
         np.testing.assert_allclose(ordinal.network.predict(data, level), binary.network.predict(data, level), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_probabilities_of_ordered_classes_add_up_and_move_with_the_person():
     frame = outcomes()
     trained = fitted(NmeMlp(task="ordinal", hidden=(4,)), of_classes(frame), thirds(of_classes(frame)))
@@ -218,6 +221,7 @@ def test_an_exposure_is_above_zero_and_a_feature():
     assert caught.value.rows == (4,)
 
 
+@pytest.mark.slow
 def test_words_need_an_order():
     names = np.array(["never", "seldom", "often", "always"])
     frame = outcomes(persons=6, rows=12).assign(y=lambda given: names[given["y"]])
@@ -229,7 +233,7 @@ def test_words_need_an_order():
         assert run.trained.network.classes == tuple(names)
 
 
-@pytest.mark.parametrize(("task", "target"), [("ordinal", "y"), ("count", "n")])
+@pytest.mark.parametrize(("task", "target"), [("ordinal", "y"), pytest.param("count", "n", marks=pytest.mark.slow)])
 def test_a_run_folder_predicts_as_the_run_did(tmp_path, task, target):
     frame = outcomes(persons=8, rows=15)
     exposure = "minutes" if task == "count" else None
@@ -267,6 +271,7 @@ def test_balanced_weights_give_every_class_the_same_sum_in_the_training_rows():
     np.testing.assert_allclose(np.asarray(weights) * counts, len(training) / 4)
 
 
+@pytest.mark.slow
 def test_weights_move_predictions_towards_their_class_and_are_kept(tmp_path):
     data = of_classes(outcomes(persons=8, rows=12).assign(y=lambda given: (given["y"] > 2).astype(int)))
     plain = fit(NmeMlp(task="binary", hidden=(), epochs=40), data, seed=1)
@@ -277,6 +282,7 @@ def test_weights_move_predictions_towards_their_class_and_are_kept(tmp_path):
     np.testing.assert_allclose(load_run(tmp_path / "run").predict(data), run.predict(data))
 
 
+@pytest.mark.slow
 def test_weights_of_one_change_nothing():
     data = of_classes(outcomes(persons=8, rows=12).assign(y=lambda given: (given["y"] > 2).astype(int)))
     settings = {"task": "binary", "hidden": (2,), "epochs": 30}
@@ -286,6 +292,7 @@ def test_weights_of_one_change_nothing():
     np.testing.assert_array_equal(weighted.random_effects()["sd"], plain.random_effects()["sd"])
 
 
+@pytest.mark.slow
 def test_a_weight_of_two_is_a_row_that_stands_twice():
     frame = outcomes(persons=8, rows=12).assign(y=lambda given: (given["y"] > 2).astype(int))
     twice = pd.concat([frame, frame[frame["y"] == 1]], ignore_index=True)
@@ -306,6 +313,7 @@ def test_weights_name_every_class():
 # ---- by mini-batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["ordinal", "count"])
 def test_mini_batches_find_what_the_full_batch_finds(task):
     frame = outcomes(persons=12, rows=20)

@@ -187,6 +187,7 @@ def test_zero_effects_are_the_module_itself_and_each_persons_own_are_a_module_wi
             torch.testing.assert_close(found[person], plain(rows[person].reshape(-1, *(own.shape or (15,)))))
 
 
+@pytest.mark.slow
 def test_what_cannot_run_side_by_side_runs_one_after_the_other():
     together, shared = network_of(lstm())
     alone, _ = network_of(lstm())
@@ -208,7 +209,10 @@ def test_what_cannot_run_side_by_side_runs_one_after_the_other():
     torch.testing.assert_close(*found)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", [case if case == "cnn" else pytest.param(case, marks=pytest.mark.slow) for case in KINDS]
+)
 def test_effects_of_a_person_act_on_their_rows_only(kind):
     data = study()
     trained = fitted(NmeMlp(module=KINDS[kind](), effects="all", **QUICK), data)
@@ -313,6 +317,7 @@ def test_the_manifest_says_which(own, word):
     assert run.manifest["status"]["posterior"].startswith(word)
 
 
+@pytest.mark.slow
 def test_em_on_the_last_layer_of_a_cnn_is_the_mixed_model_on_its_features():
     data = study(persons=20, rows=15)
     config = NmeMlp(module=cnn(), effects="head.bias", epochs=100, lr=0.05)
@@ -340,6 +345,7 @@ def test_em_on_the_last_layer_of_a_cnn_is_the_mixed_model_on_its_features():
 # ---------------------------------------------------------------- tasks and settings
 
 
+@pytest.mark.slow
 def test_classes_states_and_generic_networks():
     made = frame()
     made["y"] = np.array(["low", "mid", "high"])[pd.qcut(made["y"], 3, labels=False)]
@@ -436,6 +442,7 @@ def strangers() -> GroupedDataset:
     return GroupedDataset.from_frame(made, target="y", features=list(made.columns[:15]), groups="who", time="t")
 
 
+@pytest.mark.slow
 def test_new_persons_are_adapted_to_with_the_module(saved):
     run, folder = saved
     here = adapt(run, strangers(), seed=1)
@@ -451,6 +458,7 @@ def test_another_module_is_refused(saved, own):
         restore_network(saved[1], module=own)
 
 
+@pytest.mark.slow
 def test_a_module_for_a_run_without_one_is_refused(tmp_path):
     fit(NmeMlp(hidden=(2,), epochs=1), study(), seed=1, out=tmp_path / "run", progress=None)
     with pytest.raises(ConfigError, match="E302: the run was fitted without a module"):

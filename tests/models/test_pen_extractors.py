@@ -147,6 +147,7 @@ def test_a_module_for_a_run_without_one_is_refused(tmp_path):
         restore_network(load_run(tmp_path / "run"), extractor=cnn())
 
 
+@pytest.mark.slow
 def test_a_run_with_a_module_adapts_in_memory(images):
     run = fit(Pen(extractor=cnn(frozen=False), **QUICK), images, seed=1)
     before = {name: value.clone() for name, value in run.trained.network.shared.items()}
@@ -224,6 +225,7 @@ def test_many_rows_are_extracted_in_parts_with_the_same_result(monkeypatch):
     assert features.all_outputs(parameters, rows[:0]).shape == (0, 4)
 
 
+@pytest.mark.slow
 def test_a_resumed_fit_needs_the_same_module(images, tmp_path, monkeypatch):
     from toolkit.runs import checkpoint
 

@@ -59,7 +59,9 @@ def assert_same_run(first, second) -> None:
 
 
 @pytest.mark.parametrize("split", ["within-person-time", None], ids=["validated", "every row trains"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [case if case == "prior" else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_interrupted_in_every_stage(rows, tmp_path, name, split):
     config = CASES[name]
     fit(config, rows, seed=1, split=split, out=tmp_path / "whole")
@@ -74,6 +76,7 @@ def test_interrupted_in_every_stage(rows, tmp_path, name, split):
     assert not checkpoint_folder(tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_interrupted_between_two_stages(rows, tmp_path):
     """The last epoch of a stage is in the checkpoint, and the next stage has not begun."""
     config = Pen(hidden=(3,), prior="nme", **{**EPOCHS, "gate_epochs": 20, "head_epochs": 15, "shared_epochs": 15})
@@ -105,6 +108,7 @@ def test_a_signal_waits_for_the_end_of_the_epoch(rows, tmp_path, epoch):
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_shared_network_resumes_too(rows, tmp_path):
     config = PenShared(hidden=(3,), shared_epochs=15, head_epochs=15, patience=40, batch=32)
     fit(config, rows, seed=1, out=tmp_path / "whole")

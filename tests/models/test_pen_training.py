@@ -134,6 +134,7 @@ def test_the_objective_of_the_trace_is_that_of_the_paper(rows):
     assert found["objective"] == pytest.approx(found["loss"] + 0.3 * found["gate"] + 0.2 * found["sparsity"])
 
 
+@pytest.mark.slow
 def test_the_gate_recognises_the_persons_and_their_experts_have_their_slopes(frame, rows):
     run = fit(Pen(gate_epochs=60, epochs=150, head_epochs=60, lr=0.03, batch=32, lambda_0=0.1), rows, seed=1)
     network = run.trained.network
@@ -150,6 +151,7 @@ def test_the_gate_recognises_the_persons_and_their_experts_have_their_slopes(fra
         assert found == pytest.approx(slope, abs=4.0)
 
 
+@pytest.mark.slow
 def test_one_seed_is_one_result_to_the_last_bit_and_another_is_another(rows):
     config = Pen(hidden=(3,), prior="nme", **QUICK)
     first, second, other = (fit(config, rows, seed=seed).trained.network.shared for seed in (1, 1, 2))

@@ -28,7 +28,9 @@ def deviations(run) -> dict[str, float]:
     return run.variance_components().set_index("parameter")["sd"].to_dict()
 
 
-@pytest.mark.parametrize(("covariance", "expected"), [("full", CORRELATED), ("diagonal", INDEPENDENT)])
+@pytest.mark.parametrize(
+    ("covariance", "expected"), [pytest.param("full", CORRELATED, marks=pytest.mark.slow), ("diagonal", INDEPENDENT)]
+)
 def test_public_fit_agrees_with_lme4(covariance, expected):
     run = fit(NmeMlp(hidden=(), covariance=covariance), sleepstudy(), seed=1, split=None)
     found = deviations(run)
@@ -38,6 +40,7 @@ def test_public_fit_agrees_with_lme4(covariance, expected):
         assert run.correlations().iloc[0, 1] == pytest.approx(0.0813200370826, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_all_correlations_do_not_care_where_zero_is():
     near, far = (
         fit(NmeMlp(hidden=(), covariance="full"), sleepstudy(shift), seed=1, split=None) for shift in (0.0, 2000.0)
@@ -54,11 +57,13 @@ def test_all_correlations_do_not_care_where_zero_is():
     np.testing.assert_allclose(far.predict(sleepstudy(2000.0)), near.predict(sleepstudy()), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_independent_intercepts_far_from_the_data_are_warned_about():
     with pytest.warns(ToolkitWarning, match="W213"):
         fit(NmeMlp(hidden=(), epochs=20), sleepstudy(2000.0), seed=1, split=None)
 
 
+@pytest.mark.slow
 def test_effects_add_up_to_the_prediction():
     data = sleepstudy()
     run = fit(NmeMlp(hidden=()), data, seed=1, split=None)
@@ -68,6 +73,7 @@ def test_effects_add_up_to_the_prediction():
     np.testing.assert_allclose(run.predict(data) - run.predict(data, "population"), own, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_saved_linear_network_predicts_the_same(tmp_path):
     data = sleepstudy()
     run = fit(NmeMlp(hidden=()), data, seed=1, out=tmp_path / "r", split=None)
@@ -79,6 +85,7 @@ def test_slopes_without_intercepts_are_refused():
         fit(NmeMlp(hidden=(), effects="*.weight"), sleepstudy(), seed=1, split=None)
 
 
+@pytest.mark.slow
 def test_shares_of_a_random_intercept_are_the_intraclass_correlation():
     run = fit(NmeMlp(hidden=(), effects="*.bias"), sleepstudy(), seed=1, split=None)
     components = run.variance_components().set_index("term")
@@ -86,6 +93,7 @@ def test_shares_of_a_random_intercept_are_the_intraclass_correlation():
     assert components.loc["Subject", "share"] == pytest.approx(between / (between + within))
 
 
+@pytest.mark.slow
 def test_effects_in_hidden_layers_are_said_to_be_approximate():
     run = fit(NmeMlp(hidden=(3,), effects="all", epochs=20), sleepstudy(), seed=1)
     assert run.manifest["status"]["posterior"].startswith("Laplace")

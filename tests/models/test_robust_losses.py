@@ -108,6 +108,7 @@ def test_odd_answers_pull_less():
     assert away["huber"] < 0.8 * away["mse"]
 
 
+@pytest.mark.slow
 def test_a_saved_run_predicts_and_adapts_as_the_run_did(tmp_path):
     given = frame(persons=8)
     run = fit(NmeMlp(loss="l1", hidden=(), effects=BIAS, epochs=20), rows_of(given), seed=1, out=tmp_path / "run")

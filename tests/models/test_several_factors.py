@@ -50,7 +50,8 @@ def golden(case: str) -> pd.DataFrame:
     return table[table["case"] == case]
 
 
-@pytest.mark.parametrize("case", ["independent", "correlated"])
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["independent", pytest.param("correlated", marks=pytest.mark.slow)])
 def test_variances_and_effects_are_lme4s(case):
     run, expected = fitted(case), golden(case)
     tolerance = 1e-3 if case == "independent" else 0.02
@@ -123,6 +124,7 @@ def test_levels_of_prediction_leave_factors_out():
         run.predict(data(groups=["person", "family"]))
 
 
+@pytest.mark.slow
 def test_a_run_folder_keeps_every_factor(tmp_path):
     effects = {"person": "last", "family": BIAS, "item": BIAS}
     config = NmeMlp(hidden=(), effects=effects, epochs=30)
@@ -171,7 +173,7 @@ def test_new_persons_are_adapted_beside_known_and_new_levels():
     np.testing.assert_allclose(found.predict(data(rows)), base + z @ mean, atol=1e-6)
 
 
-@pytest.mark.parametrize("update", ["em", "paper"])
+@pytest.mark.parametrize("update", [pytest.param("em", marks=pytest.mark.slow), "paper"])
 def test_hidden_layers_and_classes(update):
     rows = frame().assign(z=np.where(frame()["y"] > frame()["y"].median(), "high", "low"))
     config = NmeMlp(task="binary", hidden=(4,), effects="last", variance_update=update, epochs=60)
@@ -199,6 +201,7 @@ def chain_rows() -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 def test_families_have_transitions_of_their_own():
     rows = chain_rows()
     study = GroupedDataset.from_frame(
@@ -242,6 +245,7 @@ def test_what_cannot_be_estimated_is_refused():
         fit(NmeCrf(), study, seed=1, split=None)
 
 
+@pytest.mark.slow
 def test_a_generic_model_does_not_mind_further_factors():
     one = fit(GenericMlp(hidden=(3,), epochs=20), data(), seed=1)
     other = fit(GenericMlp(hidden=(3,), epochs=20), data(groups=["person"]), seed=1)

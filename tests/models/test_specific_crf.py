@@ -18,6 +18,7 @@ def days(persons: int = 3) -> GroupedDataset:
     return rows_of(chains(persons=persons, days=4, steps=6)[0], sequence="day")
 
 
+@pytest.mark.slow
 def test_a_person_of_ones_own_chain_is_fitted_by_their_rows_alone():
     data = days().as_classes()
     trained = fitted(SpecificCrf(hidden=(), lr=0.05, epochs=60), data)
@@ -40,6 +41,7 @@ def test_hidden_layers_and_ends_are_shared_and_trained():
     assert late.effects.layout.names == ("layers.1.weight", "layers.1.bias", "transitions")
 
 
+@pytest.mark.slow
 def test_persons_without_rows_get_the_mean_of_the_others():
     data = days(4)
     labels = thirds(data)

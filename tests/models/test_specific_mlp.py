@@ -10,6 +10,7 @@ from toolkit import fit, load_run
 from toolkit.models import SpecificMlp
 
 
+@pytest.mark.slow
 def test_linear_layers_of_ones_own_are_every_persons_own_least_squares():
     frame = numbers(persons=5, rows=12)
     data = rows_of(frame)

@@ -149,7 +149,7 @@ def test_class_metrics_and_rows_without_truth():
 @pytest.fixture(scope="module")
 def chain_model():
     data = rows_of(chains(persons=4, days=2, steps=8)[0], sequence="day").as_classes()
-    return fitted(NmeCrf(hidden=(), effects="last+T", epochs=20, lr=0.05), data), data
+    return fitted(NmeCrf(hidden=(), effects="last+T", epochs=20, lr=0.05, variance_update="paper"), data), data
 
 
 def test_the_transitions_table_is_about_transitions(chain_model):

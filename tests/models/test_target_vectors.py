@@ -66,7 +66,8 @@ def assert_same_fit(joint: Trained, alone: Trained, target: str, *, tolerance: f
     np.testing.assert_allclose(effects["sd"], other["sd"], rtol=5 * tolerance)
 
 
-@pytest.mark.parametrize("batch", [None, pytest.param(48, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [None, 48])
 def test_without_shared_parts_the_joint_fit_is_that_of_each_target_alone(batch):
     config = NmeMlp(hidden=(), epochs=40 if batch is None else 60, batch=batch)
     joint = fitted(config, data(TARGETS))
@@ -84,6 +85,7 @@ def test_copies_of_a_target_are_fitted_as_the_target():
         assert_same_fit(joint, alone, target)
 
 
+@pytest.mark.slow
 def test_a_row_without_one_target_counts_for_the_others():
     rows, gone = frame().copy(), np.random.default_rng(2).random(len(frame())) < 0.3
     rows.loc[gone, "stress"] = np.nan
@@ -93,6 +95,7 @@ def test_a_row_without_one_target_counts_for_the_others():
     assert_same_fit(joint, fitted(config, data("stress", rows[~gone])), "stress")
 
 
+@pytest.mark.slow
 def test_sleepstudy_by_target_is_lme4s():
     """Reaction, and the same on another scale and upside down: lme4's SDs, each in its units."""
     rows = pd.read_csv(GOLDEN / "sleepstudy.csv", dtype={"Subject": str})
@@ -109,6 +112,7 @@ def test_sleepstudy_by_target_is_lme4s():
             assert sds[name] == pytest.approx(unit * LME4["sleep_diag", stat], rel=0.02), name
 
 
+@pytest.mark.slow
 def test_shares_add_up_and_residuals_have_names():
     table = variance_table(fitted(NmeMlp(hidden=(), effects="layers.0.bias", epochs=40), data(TARGETS)))
     assert table["share"].sum() == pytest.approx(1.0, abs=1e-6)
@@ -134,6 +138,7 @@ def dense_deviance(parameters: np.ndarray, rows: pd.DataFrame) -> float:
     return -2.0 * total
 
 
+@pytest.mark.slow
 def test_correlated_intercepts_of_two_targets_maximise_the_dense_likelihood():
     """The covariance between targets is found: no small change of a variance raises the likelihood."""
     found = fitted(NmeMlp(hidden=(), effects="layers.0.bias", covariance="full", epochs=60), data(TARGETS))

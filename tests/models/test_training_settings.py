@@ -47,8 +47,8 @@ CHAIN = {**SHORT, "variance_update": "paper"}
     [
         # "paper" leaves effects where the best state had them
         (NmeMlp(**SHORT, monitor="ccc", variance_update="paper"), True),
-        (NmeMlp(**SHORT, monitor="rmse_by_person", batch=60), False),
-        (NmeMlp(**SHORT, task="binary", monitor="auc"), True),
+        pytest.param(NmeMlp(**SHORT, monitor="rmse_by_person", batch=60), False, marks=pytest.mark.slow),
+        pytest.param(NmeMlp(**SHORT, task="binary", monitor="auc"), True, marks=pytest.mark.slow),
         (NmeCrf(**CHAIN, monitor="krippendorff_alpha"), True),
         (NmeCrf(**CHAIN, monitor="accuracy_by_person", prediction="forecast", batch=60), True),
     ],

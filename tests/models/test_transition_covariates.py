@@ -72,6 +72,7 @@ def test_scores_of_a_sequence_are_those_of_its_covariates():
     assert float(found) == pytest.approx(total, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_covariates_stay_out_of_the_emissions_and_shift_the_table():
     data = diary()
     trained = fitted(NmeCrf(effects="T", transition_covariates=("age",), **QUICK), data, thirds(data))
@@ -161,7 +162,8 @@ def by_hand(trained, data, names):
     return whole[:cut, :cut] - whole[:cut, cut:] @ torch.linalg.solve(whole[cut:, cut:], whole[cut:, :cut])
 
 
-@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.slow
+@pytest.mark.parametrize("several", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_information_is_what_is_left_of_the_hessian_without_the_effects(several):
     data = diary(groups=["person", "condition"] if several else "person")
     config = NmeCrf(
@@ -201,6 +203,7 @@ def test_long_run_probabilities_are_those_inside_a_long_chain():
     torch.testing.assert_close(torch.exp(long_run(period)), torch.eye(2, dtype=torch.float64).flip(0))
 
 
+@pytest.mark.slow
 def test_the_table_is_centred_and_its_errors_are_those_of_differences(monkeypatch):
     data = diary()
     config = NmeCrf(effects="T", transition_covariates=("condition", "age"), forbidden=(("calm", "tense"),), **QUICK)
@@ -233,6 +236,7 @@ def test_the_table_is_centred_and_its_errors_are_those_of_differences(monkeypatc
     np.testing.assert_allclose(table["high"] - table["low"], 2 * 1.959964 * table["se"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_errors_do_not_depend_on_which_generalised_inverse_is_taken():
     data = diary()
     trained = fitted(NmeCrf(effects="T", transition_covariates=("age",), **QUICK), data)
@@ -243,6 +247,7 @@ def test_errors_do_not_depend_on_which_generalised_inverse_is_taken():
     np.testing.assert_allclose(covariate_table(trained, data, labels)["se"], before, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_is_no_likelihood_has_no_errors():
     data, labels = diary(), np.full(144, "train")
     for settings in ({"variance_update": "unregularised"}, {"variance_update": "paper", "weighting": "as_published"}):
@@ -277,6 +282,7 @@ def test_slopes_settle_with_the_variances():
     assert float((covariance @ torch.tensor(gradient, dtype=torch.float64)).abs().max()) < 1e-2
 
 
+@pytest.mark.slow
 def test_a_run_and_its_folder_tell_the_shifts(tmp_path):
     data = diary()
     config = NmeCrf(effects="T", transition_covariates="condition", **QUICK)

@@ -26,6 +26,7 @@ def test_intercepts_without_a_prior_are_every_persons_own_least_squares():
     assert table["reliability"].between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_with_few_rows_the_prior_predicts_better_and_no_prior_spreads_persons_further():
     gain, spread = [], []
     for seed in range(2):
@@ -46,6 +47,7 @@ def test_with_few_rows_the_prior_predicts_better_and_no_prior_spreads_persons_fu
     assert min(spread) > 1
 
 
+@pytest.mark.slow
 def test_a_chain_without_a_prior_fits_its_training_rows_at_least_as_well():
     data = rows_of(chains(persons=5, days=3, steps=8)[0], sequence="day")
     losses = [

@@ -257,8 +257,8 @@ def test_marginals_are_the_gradient_of_log_z(own):
     close(pairwise.detach().sum(dim=1) if own else pairwise.detach().sum(dim=(0, 1)), by_transition)
 
 
-@pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("missing", [0.0, 0.5])
+@pytest.mark.parametrize("own", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("missing", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_gradients_are_right(own, missing):
     scores = draw([4, 2], 3, 9, own=own, ends=True, scale=1.0)
     labels = draw_labels(scores["mask"], 3, 9, missing)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from toolkit.numerics.mixed import schur
+from toolkit.numerics.mixed import plan, schur
 from toolkit.numerics.mixed.design import Design, Factor, relative_factors, start
 from toolkit.numerics.mixed.deviance import solve
 from toolkit.numerics.mixed.maximise import maximise
@@ -105,15 +105,40 @@ def test_gradient_is_the_derivative(reml, theta):
     assert found == pytest.approx(np.array(numbers), abs=2e-4)
 
 
-def test_sparse_factors_say_what_dense_ones_say(monkeypatch):
-    sums = moments(crossed(np.random.default_rng(3)))
-    dense = solve(sums, THETA, reml=True)
+def nearly_nested(rng: np.random.Generator, rows: int = 400) -> Design:
+    """Pupils, who seldom change class, in classes with a slope, which seldom change school; and crossed raters."""
+    pupil = rng.integers(0, 120, size=rows)
+    own_class = np.where(rng.random(rows) < 0.95, pupil // 3, rng.integers(0, 40, size=rows))
+    school = np.where(rng.random(rows) < 0.97, own_class // 5, rng.integers(0, 8, size=rows))
+    x = rng.integers(-1, 2, size=rows).astype(float)  # sums of slopes cancel to zero here and there
+    ones = np.ones(rows)
+    plain = [(pupil, 121), (school, 8), (rng.integers(0, 6, size=rows), 6)]
+    factors = [Factor(codes=codes, levels=levels, design=ones[:, None], blocks=(1,)) for codes, levels in plain]
+    slopes = Factor(codes=own_class, levels=41, design=np.column_stack([ones, x]), blocks=(2,))
+    outcome = rng.normal(size=120)[pupil] + rng.normal(size=40)[own_class] * (1.0 + x) + rng.normal(size=rows)
+    return Design(outcome=outcome, fixed=np.column_stack([ones, x]), factors=(factors[0], slopes, *factors[1:]))
+
+
+@pytest.mark.parametrize("design", [crossed, nearly_nested])
+def test_sparse_factors_say_what_dense_ones_say(design, monkeypatch):
+    made = design(np.random.default_rng(3))
+    sums = moments(made)
+    theta = 0.3 + np.random.default_rng(1).random(sum(len(factor.free[0]) for factor in sums.factors))
+    dense = solve(sums, theta, reml=True)
+    assert dense.halves.rest.sparse is None
     monkeypatch.setattr(schur, "DENSE", 1)
-    monkeypatch.setattr(schur, "LARGEST", 1)
-    sparse = solve(sums, THETA, reml=True)
+    monkeypatch.setattr(schur, "FILLED", 2.0)
+    monkeypatch.setattr(plan, "SMALL", 2)
+    monkeypatch.setattr(plan, "SHARE", 1)
+    sums = moments(made)
+    sparse = solve(sums, theta, reml=True)
     assert sparse.halves.rest.sparse is not None
+    assert len(sparse.halves.rest.sparse.plan.rounds) > 1
     assert sparse.deviance == pytest.approx(dense.deviance, rel=1e-12)
     assert gradient(sums, sparse, reml=True) == pytest.approx(gradient(sums, dense, reml=True), rel=1e-9)
+    assert average_information(sums, sparse) == pytest.approx(average_information(sums, dense), rel=1e-9)
+    for one, other in zip(blups(sums, sparse), blups(sums, dense), strict=True):
+        assert one == pytest.approx(other, rel=1e-9, abs=1e-12)
     for one, other in zip(conditional_covariances(sums, sparse), conditional_covariances(sums, dense), strict=True):
         assert one == pytest.approx(other, rel=1e-9, abs=1e-14)
 

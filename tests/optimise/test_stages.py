@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from toolkit.optimise.descent import Descent
+from toolkit.optimise.schedules import OneCycle
 from toolkit.optimise.stages import BatchSettings, Stage, descend
 from toolkit.optimise.status import Status
 
@@ -290,3 +291,24 @@ def test_a_loss_that_is_low_enough_ends_the_stage(validated):
     assert outcome.status is (Status.VALIDATED if validated else Status.SETTLED)
     monitored = [row["validation" if validated else "objective"] for row in outcome.trace]
     assert monitored[-1] <= 0.5 < monitored[-2]
+
+
+def test_one_cycle_rises_and_falls_and_goes_on_where_it_stood() -> None:
+    weight = torch.zeros(1, requires_grad=True)
+    optimiser = torch.optim.AdamW([weight], lr=0.1)
+    cycle = OneCycle(optimiser, epochs=10, highest=0.1)
+    rates = []
+    for _ in range(10):
+        for within in (0.0, 0.5):
+            cycle.before_step(within)
+            rates.append(float(optimiser.param_groups[0]["lr"]))
+        cycle.step(0.0)
+    assert rates[0] == pytest.approx(0.1 / 25)
+    assert max(rates) == pytest.approx(0.1)
+    assert rates.index(max(rates)) == 6
+    assert rates[6:] == sorted(rates[6:], reverse=True)
+    again = OneCycle(optimiser, epochs=10, highest=0.1)
+    again.load_state_dict({"last_epoch": 4})
+    again.before_step(0.5)
+    assert float(optimiser.param_groups[0]["lr"]) == rates[9]
+    assert optimiser.param_groups[0]["betas"][0] < 0.95

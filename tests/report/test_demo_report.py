@@ -62,6 +62,7 @@ def results(runs):
     return made
 
 
+@pytest.mark.slow
 def test_complete_report_is_one_quiet_page(runs, results) -> None:
     page = render(demo_report(runs, results))
     assert LOADING.findall(page) == []
@@ -75,6 +76,7 @@ def test_complete_report_is_one_quiet_page(runs, results) -> None:
     assert "nan" not in page.replace("finance", "")
 
 
+@pytest.mark.slow
 def test_numbers_of_the_report_are_those_of_the_results(runs, results) -> None:
     page = render(demo_report(runs, results))
     test = results["hsic_observed_absolute"]

@@ -46,6 +46,7 @@ def test_types_and_units(runs):
     assert meaning_of("persons", "unheard_of").text == UNKNOWN
 
 
+@pytest.mark.slow
 def test_the_dictionary_as_files(runs, tmp_path, capsys):
     run = load_run(runs / "nme-mlp")
     assert "Columns of persons.parquet" in render(dictionary_report(run))

@@ -211,6 +211,7 @@ def test_a_cell_that_was_not_tested() -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_result_has_both_sentences() -> None:
     records_found = []
     for module in pkgutil.iter_modules(analyses.__path__):

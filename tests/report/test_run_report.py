@@ -101,6 +101,7 @@ def test_missing_analyses_are_listed_with_their_command(reports):
     assert "nme analyze hsic runs/nme-crf --value observed" not in text
 
 
+@pytest.mark.slow
 def test_a_group_too_small_to_show_is_left_out_and_said(tmp_path, runs):
     folder = fit_runs(write_study(tmp_path, patients=4), "nme-crf")
     analyse_small = load_run(folder / "nme-crf")
@@ -116,6 +117,7 @@ def test_a_group_too_small_to_show_is_left_out_and_said(tmp_path, runs):
     assert "Patients: <5" in words_of(run_report([analyse_small], ReportOptions(audience="paper", smallest=5)))
 
 
+@pytest.mark.slow
 def test_a_study_of_few_persons_is_for_internal_use(tmp_path):
     folder = fit_runs(write_study(tmp_path, persons=8, patients=4), "nme-mlp")
     run = load_run(folder / "nme-mlp")

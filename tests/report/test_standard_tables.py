@@ -295,6 +295,7 @@ def test_every_table_says_what_it_needs() -> None:
     assert all(entry.title and entry.needs for entry in TABLES)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(

@@ -37,6 +37,7 @@ def build(name: str, run, **options):
     return catalogue.figure(name, run, FigureOptions(**options))
 
 
+@pytest.mark.slow
 def test_results_kept_in_the_run_folder_are_drawn(runs) -> None:
     for name in ("multiverse", "power", "stability", "less-data", "slopes"):
         found = build(name, runs.first)
@@ -52,6 +53,7 @@ def test_a_result_that_is_not_there_names_the_command(runs) -> None:
             build(name, runs.second)
 
 
+@pytest.mark.slow
 def test_drawn_numbers_are_those_of_the_kept_result(runs) -> None:
     frame = build("power", runs.first).frame
     result = study_frames.power()

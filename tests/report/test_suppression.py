@@ -86,6 +86,7 @@ def tables(draw: st.DrawFn) -> tuple[np.ndarray, int, bool, bool]:
     return np.array(cells, dtype=np.int64).reshape(rows, columns), smallest, draw(st.booleans()), draw(st.booleans())
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(tables())
 def test_no_hidden_count_can_be_recovered(table: tuple[np.ndarray, int, bool, bool]) -> None:

@@ -247,6 +247,7 @@ class TestSpreadsheet:
     def test_the_same_table_gives_the_same_file(self) -> None:
         assert table_xlsx(example()) == table_xlsx(example())
 
+    @pytest.mark.slow
     @settings(max_examples=30, deadline=None)
     @given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=5))
     def test_numbers_come_back_as_they_were(self, values: list[float]) -> None:

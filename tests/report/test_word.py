@@ -108,6 +108,7 @@ def test_markup_and_control_characters_are_only_text() -> None:
     assert document.paragraphs[0].text == shown
 
 
+@pytest.mark.slow
 def test_a_document_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     target = write_docx(report(), tmp_path / "deep" / "report.docx")
     assert target.read_bytes() == docx_bytes(report())

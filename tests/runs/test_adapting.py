@@ -65,7 +65,10 @@ def bytes_of(saved) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(saved.path.iterdir()) if path.is_file()}
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name",
+    [case if case in ("prior", "pen-shared") else pytest.param(case, marks=pytest.mark.slow) for case in CONFIGS],
+)
 def test_the_run_stays_as_it_is_in_memory_and_on_disk(runs, new, name):
     run, saved = runs(name)
     before = {key: value.clone() for key, value in tensors_of(run).items()}
@@ -188,8 +191,8 @@ def test_a_target_of_another_name_is_refused_by_mixed_effects_models_too(runs, t
 def test_a_class_the_model_does_not_know_is_refused(source, target_frame, kind):
     config = {
         "pen": Pen(task="multiclass", **QUICK),
-        "nme-mlp": NmeMlp(task="multiclass", hidden=(), epochs=5),
-        "nme-crf": NmeCrf(hidden=(), epochs=5),
+        "nme-mlp": NmeMlp(task="multiclass", hidden=(), epochs=5, variance_update="paper"),
+        "nme-crf": NmeCrf(hidden=(), epochs=5, variance_update="paper"),
     }[kind]
     roles = {"features": ["x", "y", "east", "north"], "groups": "who", "time": "t", "target": "state"}
     read = SequenceBatch.from_frame if kind == "nme-crf" else lambda frame, **r: rows_of(frame, **r)
@@ -375,6 +378,7 @@ def test_an_adapted_run_adapts_on(runs, new):
     assert len(adapt(once, later, seed=1).persons()) == 2
 
 
+@pytest.mark.slow
 def test_without_tables_it_still_predicts(runs, new):
     for name in ("pen", "nme-mlp"):
         run, _ = runs(name)

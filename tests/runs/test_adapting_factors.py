@@ -51,6 +51,7 @@ def test_one_row_and_unknown_levels_stay_near_the_population():
     assert np.isfinite(found.predict(data)).all()
 
 
+@pytest.mark.slow
 def test_a_chain_meets_new_persons_of_known_and_new_families():
     roles = {"target": "state", "features": ["x"], "time": "t", "sequence": "day"}
     rows = SequenceBatch.from_frame(family_frame(**FAMILIES), groups=["who", "family"], **roles)

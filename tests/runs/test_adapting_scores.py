@@ -84,6 +84,7 @@ def test_from_scores_to_a_curve(scores):
         assert shown[key] == pytest.approx(value)
 
 
+@pytest.mark.slow
 def test_a_mixed_effects_model_beside_experts():
     source, new = study(), study(persons=4, rows=20, seed=9, prefix="Zoe-")
     runs = [

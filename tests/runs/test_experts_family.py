@@ -99,6 +99,7 @@ def test_no_label_of_a_person_is_in_the_folder(kept, frame, name):
     assert "Anna" not in everything
 
 
+@pytest.mark.slow
 def test_labels_that_are_part_of_each_other_or_of_names_of_experts(frame, tmp_path):
     """Pseudonyms are given by the whole label, whatever the labels look like."""
     names = ["Ann", "Anna", "Anna (1)", "group 1", "g", "Ann, Anna"]

@@ -90,6 +90,7 @@ def test_groups_are_averages_of_the_persons(runs, copy):
     assert set(copy.group_table("effects")["group"]) == {EVERYBODY, "0", "1"}
 
 
+@pytest.mark.slow
 def test_small_groups_and_steps_of_few_persons_are_left_out(tmp_path):
     run = load_run(fit_runs(write_study(tmp_path, patients=4), "nme-crf") / "nme-crf")
     tables = group_tables(run)

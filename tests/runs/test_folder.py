@@ -42,7 +42,7 @@ def rows():
 def chain_run(tmp_path_factory):
     data = SequenceBatch.from_frame(small_study(), target="state", **ROLES)
     out = tmp_path_factory.mktemp("runs") / "chain"
-    run = fit(NmeCrf(hidden=(), epochs=20), data, seed=2, out=out)
+    run = fit(NmeCrf(hidden=(), epochs=20, variance_update="paper"), data, seed=2, out=out)
     return run, load_run(out), data
 
 
@@ -123,6 +123,7 @@ def test_manifest_says_what_was_done(mood_run, rows):
     assert manifest["study"]["group_name"] == "arm"
 
 
+@pytest.mark.slow
 def test_an_existing_run_is_not_replaced_unless_asked(rows, tmp_path):
     config = GenericMlp(hidden=(), epochs=5)
     fit(config, rows, seed=1, out=tmp_path / "r")

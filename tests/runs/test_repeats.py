@@ -19,6 +19,7 @@ def data():
     return GroupedDataset.from_frame(small_study(), target="mood", features=["x"], groups=["who"], time="t")
 
 
+@pytest.mark.slow
 def test_seeds_compare_the_last_bias_only(data):
     seen = []
     found = repeat_seeds(
@@ -32,6 +33,7 @@ def test_seeds_compare_the_last_bias_only(data):
     assert np.array_equal(again.estimates[0], found.estimates[0])
 
 
+@pytest.mark.slow
 def test_chains_compare_probabilities():
     batch = SequenceBatch.from_frame(small_study(), target="state", features=["x"], person="who", time="t")
     found = repeat_fewer_rows(
@@ -62,6 +64,7 @@ def test_rows_are_dropped_from_training_only(data):
         assert np.all(np.diff(place) == 1)  # one sequence a person: a stretch of it
 
 
+@pytest.mark.slow
 def test_less_data_has_the_same_persons_at_every_share(data):
     configs = {
         "generic": GenericMlp(hidden=(), epochs=5),

@@ -219,7 +219,19 @@ def candidates(runs: Sequence[SavedRun], *, from_scratch: bool) -> list[Candidat
     return found
 
 
-GENERIC = ("generic-mlp", "generic-crf")
+GENERIC = (
+    "generic-mlp",
+    "generic-crf",
+    "one-hot-mlp",
+    "embedding-mlp",
+    "lstm",
+    "map-cnn",
+    "svdkl",
+    "deep-glmm",
+    "menets",
+    "armed",
+    "target-encoding-mlp",
+)
 EXPERTS = ("pen", "pen-shared")
 
 

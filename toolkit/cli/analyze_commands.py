@@ -16,6 +16,7 @@ def register(analyze: typer.Typer) -> None:
     analyze.command("differences")(analyze_differences)
     analyze.command("baseline")(analyze_baseline)
     analyze.command("variance")(analyze_variance)
+    analyze.command("likelihood-ratio")(analyze_likelihood_ratio)
     analyze.command("stability")(analyze_stability)
     analyze.command("less-data")(analyze_less_data)
     analyze.command("multiverse")(analyze_multiverse)
@@ -204,6 +205,13 @@ def analyze_less_data(
     from toolkit.cli.repeat_fits import run_less_data
 
     run_less_data(runs, study, metric=metric, resamples=resamples, seed=seed, quiet=json).show(json)
+
+
+def analyze_likelihood_ratio(runs: RunFolders, json: AsJson = False) -> None:
+    """Is a mixed model better than a simpler one that is part of it? Log-likelihoods, AIC, BIC, chi-squared tests."""
+    from toolkit.cli.robustness import likelihood_ratio
+
+    likelihood_ratio(runs).show(json)
 
 
 def analyze_multiverse(

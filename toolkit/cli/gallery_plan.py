@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from analyses.report import catalogue
 from analyses.report.catalogue import Entry, FigureOptions
 from analyses.report.gallery import Exhibit
+from toolkit.cli.gallery_factors import NAME, ROW
 from toolkit.cli.gallery_runs import COVARIATE, MATERIAL, TRUTH
 from toolkit.errors import ToolkitError
 
@@ -39,8 +40,12 @@ class Wall:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
+APART = f"nme analyze contributions RUN FOLDER/{MATERIAL}/items/study.toml --row {ROW}"
 CRFS = "Generic-CRF,NME-CRF"
 WALLS: dict[str, Wall] = {
+    "factor-distributions": Wall(run=NAME),
+    "marked-distributions": Wall(run=NAME, before=APART),
+    "contributions": Wall(run=NAME, before=APART),
     "baseline": Wall(run="nme-mlp"),
     "person-series": Wall(run="nme-mlp"),
     "calibration": Wall(run="nme-crf-absolute"),

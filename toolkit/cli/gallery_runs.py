@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toolkit.cli import gallery_factors
 from toolkit.cli.demo import QUICK_EPOCHS, plans
 from toolkit.data.demo import STUDY_FILES, bundled_study, demo_study
 from toolkit.data.demo.dyads import STATES, STUDY, dyads
@@ -20,8 +21,8 @@ from toolkit.data.splits import within_person_time
 from toolkit.data.study import Study
 from toolkit.data.study_writing import write_text
 from toolkit.errors import Interrupted, RunFolderError
-from toolkit.models import NmeCrf, Pen, PenShared
-from toolkit.models.config import Config
+from toolkit.models import Lmm, NmeCrf, Pen, PenShared
+from toolkit.models.config import Configuration
 from toolkit.runs.checkpoint import checkpoint_folder, read_checkpoint
 from toolkit.runs.fitting import fit
 from toolkit.runs.folder import SavedRun, load_run
@@ -39,7 +40,7 @@ class Fit:
     """One run of the gallery: its name, the model, and where its data come from."""
 
     name: str
-    config: Config
+    config: Configuration
     data: Callable[[Path], tuple[Data, Study | None]]
     split: Callable[[GroupedDataset], Any] | None = None
 
@@ -52,6 +53,7 @@ def fits(*, quick: bool) -> list[Fit]:
     return [
         *demo,
         Fit(name="nme-crf-dyads", config=NmeCrf(effects="T", hidden=(), **few), data=_families),
+        Fit(name=gallery_factors.NAME, config=Lmm(random=gallery_factors.RANDOM), data=gallery_factors.items),
         Fit(name="pen-video", config=Pen(**stages), data=_video, split=new_persons),
         Fit(name="pen-shared-video", config=PenShared(**stages), data=_video, split=new_persons),
         Fit(name="pen-shared-valence-arousal", config=PenShared(**stages), data=_ratings, split=new_persons),
@@ -204,6 +206,7 @@ def results(
     from toolkit.cli.robustness import multiverse, power
 
     crf, centred = runs["nme-crf-absolute"], runs["nme-crf-person_centred"]
+    items = runs[gallery_factors.NAME]
     study, draws = STUDY_FILES["absolute"], 199 if quick else 10_000
     slopes = DifferenceOptions(covariate=COVARIATE, persons=covariate_table(folder), resamples=draws, seed=seed)
     plausible = DifferenceOptions(plausible=5 if quick else 20, resamples=draws, seed=seed)
@@ -219,6 +222,8 @@ def results(
         ("Less data", runs["generic-mlp"], "less-data", lambda: run_less_data(
             [runs["generic-mlp"].path, runs["nme-mlp"].path], study, metric="nrmse", resamples=draws, seed=seed,
             quiet=True)),
+        ("Parts of a prediction", items, "contributions", lambda: gallery_factors.keep_contributions(
+            items.path, folder / MATERIAL)),
         ("Slopes", crf, f"slopes-{COVARIATE}", lambda: differences(crf.path, slopes)),
         ("Plausible values", crf, "plausible-probability", lambda: differences(crf.path, plausible)),
         ("Adaptation", runs["pen-video"], "adaptation", lambda: keep_adaptation(

@@ -15,6 +15,7 @@ from toolkit.cli import (
     drivers,
     figure_commands,
     gallery_commands,
+    interpreting,
     predicting,
     report_commands,
     table_commands,
@@ -41,6 +42,7 @@ report_commands.register(app)
 analyze_commands.register(analyze)
 drivers.register(analyze)
 adapting.register(app, analyze)
+interpreting.register(analyze)
 
 
 @app.command()
@@ -82,8 +84,9 @@ def fit(  # noqa: PLR0913 - one argument per option of the command
     model: Annotated[
         str,
         typer.Option(
-            help="nme-mlp, nme-crf, generic-mlp, generic-crf, specific-mlp, specific-crf, mlp-lme, lmm, pen, "
-            "pen-shared, unme-mlp, unme-crf (no prior)."
+            help="nme-mlp, nme-crf, generic-mlp, generic-crf, specific-mlp, specific-crf, mlp-lme, lmm, glmm, lmmnn, "
+            "mc-gmenn, pen, pen-shared, one-hot-mlp, embedding-mlp, lstm, map-cnn, svdkl, target-encoding-mlp, armed, "
+            "menets, deep-glmm, unme-mlp, unme-crf (no prior)."
         ),
     ] = "nme-mlp",
     target: Annotated[

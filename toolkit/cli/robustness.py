@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analyses.likelihood_ratio import compare_likelihoods
 from analyses.multiverse_runs import multiverse_of_runs
 from analyses.power import model_of_run, power_curve
 from analyses.run_comparison import compare_runs
@@ -131,6 +132,13 @@ def compare(
     answer = kept(runs[0], "comparison", result, recipe)
     table = result.table().to_string(index=False)
     return Answer(text=f"{table}\n^ letters of models that are significantly better\n{answer.text}", data=answer.data)
+
+
+def likelihood_ratio(paths: Sequence[Path]) -> Answer:
+    """Likelihood-ratio tests of nested mixed models, as a table and in words."""
+    result = compare_likelihoods([load_run(path) for path in paths])
+    table = result.to_frame().drop(columns="note").round(4).to_string(index=False, na_rep="")
+    return Answer(text=f"{table}\n{result.text()}\n{result.apa()}", data=result.summary())
 
 
 def _same_persons(runs: Sequence[SavedRun]) -> tuple[list[str], np.ndarray]:

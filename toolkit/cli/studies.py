@@ -134,8 +134,10 @@ def with_factors(
             )
         listed = ", ".join(names)
         return config, (), [f"This model has no effects of {listed}; the study's grouping factors are left out."]
-    if isinstance(config, models.Lmm):
+    if isinstance(config, models.Lmm | models.Glmm | models.Lmmnn | models.McGmenn):
         return (*_with_random(config, study, names), [])
+    if isinstance(config, models.OneHotMlp | models.EmbeddingMlp | models.TargetEncodingMlp):
+        return config, names, []
     assert isinstance(config, models.NmeMlp | models.NmeCrf)
     known = {factor.name: factor for factor in study.groupings}
     settings = effects_of_factors([known[name] for name in names], study.person, config.effects, config.covariance)
@@ -144,14 +146,17 @@ def with_factors(
 
 
 def _with_random(
-    config: models.Lmm, study: Study, names: tuple[str, ...]
+    config: models.Lmm | models.Glmm | models.Lmmnn | models.McGmenn, study: Study, names: tuple[str, ...]
 ) -> tuple[models.Configuration, tuple[str, ...]]:
-    """A linear mixed model: the factors that its random effects name, or levels of every factor of the study."""
+    """A mixed model: the factors that its random effects name, or levels of every factor of the study."""
     if config.terms is not None:
         named = {term.grouping for term in config.terms}
         return config, tuple(name for name in names if name in named)
+    if getattr(config, "spatial", None) is not None:
+        return config, ()  # places only, as in Python
     terms = tuple(RandomTerm(grouping=name) for name in (study.person, *names))
-    return models.Lmm(random=terms, reml=config.reml), names
+    plain = {name: getattr(config, name) for name in config.model_fields_set}
+    return type(config)(**{**plain, "random": terms}), names
 
 
 def _asked_factors(study: Study, asked: str | None) -> tuple[str, ...]:

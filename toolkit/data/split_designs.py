@@ -93,6 +93,34 @@ def future(data: GroupedDataset, fractions: Sequence[float] = THIRDS) -> Split:
     return Split(labels=np.array(PARTS)[part], name="future")
 
 
+def latest_rows(
+    data: GroupedDataset, share: float = 0.2, validation: float = 0.1, *, rng: np.random.Generator
+) -> Split:
+    """The latest rows of all test, whoever has them; of the earlier ones a random share validates.
+
+    A fixed number of rows tests, as in the "Future" mode of Simchoni and Rosset (2023): of rows at the same time as the
+    first of them, some test and some train. :func:`future` never parts rows of equal time, and validates on later rows
+    than it trains on.
+
+    Args:
+        data: the rows.
+        share: of all rows that tests.
+        validation: share of the other rows that validates.
+        rng: which rows validate, and which of equal time test.
+
+    Raises:
+        ConfigError: E302 without a time column.
+    """
+    if data.time is None:
+        raise ConfigError("a split by date needs a time column", code="E302", column="time")
+    order = np.lexsort((rng.random(data.n_rows), data.time))
+    labels = np.full(data.n_rows, "validation")
+    earlier = data.n_rows - round(share * data.n_rows)
+    labels[order[earlier:]] = "test"
+    labels[rng.permutation(order[:earlier])[round(validation * earlier) :]] = "train"
+    return Split(labels=labels, name="latest rows")
+
+
 def k_fold(data: GroupedDataset, folds: int, unit: str = "person", *, rng: np.random.Generator) -> list[Split]:
     """Every unit tests once: fold ``i`` tests, fold ``i + 1`` validates, the others train.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from toolkit.errors import ConfigError
 
+POWER = re.compile(r"I\((.+)\^([2-9])\)")
 EXAMPLE = "(1 + t | person) + (1 | item)"
 TOKEN = re.compile(r"\s*(`[^`]+`|\|\||[()|+:/*^~-]|[^\s()|+:/*^~`-]+)")
 
@@ -47,13 +48,19 @@ class RandomTerm:
         return f"({inside} {'|' if self.correlated else '||'} {_quoted(self.grouping)})"
 
 
+def power_of(slope: str) -> tuple[str, int]:
+    """The feature of a slope and its power: ``I(t^2)`` is t and 2, ``t`` is t and 1."""
+    found = POWER.fullmatch(slope)
+    return (slope, 1) if found is None else (found[1], int(found[2]))
+
+
 def parse_random(random: str | RandomTerm | Sequence[RandomTerm]) -> tuple[RandomTerm, ...]:
     """Terms of a string or objects.
 
     Args:
-        random: terms in brackets, added up. Before the bar ``1`` (the intercept, there unless ``0`` is named) and
-            features; after it the grouping factor. ``||`` leaves correlations out. Names with blanks stand between
-            backticks.
+        random: terms in brackets, added up. Before the bar ``1`` (the intercept, there unless ``0`` is named), features
+            and powers of them, ``I(t^2)``; after it the grouping factor. ``||`` leaves correlations out. Names with
+            blanks stand between backticks.
 
     Raises:
         ConfigError: E302 says what is wrong with the string.
@@ -95,11 +102,11 @@ class _Reader:
         self.expect("(")
         intercept, slopes = True, list[str]()
         while True:
-            word = self.name()
+            word = self.power() if self.tokens[self.place : self.place + 2] == ["I", "("] else self.name()
             if word in ("0", "1"):
                 intercept = word == "1"
             else:
-                slopes.append(_plain(word))
+                slopes.append(word if POWER.fullmatch(word) else _plain(word))
             bar = self.next()
             if bar in ("|", "||"):
                 break
@@ -115,6 +122,18 @@ class _Reader:
         if end != ")":
             raise _wrong(f"'{end}' stands where ')' is expected")
         return RandomTerm(grouping=grouping, slopes=tuple(slopes), intercept=intercept, correlated=bar == "|")
+
+    def power(self) -> str:
+        """A power of a feature, ``I(t^2)``."""
+        self.next()
+        self.expect("(")
+        feature = _plain(self.name())
+        self.expect("^")
+        power = self.next()
+        self.expect(")")
+        if power not in "23456789":
+            raise _wrong(f"'{power}' is no power from 2 to 9")
+        return f"I({feature}^{power})"
 
     def name(self) -> str:
         """A name, 0 or 1."""
@@ -146,6 +165,9 @@ def _plain(word: str) -> str:
 
 
 def _quoted(name: str) -> str:
+    if POWER.fullmatch(name):
+        feature, power = power_of(name)
+        return f"I({_quoted(feature)}^{power})"
     return name if re.fullmatch(r"[^\s()|+:/*^~`-]+", name) else f"`{name}`"
 
 

@@ -40,7 +40,11 @@ def effect_draws(trained: Trained, draws: int, *, rng: np.random.Generator, term
         raise ConfigError("draw at least once", code="E302", column="draws", remedy="a number from 1")
     factors = reported_factors(trained)
     if not factors:
-        raise DataError("this model has no posterior of effects", code="E406", remedy="fit NmeMlp, NmeCrf or Lmm")
+        raise DataError("this model has no posterior of effects", code="E406", remedy="fit NmeMlp, NmeCrf, Lmm or Glmm")
+    if hasattr(trained.network, "field"):  # effects of places go together by their distance
+        raise DataError(
+            "effects beside a spatial effect are not drawn", code="E406", remedy="use their estimates and SDs"
+        )
     known = [factor.grouping for factor in factors]
     if term is not None and term not in known:
         raise ConfigError(

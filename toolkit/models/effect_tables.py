@@ -69,7 +69,7 @@ class ReportedFactor:
 def reported_factors(trained: Trained) -> list[ReportedFactor]:
     """The grouping factors whose effects have a posterior, the person first."""
     network, found = trained.network, trained.estimate
-    if not network.effects.layout.size or found.posterior is None:
+    if found.posterior is None or not (network.effects.layout.size or found.further):
         return []
     person = ReportedFactor(
         grouping=network.grouping,
@@ -84,7 +84,7 @@ def reported_factors(trained: Trained) -> list[ReportedFactor]:
         )
         for factor, (_, posterior), scale in zip(network.further, found.further, trained.further_scales, strict=True)
     ]
-    return [person, *further]
+    return [factor for factor in (person, *further) if factor.effects.layout.size]
 
 
 def effects_table(trained: Trained, level: float = LEVEL) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from toolkit.metrics import (
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.nme_crf import CrfConfig
 from toolkit.models.pen_network import PenNetwork
+from toolkit.models.plain_network import PlainNetwork
 from toolkit.models.tables import previous_states
 
 Metric = Callable[..., float]
@@ -50,7 +51,7 @@ LEVELS = {
 
 
 def predictions_table(
-    network: FittedNetwork | PenNetwork,
+    network: FittedNetwork | PenNetwork | PlainNetwork,
     data: GroupedDataset,
     labels: np.ndarray,
     *,
@@ -65,7 +66,7 @@ def predictions_table(
     most likely path without person effects (``prediction_sequence_population``) and the state before.
     """
     personal, population = values or (network.predict(data), network.predict(data, "population"))
-    if network.classes is None and personal.ndim == 2:
+    if not isinstance(network, PlainNetwork) and network.classes is None and personal.ndim == 2:
         return _of_targets(network, data, labels, personal, population)
     frame = pd.DataFrame(
         {

@@ -169,9 +169,7 @@ class FittedNetwork:
             if chosen == "forecast" and data.target_name is not None:
                 refuse_forbidden(data, self.forbidden)  # what follows an impossible move cannot be forecast
             return self._in_rows(data, codes, _forecast if chosen == "forecast" else _posterior)
-        outputs, layout = self.outputs(data, codes)
-        values = outputs[layout.groups.line, layout.groups.place].cpu().numpy()
-        return predicted(self.task, values.astype(np.float64), self.scaler)
+        return predicted(self.task, self._row_outputs(data, codes, level), self.scaler)
 
     def predict_frame(self, data: GroupedDataset, level: Level = "person", *, strict: bool = False) -> pd.DataFrame:
         """Predictions as a table; ``person_known`` is False where the population's prediction stands in.
@@ -227,6 +225,11 @@ class FittedNetwork:
         layout = lay_out(data, codes, task=self.task)
         rows, _ = self._evaluate(data, layout)
         return rows, layout
+
+    def _row_outputs(self, data: GroupedDataset, codes: np.ndarray, level: Level) -> np.ndarray:
+        """Network outputs of each row (rows, outputs)."""
+        outputs, layout = self.outputs(data, codes)
+        return outputs[layout.groups.line, layout.groups.place].cpu().numpy().astype(np.float64)
 
     def _evaluate(self, data: GroupedDataset, layout: Layout) -> tuple[Tensor, dict[str, Tensor]]:
         """Outputs of the padded rows and chain parameters of the lines."""

@@ -13,7 +13,7 @@ from scipy.linalg import qr
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.groupings import Grouping
-from toolkit.effects.formula import RandomTerm
+from toolkit.effects.formula import RandomTerm, power_of
 from toolkit.effects.random_effects import EffectLayout
 from toolkit.errors import ConfigError, DataError, ToolkitWarning
 from toolkit.models.placement import BIAS, WEIGHT
@@ -38,8 +38,15 @@ class FactorEffectsOf:
     blocks: tuple[int, ...]
 
 
-def varying_effects(terms: Sequence[RandomTerm] | None, data: GroupedDataset) -> tuple[FactorEffectsOf, ...]:
+def varying_effects(
+    terms: Sequence[RandomTerm] | None, data: GroupedDataset, *, powers: bool = False
+) -> tuple[FactorEffectsOf, ...]:
     """The grouping factors of the terms, the person first; terms of one factor are independent of each other.
+
+    Args:
+        terms: what varies; None lets the level differ between persons.
+        data: rows, with their grouping factors and features.
+        powers: whether powers of features may vary; a linear model needs them as columns with a fixed effect.
 
     Raises:
         ConfigError: E302 for a factor or slope the data do not have, an effect that is named twice, or terms that
@@ -48,7 +55,7 @@ def varying_effects(terms: Sequence[RandomTerm] | None, data: GroupedDataset) ->
     chosen = (RandomTerm(grouping=data.groupings[0].name),) if terms is None else tuple(terms)
     known = {grouping.name: grouping for grouping in data.groupings}
     for term in chosen:
-        _check_names(term, tuple(known), data)
+        _check_names(term, tuple(known), data, powers=powers)
     person = data.groupings[0].name
     if all(term.grouping != person for term in chosen):
         raise ConfigError(
@@ -75,7 +82,7 @@ def varying_effects(terms: Sequence[RandomTerm] | None, data: GroupedDataset) ->
     return tuple(found)
 
 
-def _check_names(term: RandomTerm, known: tuple[str, ...], data: GroupedDataset) -> None:
+def _check_names(term: RandomTerm, known: tuple[str, ...], data: GroupedDataset, *, powers: bool) -> None:
     """E302 for names that the data do not have."""
     if term.grouping not in known:
         raise ConfigError(
@@ -84,7 +91,15 @@ def _check_names(term: RandomTerm, known: tuple[str, ...], data: GroupedDataset)
             column="random",
             remedy=f"grouping factors: {', '.join(known)}",
         )
-    for name in term.slopes:
+    for slope in term.slopes:
+        name, power = power_of(slope)
+        if power > 1 and not powers:
+            raise ConfigError(
+                f"random: functions such as '{slope}' are not read",
+                code="E302",
+                column="random",
+                remedy="add a column with its values, and name that",
+            )
         if name not in data.feature_names:
             raise ConfigError(
                 f"random: '{name}' is no feature of the data",
@@ -96,7 +111,7 @@ def _check_names(term: RandomTerm, known: tuple[str, ...], data: GroupedDataset)
 
 def independent_columns(data: GroupedDataset, rows: np.ndarray, scaler: Scaler) -> Scaler:
     """The standardisation without features that are a linear combination of those before them (W232)."""
-    values = (np.asarray(data.features)[rows][:, _places(data, scaler.names)] - scaler.mean) / scaler.scale
+    values = (np.asarray(data.features)[rows][:, places_of(data, scaler.names)] - scaler.mean) / scaler.scale
     if not values.shape[1]:
         return scaler
     product = values.T @ values / len(values)
@@ -129,15 +144,12 @@ def design_of(data: GroupedDataset, rows: np.ndarray, scaler: Scaler, factors: S
             than effects of one factor.
     """
     features = np.asarray(data.features)[rows]
-    standardised = (features[:, _places(data, scaler.names)] - scaler.mean) / scaler.scale
+    standardised = (features[:, places_of(data, scaler.names)] - scaler.mean) / scaler.scale
     found = []
     for factor in factors:
-        columns = [
-            np.ones(len(rows)) if name is None else features[:, _places(data, (name,))[0]] / unit
-            for name, unit in zip(factor.slopes, slope_units(factor, scaler), strict=True)
-        ]
+        columns = list(linear_columns(factor, data, scaler)[rows].T)
         codes = np.asarray(factor.grouping.codes)[rows]
-        _check_enough(factor, codes, columns)
+        check_enough(factor, codes, columns)
         found.append(
             Factor(
                 codes=codes,
@@ -148,6 +160,17 @@ def design_of(data: GroupedDataset, rows: np.ndarray, scaler: Scaler, factors: S
         )
     fixed = np.column_stack([np.ones(len(rows)), standardised])
     return Design(outcome=scaler.target(data)[rows], fixed=fixed, factors=tuple(found))
+
+
+def linear_columns(factor: FactorEffectsOf, data: GroupedDataset, scaler: Scaler) -> Float[np.ndarray, "rows effects"]:
+    """What the effects of a factor are multiplied with in every row of the data."""
+    features = np.asarray(data.features)
+    return np.column_stack(
+        [
+            np.ones(data.n_rows) if name is None else features[:, places_of(data, (name,))[0]] / unit
+            for name, unit in zip(factor.slopes, slope_units(factor, scaler), strict=True)
+        ]
+    )
 
 
 def slope_units(factor: FactorEffectsOf, scaler: Scaler) -> Float[np.ndarray, " effects"]:
@@ -190,12 +213,13 @@ def layout_of(factor: FactorEffectsOf, scaler: Scaler) -> EffectLayout:
     )
 
 
-def _places(data: GroupedDataset, names: Sequence[str]) -> list[int]:
+def places_of(data: GroupedDataset, names: Sequence[str]) -> list[int]:
+    """Columns of features by name."""
     place = {name: column for column, name in enumerate(data.feature_names)}
     return [place[name] for name in names]
 
 
-def _check_enough(factor: FactorEffectsOf, codes: np.ndarray, columns: Sequence[np.ndarray]) -> None:
+def check_enough(factor: FactorEffectsOf, codes: np.ndarray, columns: Sequence[np.ndarray]) -> None:
     """Refuse effects that the rows cannot tell from the residual."""
     present = np.unique(codes)
     effects = len(present) * len(columns)

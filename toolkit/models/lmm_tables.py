@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from toolkit.models.lmm import Lmm
+from toolkit.models.glmm_fit import TrainedGlmm
 from toolkit.models.lmm_fit import TrainedLmm
+from toolkit.models.mixed_estimate import TrainedMixed
 
 
-def fixed_effects_table(trained: TrainedLmm, level: float = 0.95) -> pd.DataFrame:
+def fixed_effects_table(trained: TrainedLmm | TrainedGlmm, level: float = 0.95) -> pd.DataFrame:
     """Fixed effects with standard errors and Wald intervals: parameter, estimate, se, low, high, z, p."""
     fixed = trained.fixed
     se = np.sqrt(np.diagonal(fixed.covariance))
@@ -32,16 +33,15 @@ def fixed_effects_table(trained: TrainedLmm, level: float = 0.95) -> pd.DataFram
     return frame.astype({"parameter": "string"})
 
 
-def likelihood_table(trained: TrainedLmm) -> pd.DataFrame:
+def likelihood_table(trained: TrainedMixed) -> pd.DataFrame:
     """How well the model fits its training rows: log_likelihood, deviance, parameters, rows, aic, bic.
 
     With restricted likelihood the criteria are those of the restricted likelihood, as lme4 gives them.
     """
-    assert isinstance(trained.network.config, Lmm)
     rows, deviance, count = trained.training_rows, trained.deviance, trained.parameters
     return pd.DataFrame(
         {
-            "restricted": [trained.network.config.reml],
+            "restricted": [trained.restricted],
             "log_likelihood": [-0.5 * deviance],
             "deviance": [deviance],
             "parameters": [count],

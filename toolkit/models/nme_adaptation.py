@@ -20,7 +20,10 @@ from toolkit.effects.random_effects import RandomEffects
 from toolkit.effects.woodbury import PosteriorVariances
 from toolkit.models.fit_state import Estimate, by_quadrature, person_weight
 from toolkit.models.fitted import FittedNetwork
+from toolkit.models.glmm import Glmm
 from toolkit.models.joint_adaptation import STEPS, TOLERANCE, adapt_several, speaking_rows
+from toolkit.models.lmmnn import Lmmnn
+from toolkit.models.mcgmenn import McGmenn
 from toolkit.models.modules import is_linear
 from toolkit.models.placement import reported_scale
 from toolkit.models.residuals import acting_of
@@ -60,6 +63,8 @@ def adapt_effects(network: FittedNetwork, sigma2: float, data: GroupedDataset, l
         if rule.update == "em" and by_quadrature(rule, effects.layout.size) and isinstance(known, Posterior):
             moments = posterior_moments(train, network.shared, effects, known, weight)
             known = replace(known, covariance=moments.covariance)
+            if isinstance(network.config, Glmm | Lmmnn | McGmenn):  # their effects are posterior means
+                effects = replace(effects, eta=moments.mean)
     found = Estimate(
         shared=network.shared,
         effects=effects,

@@ -16,10 +16,14 @@ from toolkit.effects.random_effects import EffectLayout
 from toolkit.effects.terms import GAPS
 from toolkit.errors import ConfigError, DataError
 from toolkit.models.config import Configuration
+from toolkit.models.glmm import Glmm
+from toolkit.models.lmmnn import Lmmnn
+from toolkit.models.mcgmenn import McGmenn
 from toolkit.models.nme import DELTA, MlpConfig
 from toolkit.models.nme_crf import CrfConfig
 from toolkit.models.noise import DENSITIES, Noise
 from toolkit.models.pen import PenConfig
+from toolkit.models.plain import PlainConfig
 from toolkit.models.row_losses import Criterion
 
 if TYPE_CHECKING:
@@ -30,7 +34,11 @@ def task_of(config: Configuration) -> Task:
     """The kind of outcome a configuration models."""
     if isinstance(config, CrfConfig):
         return "sequence"
-    return config.task if isinstance(config, MlpConfig | PenConfig) else "regression"
+    return (
+        config.task
+        if isinstance(config, MlpConfig | PenConfig | PlainConfig | Lmmnn | Glmm | McGmenn)
+        else "regression"
+    )
 
 
 def exposure_of(config: Configuration) -> str | None:

@@ -24,6 +24,7 @@ from toolkit.models.own_network import OwnNetwork, check_varying, effects_enter_
 from toolkit.models.prepare import Scaler
 
 WEIGHT, BIAS = "layers.0.weight", "layers.0.bias"  # all that a linear network has
+ADDED = "added"  # what is added to the outputs of a network, see `toolkit.models.additive_network`
 
 
 def of_factor(config: Configuration, name: str, names: Sequence[str]) -> Configuration:
@@ -105,7 +106,7 @@ def _varying(config: Configuration, module: nn.Module, shared: dict[str, torch.T
 def _of_last_layer(name: str, module: nn.Module) -> bool:
     """Whether a parameter belongs to the layer whose outputs are the network's."""
     if isinstance(module, Mlp):
-        return name.startswith(f"layers.{len(module.layers) - 1}.")
+        return name == ADDED or name.startswith(f"layers.{len(module.layers) - 1}.")
     return isinstance(module, OwnNetwork) and layer_of(name) == layer_names(module.names)[-1]
 
 

@@ -6,15 +6,21 @@ from dataclasses import replace
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
+from toolkit.models.comparators.entity_embeddings import EmbeddingMlp
+from toolkit.models.comparators.one_hot import OneHotMlp
+from toolkit.models.comparators.target_encoding import TargetEncodingMlp
 from toolkit.models.config import Configuration
+from toolkit.models.glmm import Glmm
 from toolkit.models.lmm import Lmm
+from toolkit.models.lmmnn import Lmmnn
+from toolkit.models.mcgmenn import McGmenn
 from toolkit.models.nme import NmeMlp
 from toolkit.models.nme_crf import NmeCrf
 
 
 def takes_further_factors(config: Configuration) -> bool:
-    """Whether a model estimates effects of families or items beside those of the persons."""
-    if isinstance(config, Lmm):
+    """Whether a model estimates effects (or weights) of families or items beside those of the persons."""
+    if isinstance(config, Lmm | Glmm | Lmmnn | McGmenn | OneHotMlp | EmbeddingMlp | TargetEncodingMlp):
         return True
     return isinstance(config, NmeMlp | NmeCrf) and config.variance_update != "unregularised"
 

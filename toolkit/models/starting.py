@@ -21,6 +21,10 @@ from toolkit.models.config import Config, Configuration
 from toolkit.models.factor_state import start_factor
 from toolkit.models.fit_state import State, VarianceRule, start_state
 from toolkit.models.fixed_effects import published_start, whole_layout
+from toolkit.models.glmm import Glmm
+from toolkit.models.lmm import Lmm
+from toolkit.models.lmmnn import Lmmnn
+from toolkit.models.mcgmenn import McGmenn
 from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.networks import chain_parameters, initial_parameters
 from toolkit.models.nme import NmeMlp
@@ -221,6 +225,8 @@ def variance_rule(
         update, diagonal = config.variance_update, config.covariance == "diagonal"
     elif isinstance(config, MlpLme):
         update, diagonal = "em", config.covariance == "diagonal"
+    elif isinstance(config, Lmm | Glmm | Lmmnn | McGmenn):
+        update, diagonal = "em", False
     elif layout.size:  # Specific-: no prior
         update = "unregularised"
     return VarianceRule(

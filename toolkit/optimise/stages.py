@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toolkit.optimise.descent import Descent, Keeper, copied
 from toolkit.optimise.minimise import PROGRESS, Outcome, Progress
-from toolkit.optimise.schedules import SHRINK
+from toolkit.optimise.schedules import SHRINK, OneCycle, Schedule
 from toolkit.optimise.status import Status
 
 # Without validation rows the mean loss of an epoch may move by no more than this (relative) over `patience` epochs.
@@ -22,17 +22,25 @@ NEVER = 10**9
 
 # From the numbers of the rows in a batch to the terms of the objective, per row; "objective" is minimised.
 BatchObjective = Callable[[Tensor], dict[str, Tensor]]
+# The batches of an epoch, each the numbers of its rows.
+Batches = Callable[[torch.Generator], Sequence[Tensor]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSettings:
-    """Settings of every stage."""
+    """Settings of every stage.
+
+    ``schedule`` of the learning rate: ``plateau`` (a quarter when the monitored loss no longer falls), ``constant``, or
+    ``one-cycle`` over the epochs of a stage, which is then trained to its end. ``adamw`` is Adam whose weight decay
+    shrinks parameters directly (Loshchilov and Hutter, 2019).
+    """
 
     lr: float
     batch: int
     patience: int
     weight_decay: float = 0.0
-    optimiser: Literal["adam", "adadelta"] = "adam"
+    optimiser: Literal["adam", "adamw", "adadelta"] = "adam"
+    schedule: Literal["plateau", "constant", "one-cycle"] = "plateau"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +56,8 @@ class Stage:
         enough: a monitored loss this low ends the stage.
         begin: called before the first epoch (not when an interrupted stage goes on).
         update: called after each epoch with its number within the stage, from 1; changes buffers in place.
+        batches: the batches of an epoch; None deals the rows out at random.
+        undecayed: parameters that weight decay leaves alone.
     """
 
     names: tuple[str, ...]
@@ -58,6 +68,8 @@ class Stage:
     enough: float = -math.inf
     begin: Callable[[], None] | None = None
     update: Callable[[int], None] | None = None
+    batches: Batches | None = None
+    undecayed: frozenset[str] = frozenset()
 
 
 def descend(
@@ -112,21 +124,46 @@ def _start(
     stage: Stage, parameters: dict[str, Tensor], settings: BatchSettings, trace: list[dict[str, float]], number: int
 ) -> Descent:
     """The loop before the first epoch of a stage."""
-    trained = [parameters[name] for name in stage.names]
-    kind = torch.optim.Adadelta if settings.optimiser == "adadelta" else torch.optim.Adam
-    optimiser = kind(trained, lr=settings.lr, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimiser,
-        factor=SHRINK,
-        patience=NEVER if settings.optimiser == "adadelta" else max(settings.patience // 3, 2),
-        threshold=1e-4,
-        min_lr=settings.lr * SHRINK**4,
-    )
+    optimiser = _optimiser(stage, parameters, settings)
+    schedule = _schedule(stage, optimiser, settings)
     descent = Descent(state=parameters, optimiser=optimiser, schedule=schedule, best=copied(parameters))
     descent.trace = list(trace)
     descent.stage, descent.stage_start = number, len(trace)
     descent.best_epoch = descent.marked_epoch = len(trace)
     return descent
+
+
+def _optimiser(
+    stage: Stage, parameters: dict[str, Tensor], settings: BatchSettings
+) -> torch.optim.Adam | torch.optim.Adadelta:
+    """The optimiser of the parameters a stage trains."""
+    groups = [
+        {
+            "params": [parameters[name] for name in stage.names if (name in stage.undecayed) == free],
+            "weight_decay": decay,
+        }
+        for free, decay in ((False, settings.weight_decay), (True, 0.0))
+    ]
+    groups = [group for group in groups if group["params"]]
+    if settings.optimiser == "adadelta":
+        return torch.optim.Adadelta(groups, lr=settings.lr)
+    if settings.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
+    return torch.optim.Adam(groups, lr=settings.lr)
+
+
+def _schedule(stage: Stage, optimiser: torch.optim.Optimizer, settings: BatchSettings) -> Schedule:
+    """How the learning rate of a stage changes."""
+    if settings.schedule == "one-cycle":
+        return OneCycle(optimiser, stage.epochs, settings.lr)
+    still = settings.optimiser == "adadelta" or settings.schedule == "constant"
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimiser,
+        factor=SHRINK,
+        patience=NEVER if still else max(settings.patience // 3, 2),
+        threshold=1e-4,
+        min_lr=settings.lr * SHRINK**4,
+    )
 
 
 def _begin(stage: Stage, descent: Descent) -> None:
@@ -148,7 +185,8 @@ def _run(
     keeper: Keeper | None,
 ) -> Status:
     """The epochs of one stage; leaves the parameters at the state that is kept."""
-    status = Status.OUT_OF_EPOCHS
+    planned = settings.schedule == "one-cycle"
+    status = Status.SCHEDULED if planned else Status.OUT_OF_EPOCHS
     while descent.epoch - descent.stage_start < stage.epochs:
         row = _epoch(stage, descent, settings, generator)
         if row is None:
@@ -158,7 +196,7 @@ def _run(
         _judge(descent, monitored, validated=stage.validate is not None)
         if progress is not None:
             progress(descent.epoch, most, monitored)
-        stop = _stopping(stage, descent, settings.patience)
+        stop = None if planned else _stopping(stage, descent, settings.patience)
         if stop is not None:
             status = stop
             break
@@ -179,11 +217,15 @@ def _epoch(
     """One pass over the rows in random order; its row of the trace, or None where a number is not finite."""
     if stage.validate is None:  # the loss here is a number; after the steps it may not be
         descent.keep(descent.epoch)
-    order = torch.randperm(stage.rows, generator=generator)
     device = next(iter(descent.state.values())).device
     sums: dict[str, Tensor] = {}
-    for batch in order.to(device).split(settings.batch):
+    batches = _batches(stage, settings, generator)
+    cycle = descent.schedule if isinstance(descent.schedule, OneCycle) else None
+    for place, batch in enumerate(batches):
+        batch = batch.to(device)
         descent.optimiser.zero_grad(set_to_none=True)
+        if cycle is not None:
+            cycle.before_step(place / len(batches))
         terms = stage.objective(batch)
         terms["objective"].backward()
         descent.optimiser.step()
@@ -206,6 +248,13 @@ def _epoch(
         return None
     descent.trace.append(row)
     return row
+
+
+def _batches(stage: Stage, settings: BatchSettings, generator: torch.Generator) -> Sequence[Tensor]:
+    """The batches of one epoch."""
+    if stage.batches is not None:
+        return stage.batches(generator)
+    return torch.randperm(stage.rows, generator=generator).split(settings.batch)
 
 
 def _judge(descent: Descent, monitored: float, *, validated: bool) -> None:

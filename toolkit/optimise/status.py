@@ -15,6 +15,7 @@ class Status(Enum):
         "The search ended before the maximum of the likelihood was certain; let fewer coefficients vary, or bring the "
         "features to similar scales."
     )
+    SCHEDULED = "The learning rate went through its whole schedule{best}."
     OUT_OF_EPOCHS = (
         "All epochs were used before the {monitor} settled; raise epochs or the learning rate and look at the "
         "training curve."
@@ -27,7 +28,7 @@ class Status(Enum):
     @property
     def converged(self) -> bool:
         """True when the stopping rule was met."""
-        return self in {Status.VALIDATED, Status.SETTLED, Status.MAXIMUM}
+        return self in {Status.VALIDATED, Status.SETTLED, Status.MAXIMUM, Status.SCHEDULED}
 
     def sentence(
         self,
@@ -47,5 +48,6 @@ class Status(Enum):
             what: the term that was not finite.
             monitor: what was watched beside or in place of that loss.
         """
+        best = f"; the state with the lowest {monitor} was restored" if validated else ""
         monitor = monitor if validated else "training objective"
-        return self.value.format(monitor=monitor, failed=failed, kept=kept, what=what)
+        return self.value.format(monitor=monitor, failed=failed, kept=kept, what=what, best=best)

@@ -48,6 +48,13 @@ def export_without_persons(
             code="E406",
             remedy="pass on its report instead (nme report)",
         )
+    if run.model == "svdkl":
+        raise RunFolderError(
+            "the process of this model stands on places where persons were: without them nothing is left to predict "
+            "with",
+            code="E406",
+            remedy="pass on its report instead (nme report)",
+        )
     _check_free(folder, overwrite=overwrite)
     content = {name: run.content(name) for name in KEPT}
     content |= {name: run.content(name) for name in OF_EVERYBODY if name in run.manifest["files"]}

@@ -19,12 +19,14 @@ from toolkit.models.fitted import FittedNetwork
 from toolkit.models.pen import PenConfig
 from toolkit.models.pen_network import PenNetwork
 from toolkit.models.pen_training import PenTrained
+from toolkit.models.plain import PlainConfig
+from toolkit.models.plain_network import PlainNetwork, PlainTrained
 from toolkit.models.training import Trained
 from toolkit.optimise.descent import Keeper
 from toolkit.optimise.minimise import Progress
 
-AnyNetwork = FittedNetwork | PenNetwork
-AnyTrained = Trained | PenTrained
+AnyNetwork = FittedNetwork | PenNetwork | PlainNetwork
+AnyTrained = Trained | PenTrained | PlainTrained
 
 
 @runtime_checkable
@@ -108,6 +110,10 @@ def family_of(config: Configuration) -> Family:
         from toolkit.runs import experts_family
 
         return experts_family
+    if isinstance(config, PlainConfig):
+        from toolkit.runs import plain_family
+
+        return plain_family
     from toolkit.runs import mixed_effects_family
 
     return mixed_effects_family

@@ -93,20 +93,20 @@ class SavedRun:
         return self._table("variance_components")
 
     def fixed_effects(self) -> pd.DataFrame:
-        """Fixed effects of a linear mixed model: parameter, estimate, se, low, high, z, p.
+        """Fixed effects of a linear or logistic mixed model: parameter, estimate, se, low, high, z, p.
 
         Raises:
             RunFolderError: E406 for another model.
         """
-        return self._of_some("fixed_effects", "has no such table", "choose a run of lmm")
+        return self._of_some("fixed_effects", "has no such table", "choose a run of lmm or glmm")
 
     def likelihood(self) -> pd.DataFrame:
-        """Fit of a linear mixed model: restricted, log_likelihood, deviance, parameters, rows, aic, bic.
+        """Fit of a mixed model: restricted, log_likelihood, deviance, parameters, rows, aic, bic.
 
         Raises:
             RunFolderError: E406 for another model.
         """
-        return self._of_some("likelihood", "has no such table", "choose a run of lmm")
+        return self._of_some("likelihood", "has no such table", "choose a run of lmm or glmm")
 
     def transitions(self) -> pd.DataFrame:
         """Transitions of every person (chain models).
@@ -245,9 +245,12 @@ class SavedRun:
 
     def _table(self, name: str) -> pd.DataFrame:
         """One of the tables."""
+        import pyarrow.parquet
+
         content = self.content(f"{name}.parquet")
         try:
-            return pd.read_parquet(io.BytesIO(content))
+            # what pandas does, without the readers of remote files that it loads first
+            return pyarrow.parquet.ParquetFile(io.BytesIO(content)).read().to_pandas()
         except (ValueError, OSError):  # the checksum fits, but it is no table
             raise RunFolderError(f"{name}.parquet is no table", code="E401", remedy="repeat the fit") from None
 

@@ -29,8 +29,20 @@ MODEL_NAMES = {
     "SpecificMlp": "specific-mlp",
     "MlpLme": "mlp-lme",
     "Lmm": "lmm",
+    "Glmm": "glmm",
+    "Lmmnn": "lmmnn",
+    "McGmenn": "mc-gmenn",
     "Pen": "pen",
     "PenShared": "pen-shared",
+    "OneHotMlp": "one-hot-mlp",
+    "EmbeddingMlp": "embedding-mlp",
+    "Lstm": "lstm",
+    "MapCnn": "map-cnn",
+    "SvDkl": "svdkl",
+    "DeepGlmm": "deep-glmm",
+    "MeNets": "menets",
+    "Armed": "armed",
+    "TargetEncodingMlp": "target-encoding-mlp",
 }
 
 

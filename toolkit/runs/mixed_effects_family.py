@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,32 @@ from toolkit.data.checks import check_further_factors, check_more_rows_than_effe
 from toolkit.data.grouped import GroupedDataset
 from toolkit.effects.random_effects import EffectLayout, FactorEffects, RandomEffects
 from toolkit.errors import ConfigError
-from toolkit.models import Lmm, NmeCrf, NmeMlp
+from toolkit.models import Glmm, Lmm, Lmmnn, McGmenn, NmeCrf, NmeMlp
+from toolkit.models.additive_network import AdditiveMlp, AdditiveNetwork, SlopeColumn, additive_network
 from toolkit.models.chain_covariates import Covariates
 from toolkit.models.chain_structure import forbidden_of, refuse_forbidden
 from toolkit.models.config import Config, Configuration
 from toolkit.models.covariate_table import covariate_table
-from toolkit.models.effect_tables import effects_table, variance_table
+from toolkit.models.effect_tables import effects_table
 from toolkit.models.evaluation import metrics_table, predictions_table
 from toolkit.models.fitted import FittedNetwork
+from toolkit.models.glmm_fit import TrainedGlmm, train_glmm
 from toolkit.models.lmm_fit import TrainedLmm, train_lmm
 from toolkit.models.lmm_tables import fixed_effects_table, likelihood_table
+from toolkit.models.lmmnn_binary import train_binary_lmmnn
+from toolkit.models.lmmnn_fit import train_lmmnn
+from toolkit.models.lmmnn_mapped import train_mapped
+from toolkit.models.lmmnn_spatial import train_spatial
+from toolkit.models.mcgmenn_fit import train_mcgmenn
+from toolkit.models.mixed_estimate import TrainedMixed
 from toolkit.models.modules import Module, is_linear, own_module
 from toolkit.models.nme_adaptation import adapt_effects
 from toolkit.models.outcome_networks import outcome_network
 from toolkit.models.outcomes import check_outcome, exposure_of, fitted_criterion, task_of
 from toolkit.models.own_network import AbsentNetwork, own_network
+from toolkit.models.place_fields import describe_field, field_tensors, restored_field
 from toolkit.models.prepare import Scaler, TargetScale
+from toolkit.models.spatial_network import SpatialNetwork, components_table
 from toolkit.models.tables import persons_table, trace_table, transitions_table
 from toolkit.models.training import Trained
 from toolkit.models.training import train as train_network
@@ -46,7 +57,7 @@ def check(config: Configuration, data: GroupedDataset) -> None:
     linear = isinstance(config, NmeMlp) and config.task == "regression" and is_linear(config)
     if linear and len(data.groupings) == 1:
         check_more_rows_than_effects(data)
-    if isinstance(config, NmeMlp | NmeCrf | Lmm):
+    if isinstance(config, NmeMlp | NmeCrf | Lmm | Glmm | Lmmnn | McGmenn):
         check_further_factors(data)
     if isinstance(config, NmeCrf) and config.weighting == "as_published" and len(data.groupings) > 1:
         raise ConfigError(
@@ -71,6 +82,17 @@ def train(
     """Fit the model."""
     if isinstance(config, Lmm):
         return train_lmm(config, data, labels, progress=progress)
+    if isinstance(config, Glmm):
+        return train_glmm(config, data, labels, progress=progress)
+    if isinstance(config, Lmmnn) and config.level_map is not None:
+        return train_mapped(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
+    if isinstance(config, Lmmnn) and config.spatial is not None:
+        return train_spatial(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
+    if isinstance(config, Lmmnn):
+        chosen = train_binary_lmmnn if config.task == "binary" else train_lmmnn
+        return chosen(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
+    if isinstance(config, McGmenn):
+        return train_mcgmenn(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
     assert isinstance(config, Config)
     return train_network(config, data, labels, generator=generator, device=device, progress=progress, keeper=keeper)
 
@@ -87,6 +109,13 @@ def adapt(
     progress: Progress | None,
 ) -> Trained:
     """Effects of new persons; see `toolkit.models.nme_adaptation`."""
+    if isinstance(network, SpatialNetwork):
+        raise ConfigError(
+            "effects of new persons beside a spatial effect are not estimated",
+            code="E302",
+            column="model",
+            remedy="predict with it: known places and persons have their effects, new places get the field around them",
+        )
     if not network.effects.layout.size:
         raise ConfigError(
             "nothing differs between persons in this model: there is nothing to adapt",
@@ -116,7 +145,7 @@ def tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict[s
     found = {
         "persons": persons,
         "random_effects": effects_table(trained),
-        "variance_components": variance_table(trained),
+        "variance_components": components_table(trained),
         "predictions": rows,
         "metrics": metrics_table(rows, persons, task=trained.network.task, classes=trained.network.classes or ()),
         "trace": trace_table(trained),
@@ -125,8 +154,10 @@ def tables(trained: Trained, data: GroupedDataset, labels: np.ndarray) -> dict[s
         found["transitions"] = transitions_table(trained, data)
     if trained.network.covariates is not None:
         found["transition_covariates"] = covariate_table(trained, data, labels)
-    if isinstance(trained, TrainedLmm):
-        found |= {"fixed_effects": fixed_effects_table(trained), "likelihood": likelihood_table(trained)}
+    if isinstance(trained, TrainedLmm | TrainedGlmm):
+        found["fixed_effects"] = fixed_effects_table(trained)
+    if isinstance(trained, TrainedMixed):
+        found["likelihood"] = likelihood_table(trained)
     return found
 
 
@@ -157,6 +188,8 @@ def personal_tensors(trained: Trained) -> dict[str, Tensor]:
     ):
         tensors[f"further.{place}.eta"] = factor.effects.eta
         tensors[f"further.{place}.posterior_covariance"] = posterior.covariance
+    if isinstance(trained.network, SpatialNetwork):
+        tensors |= field_tensors(trained.network.field)
     return tensors
 
 
@@ -188,6 +221,10 @@ def describe(trained: Trained, pseudonym: Mapping[str, str]) -> dict[str, Any]:
         scale = trained.network.scaler.targets
         means, scales = scale.mean.tolist(), scale.scale.tolist()
         about["targets"] = {"names": list(trained.network.target_names), "mean": means, "scale": scales}
+    if isinstance(trained.network.module, AdditiveMlp):
+        about["slope_columns"] = [asdict(column) for column in trained.network.module.columns]
+    if isinstance(trained.network, SpatialNetwork):
+        about["field"] = describe_field(trained.network.field)
     weights, found = trained.network.criterion.class_weights, trained.network.thresholds
     if weights is not None:
         about["class_weights"] = list(weights)
@@ -217,17 +254,20 @@ def restore(
     covariates = _saved_covariates(about)
     scaler = replace(
         saved_scaler(about, generic),
-        elsewhere=covariates.names if covariates is not None else (),
+        elsewhere=covariates.names if covariates is not None else tuple(about.get("field", {}).get("names", ())),
         exposure=exposure_of(config),
     )
-    return FittedNetwork(
+    kind: Any = AdditiveNetwork if "slope_columns" in about else FittedNetwork
+    if "field" in about:
+        kind = partial(SpatialNetwork, field=restored_field(about["field"], personal))
+    return kind(
         config=config,
         task=task_of(config),
         scaler=scaler,
         classes=tuple(about["classes"]) if about["classes"] is not None else None,
         grouping=about["grouping"],
         levels=tuple(about["levels"]),
-        module=_module(config, scaler, shared, classes=len(about["classes"] or ())),
+        module=_module(config, scaler, shared, about),
         shared=shared,
         effects=RandomEffects(layout=layout, eta=personal["eta"], covariance=generic["covariance"]),
         further=_saved_factors(about, shared, generic, personal),
@@ -252,9 +292,14 @@ def _saved_covariates(about: Mapping[str, Any]) -> Covariates | None:
     )
 
 
-def _module(config: Configuration, scaler: Scaler, shared: Mapping[str, Tensor], *, classes: int) -> nn.Module:
+def _module(config: Configuration, scaler: Scaler, shared: Mapping[str, Tensor], about: Mapping[str, Any]) -> nn.Module:
     """The structure of the network; of one's own where it was given again."""
-    own = own_module(config)
+    own, classes = own_module(config), len(about["classes"] or ())
+    if "slope_columns" in about:
+        columns = [SlopeColumn(**column) for column in about["slope_columns"]]
+        return additive_network(
+            task_of(config), len(scaler.names), getattr(config, "hidden", ()), columns, classes=classes
+        )
     if own is None:
         exposure, hidden = scaler.exposure is not None, getattr(config, "hidden", ())
         targets = len(scaler.targets.mean)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from toolkit.errors import RunFolderError
+from toolkit.errors import DataError, RunFolderError
 from toolkit.results import read_only
+
+if TYPE_CHECKING:
+    from toolkit.runs.folder import SavedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,10 +45,42 @@ class PersonPosterior:
         )
 
 
+def level_posterior(run: SavedRun, term: str | None = None) -> PersonPosterior:
+    """Posterior of the effects of the levels of any grouping factor of a run, on the scale of the fit: personal data.
+
+    Args:
+        run: a finished run.
+        term: the factor, the persons by default; ``persons`` of the result are then its levels.
+
+    Raises:
+        DataError: E302 for a factor the run does not have effects of. RunFolderError: as `read_person_posterior`.
+    """
+    about = run.manifest["network"]
+    further = about.get("further") or []
+    names = [str(one["grouping"]) for one in further]
+    if term is None or term in ("person", about["grouping"]):
+        return run.posterior()
+    if term not in names:
+        raise DataError(
+            f"the run has no effects of '{term}'", code="E302", column="term", remedy=f"known: {', '.join(names)}"
+        )
+    place = names.index(term)
+    files = run.checked("persons.safetensors"), run.checked("generic.safetensors")
+    levels, labels = run.manifest["further_levels"][term], further[place]["effect_labels"]
+    return read_person_posterior(*files, tuple(levels), tuple(labels), prefix=f"further.{place}.")
+
+
 def read_person_posterior(
-    personal: Path, generic: Path, persons: tuple[str, ...], parameters: tuple[str, ...]
+    personal: Path, generic: Path, persons: tuple[str, ...], parameters: tuple[str, ...], *, prefix: str = ""
 ) -> PersonPosterior:
     """Read the two verified files of a run.
+
+    Args:
+        personal: persons.safetensors.
+        generic: generic.safetensors.
+        persons: levels, in the order of the effects.
+        parameters: names of the effects.
+        prefix: of the tensors of a further grouping factor.
 
     Raises:
         RunFolderError: E406 for a run without person effects or without their covariances.
@@ -52,11 +88,11 @@ def read_person_posterior(
     from safetensors.numpy import load_file
 
     found, shared = load_file(personal), load_file(generic)
-    if "posterior_covariance" not in found or not parameters:
+    if f"{prefix}posterior_covariance" not in found or not parameters:
         raise RunFolderError(
             "this run has no posterior of person effects", code="E406", remedy="choose a run with person effects"
         )
-    if shared["covariance"].ndim == 1:
+    if shared[f"{prefix}covariance"].ndim == 1:
         raise RunFolderError(
             "of this many effects a person the run keeps only the variances, not how they go together",
             code="E406",
@@ -65,7 +101,7 @@ def read_person_posterior(
     return PersonPosterior(
         persons=persons,
         parameters=parameters,
-        mean=read_only(found["eta"].astype(np.float64)),
-        covariance=read_only(found["posterior_covariance"].astype(np.float64)),
-        prior=read_only(shared["covariance"].astype(np.float64)),
+        mean=read_only(found[f"{prefix}eta"].astype(np.float64)),
+        covariance=read_only(found[f"{prefix}posterior_covariance"].astype(np.float64)),
+        prior=read_only(shared[f"{prefix}covariance"].astype(np.float64)),
     )

@@ -14,6 +14,7 @@ from toolkit.models.config import Config
 from toolkit.models.extractors import Extractor
 from toolkit.models.fitted import FittedNetwork
 from toolkit.models.modules import Module
+from toolkit.models.plain_network import PlainNetwork
 from toolkit.runs.families import AnyNetwork, family_of
 from toolkit.runs.folder import SavedRun
 
@@ -47,6 +48,8 @@ def restore_network(run: SavedRun, *, extractor: Extractor | None = None, module
 
 def nobody(generic: dict[str, Tensor]) -> dict[str, Tensor]:
     """The personal tensors of a copy without persons: effects of nobody, one row of zeros that no label points to."""
+    if "covariance" not in generic:  # nothing had effects
+        return {}
     covariance = generic["covariance"]
     return {"eta": covariance.new_zeros((1, covariance.shape[0]))}
 
@@ -76,7 +79,7 @@ def _by_label(network: AnyNetwork, run: SavedRun) -> AnyNetwork:
     """Persons under their own labels where the key is at hand; the pseudonyms stay valid otherwise."""
     key = read_key(run.path.with_name(f"{run.path.name}.key.csv"))
     found = replace(network, levels=_labels(key.get("person", {}), network.levels))
-    if not isinstance(found, FittedNetwork) or not found.further:
+    if not isinstance(found, FittedNetwork | PlainNetwork) or not found.further:
         return found
     cluster = run.manifest["study"].get("cluster_name")
     further = tuple(

@@ -13,6 +13,7 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.data.sequences import SequenceBatch
 from toolkit.effects.woodbury import PosteriorVariances
 from toolkit.errors import DataError
+from toolkit.models.averaged import averaged_probabilities
 from toolkit.models.chain_quantities import (
     best_paths,
     expected_transitions,
@@ -23,6 +24,9 @@ from toolkit.models.covariate_table import shared_information
 from toolkit.models.effect_draws import effect_draws
 from toolkit.models.effect_tables import correlations, whole_covariances_missing
 from toolkit.models.fitted import FittedNetwork, Level
+from toolkit.models.intervals import prediction_intervals, random_terms
+from toolkit.models.mcgmenn_fit import TrainedMcgmenn
+from toolkit.models.mcgmenn_prediction import averaged_over_draws, intervals_over_draws
 from toolkit.models.nme_crf import Prediction
 from toolkit.models.training import Trained
 from toolkit.optimise.status import Status
@@ -161,7 +165,7 @@ class Run:
         Columns: term, level, parameter, draw, value.
         """
         if not isinstance(self.trained, Trained):
-            raise DataError("experts have no posterior to draw from", code="E406", remedy="fit NmeMlp, NmeCrf or Lmm")
+            raise DataError("this model has no posterior to draw from", code="E406", remedy="fit NmeMlp, Lmm or Glmm")
         return effect_draws(self.trained, draws, rng=rng, term=term)
 
     def variance_components(self) -> pd.DataFrame:
@@ -169,7 +173,7 @@ class Run:
         return self.tables["variance_components"].copy()
 
     def fixed_effects(self) -> pd.DataFrame:
-        """Fixed effects of a linear mixed model: parameter, estimate, se, low, high, z, p.
+        """Fixed effects of a linear or logistic mixed model: parameter, estimate, se, low, high, z, p.
 
         Raises:
             DataError: E406 for another model.
@@ -177,7 +181,7 @@ class Run:
         return self._of_lmm("fixed_effects")
 
     def likelihood(self) -> pd.DataFrame:
-        """Fit of a linear mixed model: restricted, log_likelihood, deviance, parameters, rows, aic, bic.
+        """Fit of a mixed model: restricted, log_likelihood, deviance, parameters, rows, aic, bic.
 
         Raises:
             DataError: E406 for another model.
@@ -186,8 +190,40 @@ class Run:
 
     def _of_lmm(self, name: str) -> pd.DataFrame:
         if name not in self.tables:
-            raise DataError("only linear mixed models have this table", code="E406", remedy="fit Lmm")
+            raise DataError("only mixed models have this table", code="E406", remedy="fit Lmm or Glmm")
         return self.tables[name].copy()
+
+    def log_likelihood(self) -> float:
+        """Log-likelihood of the training rows of a mixed model (restricted, if it was fitted so).
+
+        Raises:
+            DataError: E406 for another model.
+        """
+        return float(self.likelihood()["log_likelihood"].iloc[0])
+
+    def random_terms(self) -> pd.DataFrame:
+        """Likelihood-ratio tests of what varies in a mixed model; see `toolkit.models.term_tests`.
+
+        Of a network with random effects given the network. Columns: term, parameter, deviance, chi2, df, pvalue,
+        pvalue_plain.
+
+        Raises:
+            DataError: E406 for another model.
+        """
+        return random_terms(self.trained)
+
+    def predict_interval(self, data: Data, level: float = 0.95) -> pd.DataFrame:
+        """Where outcomes of rows lie with a given probability, by a mixed model; see `toolkit.models.intervals`.
+
+        Columns: row, person, person_known, prediction, effect_sd, sd, low, high. Of `McGmenn` by draws, for every
+        class: `toolkit.models.mcgmenn_prediction`.
+
+        Raises:
+            DataError: E406 for another model.
+        """
+        if isinstance(self.trained, TrainedMcgmenn):
+            return intervals_over_draws(self.trained, rows_of(data), level)
+        return prediction_intervals(self.trained, rows_of(data), level)
 
     def correlations(self) -> pd.DataFrame:
         """Correlation matrix of the person effects, parameters in rows and columns.
@@ -196,9 +232,22 @@ class Run:
             DataError: E406 for a model of another kind.
         """
         if not isinstance(self.trained, Trained):
-            raise DataError("experts have no correlation matrix", code="E406", remedy="fit NmeMlp or NmeCrf")
+            raise DataError("this model has no correlation matrix", code="E406", remedy="fit NmeMlp or NmeCrf")
         labels = list(self.trained.network.effects.layout.labels)
         return pd.DataFrame(correlations(self.trained), index=labels, columns=labels)
+
+    def predict_averaged(self, data: Data) -> np.ndarray:
+        """Class probabilities (rows, classes) of a mixed model of two classes, averaged over its effects' posterior.
+
+        Of `McGmenn` predictions of every outcome. See `toolkit.models.averaged`, `toolkit.models.mcgmenn_prediction`;
+        `predict` takes the effects as known.
+
+        Raises:
+            DataError: E406 for another model.
+        """
+        if isinstance(self.trained, TrainedMcgmenn):
+            return averaged_over_draws(self.trained, rows_of(data))
+        return averaged_probabilities(self.trained, rows_of(data))
 
     def transitions(self) -> pd.DataFrame:
         """Transitions of every person: from_state, to_state, score, probability, expected, generic, observed.

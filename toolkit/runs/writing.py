@@ -162,6 +162,10 @@ def _pseudonyms(data: GroupedDataset, run: Run, folder: Path) -> dict[str, dict[
         if own.name == factor.grouping
     }
     names = _made_pseudonyms(data, persons, clusters, further, folder)
+    # places are no column of the data: their labels say nothing from the start
+    for factor in getattr(trained.network, "further", ()):
+        if factor.grouping not in further and factor.grouping != data.cluster_name:
+            names[f"{FACTOR}{factor.grouping}"] = {label: label for label in factor.levels}
     if data.pseudonymous and run.manifest.get("adapted_from", {}).get("labels") == OWN_LABELS:
         others = [label for label in persons if label not in data.persons]
         names["person"] |= _pseudonyms_beside(data.persons, others, folder)

@@ -7,6 +7,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from analyses.report.catalogue.effect_figures import EFFECT_FIGURES
 from analyses.report.catalogue.entry import Built, Entry, FigureOptions
 from analyses.report.catalogue.group_figures import GROUP_FIGURES
 from analyses.report.catalogue.model_figures import MODEL_FIGURES
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "Built", "Entry", "FigureOptions", "entry", "figure", "names"]
 
-FIGURES: tuple[Entry, ...] = (*MODEL_FIGURES, *GROUP_FIGURES, *STUDY_FIGURES, *PERSONAL_FIGURES)
+FIGURES: tuple[Entry, ...] = (
+    *MODEL_FIGURES,
+    *EFFECT_FIGURES,
+    *GROUP_FIGURES,
+    *STUDY_FIGURES,
+    *PERSONAL_FIGURES,
+)
 FEWEST, MOST = 5, 21
 
 

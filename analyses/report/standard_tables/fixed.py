@@ -1,4 +1,4 @@
-"""Fixed effects of a linear mixed model: coefficients with standard errors and intervals, and how well it fits."""
+"""Fixed effects of a mixed model: coefficients with standard errors and intervals, and how well it fits."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def has_fixed_effects(run: SavedRun) -> bool:
 
 
 def fixed_effects_table(run: SavedRun) -> ReportTable:
-    """Coefficients of a linear mixed model.
+    """Coefficients of a linear or logistic mixed model.
 
     Raises:
         DataError: E406 for another model.
     """
     if not has_fixed_effects(run):
         raise DataError(
-            "this model has no fixed effects with standard errors", code="E406", remedy="choose a run of lmm"
+            "this model has no fixed effects with standard errors", code="E406", remedy="choose a run of lmm or glmm"
         )
     table = run.fixed_effects()
     ends = zip(table["low"], table["high"], strict=True)
@@ -47,10 +47,11 @@ def fixed_effects_table(run: SavedRun) -> ReportTable:
     fit = run.likelihood().iloc[0]
     method = "restricted maximum likelihood" if bool(fit["restricted"]) else "maximum likelihood"
     target = str(run.manifest.get("target") or "the target")
+    units = f"of the log-odds of {target}" if run.model == "glmm" else f"of {target}"
     return ReportTable(
         frame=frame,
         title=f"Fixed Effects on {target[:1].upper()}{target[1:]}",
-        note=f"N = {wording.thousands(int(fit['rows']))} training rows. Estimated by {method}; b in units of {target} "
+        note=f"N = {wording.thousands(int(fit['rows']))} training rows. Estimated by {method}; b in units {units} "
         f"per unit of the predictor; Wald intervals. Log-likelihood {wording.number(float(fit['log_likelihood']))}, "
         f"AIC {wording.number(float(fit['aic']))}, BIC {wording.number(float(fit['bic']))}.",
         headings={"parameter": "Predictor", "estimate": "b", "se": "SE", "interval": "95% CI", "z": "z", "p": "p"},

@@ -229,7 +229,7 @@ MODEL_TABLES = (
     TableEntry(
         name="fixed-effects",
         title="Fixed effects: coefficients with standard errors, intervals and p, and how well the model fits",
-        needs="a run of lmm",
+        needs="a run of lmm or glmm",
         build=lambda run, options: fixed_effects_table(run),
     ),
     TableEntry(

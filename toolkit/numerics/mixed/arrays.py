@@ -10,13 +10,11 @@ import numpy as np
 from scipy import linalg as _linalg
 from scipy import optimize as _optimize
 from scipy import sparse as _sparse
-from scipy.sparse import linalg as _sparse_linalg
 
 Sparse = Any
 linalg = cast(Any, _linalg)
 optimize = cast(Any, _optimize)
 sparse = cast(Any, _sparse)
-splu = cast(Any, _sparse_linalg).splu
 
 
 def row_numbers(matrix: Sparse) -> np.ndarray:

@@ -73,16 +73,16 @@ def solve(moments: Moments, theta: Float[np.ndarray, " theta"], *, reml: bool) -
             outcome exactly, or numbers are not finite.
     """
     relative = relative_factors(theta, moments.factors)
-    inverse, logdet = _inverse_choleskys(moments.first, relative[0])
-    others = _on_one_diagonal(relative[1:], moments.factors[1:])
+    inverse, logdet = inverse_choleskys(moments.first, relative[0])
+    others = on_one_diagonal(relative[1:], moments.factors[1:])
     between = by_level(inverse @ relative[0].T, sparse.csr_array(moments.between @ others))
     identity = sparse.eye_array(moments.rest.shape[0], format="csc")
-    rest = factor(sparse.csc_array(others.T @ moments.rest @ others + identity - between.T @ between))
+    rest = factor(sparse.csc_array(others.T @ moments.rest @ others + identity - between.T @ between), moments.plan)
     halves = Halves(inverse=inverse, between=between, rest=rest)
     first, other = relative[0].T @ moments.first_fixed, others.T @ moments.rest_fixed
     solved = halves.solve(first, other)
     left = moments.fixed - inner_product(first, other, *solved)
-    beta, information, residual = _fixed(left)
+    beta, information, residual = profiled_fixed(left)
     degrees = moments.rows - len(beta) if reml else moments.rows
     deviance = logdet + rest.logdet + degrees * (1.0 + math.log(2.0 * math.pi * residual / degrees))
     if reml:
@@ -93,7 +93,7 @@ def solve(moments: Moments, theta: Float[np.ndarray, " theta"], *, reml: bool) -
     )  # fmt: skip
 
 
-def _inverse_choleskys(
+def inverse_choleskys(
     squares: Float[np.ndarray, "levels effects effects"], relative: Float[np.ndarray, "effects effects"]
 ) -> tuple[Float[np.ndarray, "levels effects effects"], float]:
     """Inverse Cholesky factors of ``L'Z'Z L + I`` of every level, and the log determinant of all."""
@@ -105,7 +105,7 @@ def _inverse_choleskys(
     return np.linalg.inv(lower), logdet
 
 
-def _on_one_diagonal(relative: list[np.ndarray], factors: tuple[Factor, ...]) -> Sparse:
+def on_one_diagonal(relative: list[np.ndarray], factors: tuple[Factor, ...]) -> Sparse:
     """The relative factors of all levels of some grouping factors."""
     if not factors:
         return sparse.csc_array((0, 0))
@@ -116,7 +116,7 @@ def _on_one_diagonal(relative: list[np.ndarray], factors: tuple[Factor, ...]) ->
     return sparse.csc_array(sparse.block_diag(blocks, format="csc"))
 
 
-def _fixed(left: Float[np.ndarray, "columns columns"]) -> tuple[np.ndarray, np.ndarray, float]:
+def profiled_fixed(left: Float[np.ndarray, "columns columns"]) -> tuple[np.ndarray, np.ndarray, float]:
     """Fixed effects, their information and the residual sum of squares, from ``[X y]'V^-1[X y]``."""
     information, product = left[:-1, :-1], left[:-1, -1]
     beta = linalg.cho_solve(linalg.cho_factor(information, lower=True), product) if len(product) else product

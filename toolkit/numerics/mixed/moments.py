@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
+from toolkit.numerics.mixed import schur
 from toolkit.numerics.mixed.arrays import Sparse, sparse
 from toolkit.numerics.mixed.design import Design, Factor
+from toolkit.numerics.mixed.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,6 +27,7 @@ class Moments:
         rest_fixed: ``Z_rest'[X y]``, shape (rest, p + 1).
         fixed: ``[X y]'[X y]``, shape (p + 1, p + 1).
         rows: number of rows.
+        plan: how the others are eliminated when the first factor is solved; None if what is left is to be dense.
     """
 
     order: tuple[int, ...]
@@ -36,6 +39,7 @@ class Moments:
     rest_fixed: Float[np.ndarray, "rest columns"]
     fixed: Float[np.ndarray, "columns columns"]
     rows: int
+    plan: Plan | None = None
 
 
 def moments(design: Design) -> Moments:
@@ -60,7 +64,41 @@ def moments(design: Design) -> Moments:
         rest_fixed=np.asarray(rest.T @ columns),
         fixed=columns.T @ columns,
         rows=len(columns),
+        plan=_plan(first, others),
     )
+
+
+def _plan(first: Factor, others: tuple[Factor, ...]) -> Plan | None:
+    """Order of elimination; every effect of a level counts as met by every row of it."""
+    if sum(factor.levels * factor.size for factor in others) <= schur.DENSE:
+        return None
+    rest = sparse.csr_array(sparse.hstack([_everywhere(factor) for factor in others], format="csr"))
+    alone = replace(first, design=np.ones((len(first.codes), 1)), blocks=(1,))
+    return schur.plan_for(rest.T @ rest, indicator(alone).T @ rest)
+
+
+def _everywhere(factor: Factor) -> Sparse:
+    """Indicators of a factor with ones in the place of its design."""
+    return indicator(replace(factor, design=np.ones_like(factor.design)))
+
+
+def with_outcome(moments: Moments, design: Design, outcome: Float[np.ndarray, " rows"]) -> Moments:
+    """The cross products with another outcome; those without it are kept.
+
+    Args:
+        moments: of the design.
+        design: the same design.
+        outcome: shape (rows,).
+    """
+    column, last = outcome[:, None], moments.fixed.shape[0] - 1
+    sums = [_sums(factor, column) for factor in moments.factors]
+    first, rest, fixed = moments.first_fixed.copy(), moments.rest_fixed.copy(), moments.fixed.copy()
+    first[:, :, last] = sums[0][:, :, 0]
+    if len(sums) > 1:
+        rest[:, last] = np.concatenate([own.ravel() for own in sums[1:]])
+    fixed[:last, last] = fixed[last, :last] = design.fixed.T @ outcome
+    fixed[last, last] = outcome @ outcome
+    return replace(moments, first_fixed=first, rest_fixed=rest, fixed=fixed)
 
 
 def indicator(factor: Factor) -> Sparse:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
 from toolkit.numerics.mixed.arrays import Sparse, row_numbers, sparse
+from toolkit.numerics.mixed.design import Factor
 from toolkit.numerics.mixed.deviance import Solution
+from toolkit.numerics.mixed.halves import Halves
 from toolkit.numerics.mixed.moments import Moments
 from toolkit.numerics.mixed.schur import Factored
 
@@ -44,31 +48,55 @@ def solved_columns(moments: Moments, solution: Solution) -> list[Float[np.ndarra
 
 def inverse_blocks(moments: Moments, solution: Solution) -> list[Float[np.ndarray, "levels effects effects"]]:
     """Diagonal blocks of ``M^-1``, one of each level, by factor."""
-    first, halves = moments.factors[0], solution.halves
-    inner = _squared_by_level(halves.between, halves.rest, first.size)
+    return blocks_of_inverse(moments.factors, solution.halves)
+
+
+def blocks_of_inverse(factors: Sequence[Factor], halves: Halves) -> list[Float[np.ndarray, "levels effects effects"]]:
+    """Diagonal blocks of the inverse of a matrix in two halves, one of each level, by factor."""
+    first, own = factors[0], _inverse(halves.rest)
+    inner = _squared_by_level(halves.between, own, first.size)
     found = [np.swapaxes(halves.inverse, 1, 2) @ (inner + np.eye(first.size)) @ halves.inverse]
     begin = 0
-    for factor in moments.factors[1:]:
-        places = begin + np.arange(factor.levels * factor.size)
-        chosen = sparse.csr_array(sparse.eye_array(halves.rest.size, format="csr")[places])
-        found.append(_squared_by_level(chosen, halves.rest, factor.size))
-        begin += len(places)
+    for factor in factors[1:]:
+        found.append(blocks_on_diagonal(own, begin, factor.levels, factor.size))
+        begin += factor.levels * factor.size
     return found
 
 
-def _squared_by_level(rows: Sparse, rest: Factored, size: int) -> Float[np.ndarray, "levels effects effects"]:
-    """``B_j S^-1 B_j'`` for every level's rows ``B_j`` of a sparse matrix, a piece of the levels at a time."""
+def _inverse(rest: Factored) -> np.ndarray | Sparse:
+    """All of the inverse, or where the matrix has entries."""
+    return rest.inverse() if rest.is_dense else rest.inverse_where_filled()
+
+
+def blocks_on_diagonal(
+    inverse: np.ndarray | Sparse, begin: int, levels: int, size: int
+) -> Float[np.ndarray, "levels effects effects"]:
+    """The blocks of so many levels on the diagonal of a matrix."""
+    places = begin + np.arange(levels * size).reshape(levels, size)
+    chosen = inverse[np.repeat(places, size, axis=1).ravel(), np.tile(places, size).ravel()]
+    return np.asarray(chosen).reshape(levels, size, size)
+
+
+def _squared_by_level(
+    rows: Sparse, inverse: np.ndarray | Sparse, size: int
+) -> Float[np.ndarray, "levels effects effects"]:
+    """``B_j S^-1 B_j'`` for every level's rows ``B_j`` of a sparse matrix."""
     levels = rows.shape[0] // size
     found = np.zeros((levels, size, size))
     if not rows.nnz:
         return found
-    inverse = rest.inverse() if rest.is_dense else None
-    step = max(PIECE // max(size * rest.size, 1), 1)
+    if not isinstance(inverse, np.ndarray):
+        parts = [sparse.csr_array(rows[place::size]) for place in range(size)]
+        for a in range(size):
+            product = parts[a] @ inverse
+            for b in range(size):
+                found[:, a, b] = np.asarray(product.multiply(parts[b]).sum(axis=1)).ravel()
+        return found
+    step = max(PIECE // max(size * rows.shape[1], 1), 1)
     for begin in range(0, levels, step):
         end = min(begin + step, levels)
         piece = rows[begin * size : end * size]
-        product = piece @ inverse if inverse is not None else rest.solve(piece.toarray().T).T
-        product = np.asarray(product).reshape(end - begin, size, -1)
+        product = np.asarray(piece @ inverse).reshape(end - begin, size, -1)
         own = row_numbers(piece)
         for b in range(size):
             terms = piece.data * product[own // size, b, piece.indices]

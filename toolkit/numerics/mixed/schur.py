@@ -1,22 +1,21 @@
 """The symmetric matrix that is left when the largest factor is solved level by level: factored, solved, inverted.
 
-Dense (Cholesky) while it is small or mostly filled, sparse (LU without pivoting, which for a positive definite matrix
-is its Cholesky factor up to scale) otherwise.
+Dense (Cholesky) while it is small or mostly filled, by `toolkit.numerics.mixed.elimination` otherwise.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from toolkit.numerics.mixed.arrays import Sparse, linalg, splu
+from toolkit.numerics.mixed.arrays import Sparse, linalg, sparse
+from toolkit.numerics.mixed.elimination import Eliminated, eliminate
+from toolkit.numerics.mixed.plan import Plan, plan_of
 
-# rows up to which a matrix is dense whatever it holds, and up to which it may be if this share of it is filled
-DENSE = 3_000
-LARGEST = 8_000
+# rows up to which a matrix is dense whatever it holds, and the share of filled entries from which a larger one is
+DENSE = 1_000
 FILLED = 0.05
 
 
@@ -26,13 +25,13 @@ class Factored:
 
     Attributes:
         dense: its lower Cholesky factor, or None.
-        sparse: its sparse factors, or None.
+        sparse: its factors after elimination, or None.
         logdet: logarithm of its determinant.
         size: rows.
     """
 
     dense: np.ndarray | None
-    sparse: Any
+    sparse: Eliminated | None
     logdet: float
     size: int
 
@@ -58,9 +57,39 @@ class Factored:
         found = np.tril(found)
         return found + np.tril(found, -1).T
 
+    def inverse_where_filled(self) -> Sparse:
+        """The inverse of a sparse matrix where its plan has entries; levels that meet in a row are among them."""
+        assert self.sparse is not None
+        return self.sparse.selected_inverse()
 
-def factor(matrix: Sparse) -> Factored:
+
+def plan_for(within: Sparse, between: Sparse) -> Plan | None:
+    """How to eliminate what is left of some factors when another is solved level by level; None if it is to be dense.
+
+    Args:
+        within: entries of the factors' own cross products, (rest, rest).
+        between: of the cross products with the factor that is solved first, (levels, rest).
+    """
+    size = within.shape[0]
+    if size <= DENSE:
+        return None
+    through = _ones(between)
+    pattern = sparse.csr_array(_ones(within) + through.T @ through)
+    return None if pattern.nnz > FILLED * size**2 else plan_of(pattern)
+
+
+def _ones(matrix: Sparse) -> Sparse:
+    """One in the place of every stored entry, so that sums do not cancel."""
+    found = sparse.csr_array(matrix)
+    return sparse.csr_array((np.ones(len(found.indices)), found.indices, found.indptr), shape=found.shape)
+
+
+def factor(matrix: Sparse, plan: Plan | None = None) -> Factored:
     """Factor a sparse symmetric positive definite matrix.
+
+    Args:
+        matrix: both triangles.
+        plan: how to eliminate; None makes the matrix dense.
 
     Raises:
         numpy.linalg.LinAlgError: it is not positive definite.
@@ -68,15 +97,11 @@ def factor(matrix: Sparse) -> Factored:
     size = matrix.shape[0]
     if not size:
         return Factored(dense=None, sparse=None, logdet=0.0, size=0)
-    if size <= DENSE or (matrix.nnz > FILLED * size**2 and size <= LARGEST):
-        values = matrix.toarray()
-        lower, info = linalg.lapack.dpotrf(values, lower=1, clean=0, overwrite_a=1)
-        if info:
-            raise np.linalg.LinAlgError("the matrix is not positive definite")
-        return Factored(dense=lower, sparse=None, logdet=2.0 * float(np.log(np.diagonal(lower)).sum()), size=size)
-    options: dict[str, Any] = {"SymmetricMode": True}
-    found = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-    diagonal = found.U.diagonal()
-    if (diagonal <= 0).any():
+    if plan is not None:
+        found = eliminate(plan, plan.values(matrix))
+        return Factored(dense=None, sparse=found, logdet=found.logdet, size=size)
+    values = matrix.toarray()
+    lower, info = linalg.lapack.dpotrf(values, lower=1, clean=0, overwrite_a=1)
+    if info:
         raise np.linalg.LinAlgError("the matrix is not positive definite")
-    return Factored(dense=None, sparse=found, logdet=float(np.log(diagonal).sum()), size=size)
+    return Factored(dense=lower, sparse=None, logdet=2.0 * float(np.log(np.diagonal(lower)).sum()), size=size)

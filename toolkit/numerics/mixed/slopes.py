@@ -14,7 +14,7 @@ from toolkit.numerics.mixed.design import parameters
 from toolkit.numerics.mixed.deviance import Solution
 from toolkit.numerics.mixed.halves import by_level, inner_product
 from toolkit.numerics.mixed.moments import Moments
-from toolkit.numerics.mixed.posterior import inverse_blocks, solved_columns, spherical
+from toolkit.numerics.mixed.posterior import blocks_on_diagonal, solved_columns, spherical
 
 # a relative standard deviation below this is treated as this in the gradient, which vanishes with it
 TINY = 1e-6
@@ -35,16 +35,15 @@ def gradient(moments: Moments, solution: Solution, *, reml: bool) -> Float[np.nd
         if reml:
             h = np.swapaxes(columns[:, :, :p], 0, 1).reshape(len(relative), -1, p)
             inside -= np.einsum("alp,pq,blq->ab", h, np.linalg.inv(solution.information), h, optimize=True)
-        found.append(2.0 * np.linalg.solve(_kept_apart(relative).T, inside))
+        found.append(2.0 * np.linalg.solve(kept_apart(relative).T, inside))
     return parameters(found, moments.factors)
 
 
 def inverse_sums(moments: Moments, solution: Solution) -> list[Float[np.ndarray, "effects effects"]]:
     """Sums over the levels of the diagonal blocks of ``M^-1``, by factor."""
     halves = solution.halves
-    if not halves.rest.is_dense:
-        return [blocks.sum(axis=0) for blocks in inverse_blocks(moments, solution)]
-    inverse, size = halves.rest.inverse(), moments.factors[0].size
+    size = moments.factors[0].size
+    inverse = halves.rest.inverse() if halves.rest.is_dense else halves.rest.inverse_where_filled()
     first = np.einsum("lca,lcb->ab", halves.inverse, halves.inverse)
     if halves.between.nnz:
         scaled = by_level(np.swapaxes(halves.inverse, 1, 2), halves.between)
@@ -54,19 +53,20 @@ def inverse_sums(moments: Moments, solution: Solution) -> list[Float[np.ndarray,
                 first[a, b] += _product_trace(parts[a], parts[b], inverse)
     found, begin = [first], 0
     for factor in moments.factors[1:]:
-        places = begin + np.arange(factor.levels * factor.size).reshape(factor.levels, factor.size)
-        found.append(inverse[places[:, :, None], places[:, None, :]].sum(axis=0))
-        begin += places.size
+        found.append(blocks_on_diagonal(inverse, begin, factor.levels, factor.size).sum(axis=0))
+        begin += factor.levels * factor.size
     return found
 
 
-def _product_trace(a: Sparse, b: Sparse, inverse: Float[np.ndarray, "rest rest"]) -> float:
+def _product_trace(a: Sparse, b: Sparse, inverse: np.ndarray | Sparse) -> float:
     """``tr(A S^-1 B')`` for sparse A and B."""
     product = sparse.csr_array(a.T @ b)
+    if not isinstance(inverse, np.ndarray):
+        return float(product.multiply(inverse).sum())
     return float(product.data @ inverse[row_numbers(product), product.indices])
 
 
-def _kept_apart(relative: Float[np.ndarray, "effects effects"]) -> Float[np.ndarray, "effects effects"]:
+def kept_apart(relative: Float[np.ndarray, "effects effects"]) -> Float[np.ndarray, "effects effects"]:
     """A relative factor whose diagonal does not vanish."""
     diagonal = np.diagonal(relative)
     return relative + np.diag(np.where(np.abs(diagonal) < TINY, TINY - diagonal, 0.0))

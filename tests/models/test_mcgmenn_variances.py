@@ -1,0 +1,106 @@
+"""The M-step of the variances of Monte Carlo EM, piece by piece."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+
+from toolkit.models.mcgmenn_design import free_covariances
+from toolkit.models.mcgmenn_variances import (
+    correction_weight,
+    data_share,
+    expected_squares,
+    mean_squares,
+    rescaled,
+    spread_of_last,
+    updated,
+    without_shift,
+)
+
+GENERATOR = torch.Generator().manual_seed(3)
+
+
+def normal(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=GENERATOR, dtype=torch.float64)
+
+
+def test_mean_squares_are_those_of_a_loop():
+    draws = normal(3, 2, 7)
+    loop = sum(np.outer(draws[k, :, q], draws[k, :, q]) for k in range(3) for q in range(7)) / 21
+    np.testing.assert_allclose(mean_squares(draws), loop)
+    np.testing.assert_allclose(torch.diagonal(spread_of_last(draws)), np.var(draws[-1].numpy(), axis=1))
+
+
+def test_what_is_common_to_the_classes_is_taken_exactly():
+    draws, root = normal(2, 3, 4), torch.linalg.cholesky(torch.tensor([[1.0, 0.3, 0], [0.3, 2.0, 0.2], [0, 0.2, 0.5]]))
+    covariance = (root @ root.T).double()
+    precision = torch.linalg.inv(covariance)
+    weights = precision.sum(0)
+    total = float(weights.sum())
+    rng, sums = np.random.default_rng(1), np.zeros((3, 3))
+    for k in range(2):  # by drawing the shift from its conditional very often
+        for q in range(4):
+            centre = -float(weights @ draws[k, :, q]) / total
+            shifted = draws[k, :, q].numpy() + (centre + rng.normal(size=(40_000, 1)) / np.sqrt(total))
+            sums += shifted.T @ shifted / 40_000 / 8
+    np.testing.assert_allclose(without_shift(draws, precision), sums, atol=0.02)
+    np.testing.assert_allclose(without_shift(draws + 3.0, precision), without_shift(draws, precision))
+
+
+def test_expected_squares_are_those_of_the_conditional():
+    # y of 3 rows, logits f, one effect with a small variance
+    f, y, v = np.array([0.4, -1.0, 0.2]), np.array([1.0, 1.0, 0.0]), 0.05
+
+    def density(b: float) -> float:
+        return float(np.exp((y * (f + b) - np.log1p(np.exp(f + b))).sum() - 0.5 * b * b / v))
+
+    exact = quad(lambda b: b * b * density(b), -3, 3)[0] / quad(density, -3, 3)[0]
+    for b in (-0.2, 0.0, 0.25):
+        p = 1.0 / (1.0 + np.exp(-f - b))
+        own, score, told, prior = (
+            torch.tensor([[float(value)]]) for value in (b, (y - p).sum(), (p * (1 - p)).sum(), 1.0 / v)
+        )
+        assert float(expected_squares(own, score, told, prior)) == pytest.approx(exact, rel=0.01)
+
+
+@pytest.mark.parametrize("share", [None, torch.tensor([0.3, 0.9])])
+def test_a_step_ends_where_mean_squares_are_the_variances(share):
+    covariance = torch.tensor([[0.5, 0.1], [0.1, 0.2]], dtype=torch.float64)
+    free = free_covariances((2,), 1, None)
+    np.testing.assert_allclose(updated(covariance, covariance, free, share), covariance)
+    apart = updated(covariance, covariance, free_covariances((1, 1), 1, None), share)
+    np.testing.assert_allclose(apart, torch.diag(torch.diagonal(covariance)))
+
+
+def test_a_step_by_information_is_longer_than_that_of_em():
+    present, squares = torch.tensor([[0.4]]).double(), torch.tensor([[0.38]]).double()
+    free = free_covariances((1,), 1, None)
+    em = float(updated(present, squares, free))
+    far = float(updated(present, squares, free, torch.tensor([0.25])))
+    assert em == pytest.approx(0.38)
+    assert far == pytest.approx(0.4 * np.exp(-0.05 / 0.25))
+    assert float(data_share(torch.tensor([0.4]), torch.tensor([[0.1, 0.3]]))) == pytest.approx((0.5625 + 0.0625) / 2)
+
+
+def test_a_correction_is_taken_as_far_as_its_noise_allows():
+    share = torch.tensor([0.9, 0.2, 0.001]).double()
+    weight = correction_weight(share, count=200)  # noise of .1
+    np.testing.assert_allclose(weight, [0.9, 0.2, 0.001], rtol=1e-6)
+    assert correction_weight(share, count=200_000).tolist() == pytest.approx([1.0, 1.0, 0.001 * np.sqrt(1000)])
+
+
+def test_rescaled_squares_keep_their_correlations():
+    squares = torch.tensor([[0.4, 0.1], [0.1, 0.3]]).double()
+    found = rescaled(squares, torch.tensor([0.2, 0.5]).double())
+    np.testing.assert_allclose(torch.diagonal(found), [0.2, 0.5])
+    assert float(found[0, 1] / torch.sqrt(found[0, 0] * found[1, 1])) == pytest.approx(0.1 / np.sqrt(0.12))
+
+
+def test_which_covariances_are_free():
+    by_class = free_covariances((2,), 2, None).int().tolist()
+    assert by_class == [[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1]]
+    assert free_covariances((1, 1), 2, None).int().tolist() == torch.eye(4).int().tolist()
+    assert bool(free_covariances((2,), 2, "full").all())
+    assert free_covariances((2,), 2, "diagonal").int().tolist() == torch.eye(4).int().tolist()

@@ -1,0 +1,67 @@
+"""The block sampler against exact quadrature and conjugate posteriors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.sampling.problems import generator, one_factor, quadrature_means
+from toolkit.errors import DataError
+from toolkit.sampling import Blocks, Clusters, Gaussian, Target
+
+
+def drawn(sampler, target, *, transitions, warm=20, seed=5):
+    g = generator(seed)
+    state = sampler.advance(target, sampler.begin(target, generator=g), transitions=warm, generator=g)
+    kept = []
+    state = sampler.advance(target, state, transitions=transitions, generator=g, keep=kept.append)
+    return [torch.stack([draw[place] for draw in kept]).numpy() for place in range(len(target.clusters))], state
+
+
+@pytest.mark.parametrize("proposal", ["laplace", "hmc"])
+@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "poisson", "ordinal"])
+def test_means_of_one_factor_agree_with_quadrature(name, proposal):
+    target = one_factor(name)
+    (draws,), state = drawn(Blocks(proposal=proposal), target, transitions=1500)
+    mean, sd = quadrature_means(target)
+    error = sd / np.sqrt(1500 / 3)  # three draws count as one independent draw, or better
+    assert (np.abs(draws.mean(0) - mean) < 4 * error).mean() >= 0.99
+    np.testing.assert_allclose(draws.std(0).mean(), sd.mean(), rtol=0.03)
+    assert not state.diagnostics.stopped
+
+
+@pytest.mark.parametrize("proposal", ["laplace", "hmc"])
+def test_means_of_two_classes_agree_with_quadrature(proposal):
+    target = one_factor("categorical", outputs=2, levels=40, rows=300)
+    (draws,), _ = drawn(Blocks(proposal=proposal), target, transitions=1500)
+    mean, sd = quadrature_means(target, points=81)
+    assert (np.abs(draws.mean(0) - mean) < 4 * sd / np.sqrt(1500 / 3)).mean() >= 0.99
+    np.testing.assert_allclose(draws.std(0).mean(), sd.mean(), rtol=0.03)
+
+
+def test_a_level_without_rows_is_drawn_from_the_prior():
+    target = one_factor("bernoulli")
+    (draws,), _ = drawn(Blocks(), target, transitions=2000)
+    assert abs(draws[:, 0, -1].mean()) < 4 * np.sqrt(0.8 / 2000)
+    np.testing.assert_allclose(draws[:, 0, -1].var(), 0.8, rtol=0.15)
+
+
+def test_logits_that_are_not_finite_are_named():
+    target = one_factor("bernoulli")
+    fixed = target.fixed.clone()
+    fixed[0, 3] = torch.nan
+    with pytest.raises(DataError, match=r"E170.*row 5"):
+        Target(fixed, target.density, target.clusters, target.covariances)
+
+
+def test_a_covariance_that_is_not_positive_definite_is_named():
+    target = one_factor("bernoulli")
+    with pytest.raises(DataError, match="E171"):
+        Target(target.fixed, target.density, target.clusters, (torch.zeros(1, 1),)).precisions  # noqa: B018
+
+
+def test_sizes_that_do_not_fit_are_named():
+    clusters = Clusters(torch.tensor([0, 1]), 2)
+    with pytest.raises(DataError, match="E172"):
+        Target(torch.zeros(1, 3), Gaussian(torch.zeros(3), 1.0), (clusters,), (torch.eye(1),))

@@ -1,0 +1,135 @@
+"""Variances of random effects from draws: the M-step of Monte Carlo EM, and a faster one with the same fixed point."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from toolkit.numerics.covariance import VARIANCE_FLOOR
+
+# how far the logarithm of a variance moves at once
+LARGEST_STEP = 1.5
+# least share of information: below it a step would be mostly noise
+LEAST = 1e-4
+# most noise of the logarithm of a variance in one step
+NOISE = 0.1
+
+
+def without_shift(
+    draws: Float[Tensor, "draws effects levels"], precision: Float[Tensor, "effects effects"]
+) -> Float[Tensor, "effects effects"]:
+    """Mean squares of effects on all classes, the part that is common to the classes taken exactly.
+
+    The same number t added to all effects of a level changes no probability: given what it is added to, t is normal
+    with mean ``-1'P b / 1'P 1`` and variance ``1 / 1'P 1``, P the inverse covariance. Its share of the mean squares
+    needs no draw.
+    """
+    own = draws.double()
+    weights = precision.double().sum(dim=0)
+    total = weights.sum()
+    shifted = own - torch.einsum("e,del->dl", weights, own)[:, None] / total
+    return mean_squares(shifted) + torch.ones_like(precision, dtype=torch.float64) / total
+
+
+def mean_squares(draws: Float[Tensor, "draws effects levels"]) -> Float[Tensor, "effects effects"]:
+    """``mean_kq b_kq b_kq'``: the covariance that maximises the expected log density of the effects."""
+    flat = draws.transpose(0, 1).flatten(1).double()
+    return flat @ flat.T / flat.shape[1]
+
+
+def spread_of_last(draws: Float[Tensor, "draws effects levels"]) -> Float[Tensor, "effects effects"]:
+    """The published rule: variance of the levels in the last draw, its mean taken off, every effect by itself."""
+    last = draws[-1].double()
+    return torch.diag((last - last.mean(dim=1, keepdim=True)).square().mean(dim=1))
+
+
+def updated(
+    covariance: Float[Tensor, "effects effects"],
+    squares: Float[Tensor, "effects effects"],
+    free: Bool[Tensor, "effects effects"],
+    share: Float[Tensor, " effects"] | None = None,
+) -> Float[Tensor, "effects effects"]:
+    """The next covariance.
+
+    With the mean squares s and the present variances v, EM sets v to s, which creeps where the data say little: the
+    error shrinks by one minus the share of the information that the data hold. With that share r, the mean over levels
+    of ``(1 - V / v)^2`` where V is the posterior variance (the expected information about log v over that of known
+    effects), the step ``log v <- log v + (s / v - 1) / r`` is Fisher's scoring. It ends where s = v, as EM does.
+
+    Args:
+        covariance: present.
+        squares: mean squares of the draws.
+        free: which elements are estimated.
+        share: r of every effect; None is EM.
+
+    Returns:
+        A covariance with no variance below the floor.
+    """
+    present, squares = covariance.double(), torch.where(free, squares.double(), 0.0)
+    if share is None:
+        found = squares
+    else:
+        v = torch.diagonal(present)
+        ratio = torch.diagonal(squares) / v
+        step = ((ratio - 1.0) / share.double().clamp(min=LEAST)).clamp(-LARGEST_STEP, LARGEST_STEP)
+        # correlations are those of the mean squares, variances go further
+        stretch = torch.sqrt(torch.exp(step) / ratio.clamp(min=1e-12))
+        found = squares * stretch[:, None] * stretch[None]
+    low = (VARIANCE_FLOOR - torch.diagonal(found)).clamp(min=0.0)
+    return (found + torch.diag(low)).to(covariance)
+
+
+def expected_squares(
+    draw: Float[Tensor, "effects levels"],
+    score: Float[Tensor, "effects levels"],
+    information: Float[Tensor, "effects levels"],
+    precision: Float[Tensor, "effects effects"],
+) -> Float[Tensor, " effects"]:
+    """``mean_q E[b_q^2 | everything else]`` of every effect, by one Newton step from the draw.
+
+    With P the inverse covariance the conditional has about the variance ``V = 1 / (information + P_ee)`` and the mean
+    ``b + V (score - (P b)_e)``. It hardly depends on the draw of the effect itself, so that it has far less noise than
+    the draw's square where the data say little, and follows a change of the variances at once. Its own error (the
+    conditional is skewed) is taken off by what draws differ from it on average.
+    """
+    own, precision = draw.double(), precision.double()
+    spread = 1.0 / (information.double() + torch.diagonal(precision)[:, None])
+    mean = own + spread * (score.double() - precision @ own)
+    return (mean.square() + spread).mean(dim=1)
+
+
+def data_share(
+    variances: Float[Tensor, " effects"], posterior: Float[Tensor, "effects levels"]
+) -> Float[Tensor, " effects"]:
+    """``mean_q (1 - V_q / v)^2``: the share of the information about a variance that the data hold.
+
+    Args:
+        variances: v, of each effect.
+        posterior: V, of each effect of each level.
+    """
+    return (1.0 - (posterior / variances[:, None]).clamp(max=1.0)).square().mean(dim=1)
+
+
+def correction_weight(
+    share: Float[Tensor, " effects"], *, count: Float[Tensor, " effects"] | int
+) -> Float[Tensor, " effects"]:
+    """How much of the correction of expected squares a step takes: all, unless its noise were too much.
+
+    The noise of the correction is about ``sqrt(2 / count)``; a step divides it by the share of information that the
+    data hold, and may have no more than ``NOISE`` of it. Where the data say so little, expected squares need no
+    correction: what they are conditioned on is nearly the normal prior.
+
+    Args:
+        share: r of every effect.
+        count: draws of each effect that the correction is averaged over: levels times draws.
+    """
+    return (NOISE * share.double() * torch.sqrt(torch.as_tensor(count / 2.0))).clamp(max=1.0)
+
+
+def rescaled(
+    squares: Float[Tensor, "effects effects"], diagonal: Float[Tensor, " effects"]
+) -> Float[Tensor, "effects effects"]:
+    """The same correlations with other mean squares."""
+    stretch = torch.sqrt(diagonal / torch.diagonal(squares))
+    return squares * stretch[:, None] * stretch[None]
