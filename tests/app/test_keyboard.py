@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -26,11 +27,19 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 TITLES = [title for _, title, _ in NAMES]
 # changes of colour take a moment; what is compared is how it looks in the end
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
+# a bar means that the page will be drawn again, and the focus lost, when its work is done
 DONE = """() => {
   const app = document.querySelector('[data-testid="stApp"]');
   const charts = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
-  return app?.getAttribute("data-test-script-state") === "notRunning"
-    && charts.every(chart => chart.querySelector(".main-svg"));
+  const done = app?.getAttribute("data-test-script-state") === "notRunning"
+    && !document.querySelector('[data-testid="stProgress"]') && charts.every(chart => chart.querySelector(".main-svg"));
+  if (!done) window.kbDoneSince = null;
+  return done && performance.now() - (window.kbDoneSince ??= performance.now()) > 400;
+}"""
+# what closes gives the focus back a moment later, and once more after that: quicker than a person can press Tab
+BACK = """id => {
+  if (document.activeElement?.dataset.kb !== id) { window.kbBackSince = null; return false; }
+  return performance.now() - (window.kbBackSince ??= performance.now()) > 250;
 }"""
 # numbers every element; tells what has the focus, and whether what had it before looks different without it
 HERE = """() => {
@@ -93,6 +102,7 @@ def page(runs_folder: Path) -> Iterator[sync_api.Page]:
 
 def settle(page: sync_api.Page) -> None:
     page.wait_for_timeout(350)
+    page.evaluate("window.kbDoneSince = null")
     page.wait_for_function(DONE, timeout=60_000)
 
 
@@ -124,6 +134,16 @@ def into_the_page(page: sync_api.Page) -> None:
     assert page.evaluate(HERE)[1]["where"] == "stMain"
 
 
+def open_list(page: sync_api.Page) -> None:
+    """Open the list of the field that has the focus; a field that scrolls into view closes what opened on the way."""
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+        with contextlib.suppress(sync_api.TimeoutError):
+            page.get_by_role("option").first.wait_for(timeout=5_000)
+            return
+    raise AssertionError("the list cannot be opened by key")
+
+
 def operate(page: sync_api.Page, stop: dict[str, str]) -> None:
     """Try what a control does where that changes nothing: open and close it."""
     press = page.keyboard.press
@@ -132,8 +152,7 @@ def operate(page: sync_api.Page, stop: dict[str, str]) -> None:
         press("ArrowDown")
         press("Escape")
     elif stop["role"] == "combobox":
-        press("ArrowDown")
-        page.get_by_role("option").first.wait_for()
+        open_list(page)
         press("Escape")
     elif stop["tag"] == "SUMMARY":
         was = page.evaluate("document.activeElement.closest('details').open")
@@ -147,7 +166,8 @@ def operate(page: sync_api.Page, stop: dict[str, str]) -> None:
         page.wait_for_function("document.activeElement.closest('[data-testid=stPopoverBody]') !== null")
         press("Escape")
         body.wait_for(state="detached")
-        page.wait_for_function(f"document.activeElement.dataset.kb === '{stop['id']}'")
+        page.evaluate("window.kbBackSince = null")
+        page.wait_for_function(BACK, arg=stop["id"])
     elif stop["name"].startswith("Help for"):
         page.get_by_test_id("stTooltipContent").or_(page.get_by_role("tooltip")).first.wait_for()
 
