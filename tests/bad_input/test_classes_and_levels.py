@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from toolkit import fit
 from toolkit.data.groupings import Grouping
 from toolkit.data.simulate import multiclass
 from toolkit.errors import DataError, ToolkitWarning
 from toolkit.models import Armed, EmbeddingMlp, McGmenn, OneHotMlp, TargetEncodingMlp
+from toolkit.models.mcgmenn_training import MonteCarloObjective
 
 QUICK: dict[str, Any] = {"hidden": (4,), "epochs": 2, "batch": 32, "task": "multiclass"}
 FACTORS = [OneHotMlp, EmbeddingMlp, TargetEncodingMlp]
@@ -107,3 +109,22 @@ def test_unknown_persons_of_armed_are_predicted():
     assert np.isfinite(run.predict(data)).all()
     with pytest.raises(DataError, match="E119"):
         run.predict(data, strict=True)
+
+
+def test_rows_in_which_the_network_gives_no_number_are_those_of_the_study(monkeypatch):
+    data, plain = simulated(), MonteCarloObjective.fixed_of_all
+    labels = labels_of(data)
+    row = 150
+    value = float(np.asarray(data.features)[row, 0])
+
+    def broken(objective):
+        inputs = objective.rows.inputs[:, 0]
+        features = np.asarray(data.features)[labels == "train", 0]
+        place = int((inputs - (value - features.mean()) / features.std()).abs().argmin())
+        found = plain(objective).clone()
+        found[1, place] = torch.inf
+        return found
+
+    monkeypatch.setattr(MonteCarloObjective, "fixed_of_all", broken)
+    with pytest.raises(DataError, match=rf"E170.*row {row + 2}\b"):
+        fit(configuration(McGmenn), data, seed=1, split=labels)

@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from toolkit.models.mcgmenn_design import free_covariances
+from toolkit.models.mcgmenn_design import STRANDS, free_covariances, interleaved
 from toolkit.models.mcgmenn_variances import (
     correction_weight,
     data_share,
     expected_squares,
     mean_squares,
+    next_gain,
     rescaled,
     spread_of_last,
     updated,
@@ -84,6 +85,27 @@ def test_a_step_by_information_is_longer_than_that_of_em():
     assert float(data_share(torch.tensor([0.4]), torch.tensor([[0.1, 0.3]]))) == pytest.approx((0.5625 + 0.0625) / 2)
 
 
+def rounds_until_still(*, learn: bool, rate: float) -> int:
+    """Rounds of noisy steps towards zero, each of a share of what is left, until what is left is small."""
+    rng, place, gain, last = np.random.default_rng(2), 4.0, torch.ones(1), torch.zeros(1)
+    for number in range(1, 500):
+        step = float(gain) * (-rate * place + 0.01 * rng.normal())
+        place += step
+        if learn:
+            gain, last = next_gain(gain, torch.tensor([step]), last), torch.tensor([step])
+        if abs(place) < 0.2:
+            return number
+    return 500
+
+
+def test_steps_that_keep_their_direction_grow():
+    assert rounds_until_still(learn=True, rate=0.08) < 0.5 * rounds_until_still(learn=False, rate=0.08)
+    # steps that go all the way need no growth, and get none
+    assert rounds_until_still(learn=True, rate=1.0) == rounds_until_still(learn=False, rate=1.0) == 1
+    turning = next_gain(torch.tensor([4.0, 1.2]), torch.tensor([-0.1, 0.1]), torch.tensor([0.2, -0.2]))
+    torch.testing.assert_close(turning, torch.tensor([2.0, 1.0]))
+
+
 def test_a_correction_is_taken_as_far_as_its_noise_allows():
     share = torch.tensor([0.9, 0.2, 0.001]).double()
     weight = correction_weight(share, count=200)  # noise of .1
@@ -104,3 +126,11 @@ def test_which_covariances_are_free():
     assert free_covariances((1, 1), 2, None).int().tolist() == torch.eye(4).int().tolist()
     assert bool(free_covariances((2,), 2, "full").all())
     assert free_covariances((2,), 2, "diagonal").int().tolist() == torch.eye(4).int().tolist()
+
+
+@pytest.mark.parametrize("rows", [1, 63, 64, 1000])
+def test_interleaved_rows_are_the_same_rows(rows):
+    order = interleaved(np.arange(rows) + 5)
+    np.testing.assert_array_equal(np.sort(order), np.arange(rows) + 5)
+    if rows > 2 * STRANDS:  # neighbours come from far apart: of rows sorted by level, from different levels
+        assert np.abs(np.diff(order)).min() > rows // STRANDS - 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +38,26 @@ def test_means_of_two_classes_agree_with_quadrature(proposal):
     target = one_factor("categorical", outputs=2, levels=40, rows=300)
     (draws,), _ = drawn(Blocks(proposal=proposal), target, transitions=1500)
     mean, sd = quadrature_means(target, points=81)
+    assert (np.abs(draws.mean(0) - mean) < 4 * sd / np.sqrt(1500 / 3)).mean() >= 0.99
+    np.testing.assert_allclose(draws.std(0).mean(), sd.mean(), rtol=0.03)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "poisson"])
+def test_proposals_of_an_earlier_target_stay_exact_for_another(name):
+    first = one_factor(name)
+    shift, smaller = 0.4, tuple(0.7 * covariance for covariance in first.covariances)
+    target = Target(first.fixed + shift, first.density, first.clusters, smaller)
+    sampler, g = Blocks(rounds=0), generator(6)
+    state = sampler.advance(first, sampler.begin(first, generator=g), transitions=5, generator=g)
+    curvature = state.memory.references[0][0].root
+    moved = tuple(mode - shift for mode in state.modes or ())
+    state = replace(state, modes=moved)
+    kept = []
+    state = sampler.advance(target, state, transitions=1500, generator=g, keep=kept.append)
+    assert state.memory.references[0][0].root is curvature
+    torch.testing.assert_close(state.memory.references[0][0].mode, moved[0])
+    mean, sd = quadrature_means(target)
+    draws = torch.stack([draw[0] for draw in kept]).numpy()
     assert (np.abs(draws.mean(0) - mean) < 4 * sd / np.sqrt(1500 / 3)).mean() >= 0.99
     np.testing.assert_allclose(draws.std(0).mean(), sd.mean(), rtol=0.03)
 

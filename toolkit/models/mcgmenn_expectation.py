@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,16 +32,18 @@ from toolkit.models.mcgmenn_variances import (
     data_share,
     expected_squares,
     mean_squares,
+    next_gain,
     rescaled,
     spread_of_last,
     updated,
     without_shift,
 )
 from toolkit.numerics.covariance import VARIANCE_FLOOR
+from toolkit.sampling.blocks import Blocks
 from toolkit.sampling.densities import Categorical, RowDensity
 from toolkit.sampling.joint_sampler import JointSampler
 from toolkit.sampling.protocol import Diagnostics, Keep, Sampler, State
-from toolkit.sampling.target import Draw, Target
+from toolkit.sampling.target import Draw, Target, not_finite
 
 # share of the information from which on draws alone say how large a variance is
 MOSTLY_KNOWN = 0.5
@@ -50,6 +53,8 @@ MEMORY = 10
 STANDING = 0.1
 # and from which on differences of earlier rounds are forgotten
 MOVING = 0.5
+# change of the logarithm of a variance up to which proposals are not made anew
+HARDLY = 0.3
 # least share by which a step is divided while the network learns: draws then are not yet what they will be
 CAREFUL = 0.25
 
@@ -65,6 +70,7 @@ class Expectation:
         layouts: Sequence[EffectLayout],
         sampler: Sampler,
         generator: torch.Generator,
+        numbers: np.ndarray,
     ) -> None:
         """What stays the same over epochs.
 
@@ -75,16 +81,19 @@ class Expectation:
             layouts: where the effects of each factor belong in the network.
             sampler: draws effects.
             generator: of the draws.
+            numbers: of the training rows in the study (rows,), counted from 0.
 
         Attributes:
             held: whether the network no longer changes.
         """
         self.config, self.objective, self.factors, self.layouts = config, objective, factors, layouts
-        self.sampler, self.generator = sampler, generator
+        self.sampler, self.generator, self.numbers = sampler, generator, numbers
         self._state: State | None = None
         self._shares: dict[int, Tensor] = {}
         self._corrections: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self.held = False
+        self._gains: dict[int, tuple[Tensor, Tensor]] = {}
+        self._found_at: Tensor | None = None
         self._density: RowDensity | None = None
 
     @torch.no_grad()
@@ -105,8 +114,16 @@ class Expectation:
         return [(factor, self._shares.get(place, ones[place])) for place, factor in enumerate(self.factors)]
 
     def target(self, fixed: Float[Tensor, "outputs rows"]) -> Target:
-        """What is drawn from."""
+        """What is drawn from.
+
+        Raises:
+            DataError: E170 names the rows of the study in which the network gave no finite number.
+        """
         own = self.objective.parameters
+        if not bool(torch.isfinite(fixed.sum())):
+            lost = (~torch.isfinite(fixed)).any(dim=0).cpu().numpy()
+            if lost.any():
+                raise not_finite((np.sort(self.numbers[lost]) + 2).tolist())
         return Target(
             fixed=fixed,
             density=self.density,
@@ -144,11 +161,26 @@ class Expectation:
         state = sampler.begin(target, start=start, generator=self.generator)
         # what goes on from call to call is among the parameters, so that an interrupted fit can go on as well
         state = replace(state, modes=tuple(own[modes_name(place)].clone() for place in range(len(self.factors))))
+        sampler, state = self._frozen(sampler, state)
         self._state = sampler.advance(target, state, transitions=transitions, generator=self.generator, keep=keep)
         for place, mode in enumerate(self._state.modes or ()):
             own[modes_name(place)].copy_(mode)
         if self._state.diagnostics.stopped:
             own[STEP].mul_(0.5)
+
+    def _frozen(self, sampler: Sampler, state: State) -> tuple[Sampler, State]:
+        """Proposals of earlier calls, while the network is held and the variances have hardly changed since then.
+
+        They are exact for any target; finding modes and curvatures anew costs more than drawing.
+        """
+        if not isinstance(sampler, Blocks) or not self.held:
+            return sampler, state
+        v = torch.cat([torch.diagonal(covariance) for covariance in state.target.covariances])
+        before = self._found_at
+        if self._state is not None and before is not None and float(torch.log(v / before).abs().max()) < HARDLY:
+            return replace(sampler, rounds=0), replace(state, memory=self._state.memory)
+        self._found_at = v
+        return sampler, state
 
     def keep(self, draws: Sequence[Tensor], fixed: Float[Tensor, "outputs rows"]) -> Float[Tensor, "outputs rows"]:
         """Recentre draws, update the variances, and note what the draws add to each row; returns the new outputs."""
@@ -158,17 +190,21 @@ class Expectation:
                 mean = drawn.mean(dim=(0, 2))
                 fixed = fixed + self._into_network(mean, layout, factor)
                 drawn = drawn - mean[:, None]
+                own[modes_name(place)].sub_(mean[:, None])
             own[draws_name(place)].copy_(drawn)
-        added = torch.stack([self._added(draw) for draw in range(draws[0].shape[0])])
-        own[OFFSETS].copy_(added.transpose(1, 2))
-        for place, factor in enumerate(self.factors):
-            self._update_covariance(place, factor, fixed + added[-1])
-        if self.objective.task == "regression":
+        kept, regression = draws[0].shape[0], self.objective.task == "regression"
+        # offsets are for training; of a network that is held the last draw is enough
+        first = 0 if regression or not self.held else kept - 1
+        added = torch.stack([self.added(draw) for draw in range(first, kept)])
+        if not self.held:
+            own[OFFSETS].copy_(added.transpose(1, 2))
+        self._update_covariances(fixed + added[-1])
+        if regression:
             squares = (self.objective.rows.target - fixed[0] - added[:, 0]).square().mean()
             own[SIGMA2].copy_(squares.clamp(min=VARIANCE_FLOOR))
         return fixed
 
-    def _added(self, draw: int) -> Float[Tensor, "outputs rows"]:
+    def added(self, draw: int = -1) -> Float[Tensor, "outputs rows"]:
         """What one of the kept draws adds to each row."""
         own = self.objective.parameters
         parts = [factor.clusters.spread(own[draws_name(place)][draw]) for place, factor in enumerate(self.factors)]
@@ -183,8 +219,16 @@ class Expectation:
         by_kind = mean.reshape(-1, outputs)
         return by_kind[0][:, None] if design is None else by_kind.T @ design
 
-    def _update_covariance(self, place: int, factor: SampledFactor, logits: Float[Tensor, "outputs rows"]) -> None:
-        """The next covariance of a factor."""
+    def _update_covariances(self, logits: Float[Tensor, "outputs rows"]) -> None:
+        """The next covariances; logits are those of the last draw."""
+        told: Sequence[Told | None] = [None] * len(self.factors)
+        if self.config.variance_update == "mean":
+            told = what_rows_tell(self.density, self.factors, logits)
+        for place, (factor, rows) in enumerate(zip(self.factors, told, strict=True)):
+            self._update_covariance(place, factor, rows)
+
+    def _update_covariance(self, place: int, factor: SampledFactor, told: Told | None) -> None:
+        """The next covariance of a factor, by what its rows tell about each effect if that is asked for."""
         draws, present = (self.objective.parameters[name(place)] for name in (draws_name, covariance_name))
         if self.config.variance_update == "published":
             present.copy_(updated(present, spread_of_last(draws), factor.free))
@@ -194,15 +238,21 @@ class Expectation:
         if self.density.shift_free and factor.clusters.design is None:
             squares = without_shift(draws, precision)
         share = None
-        if self.config.variance_update == "mean":
-            told = what_rows_tell(self.density, factor, logits)
+        if told is not None:
             v = torch.diagonal(present)
             share = self._shares[place] = data_share(v, 1.0 / (told.information + 1.0 / v[:, None]))
             expected = expected_squares(draws[-1], told.score, told.information, precision)
             squares = rescaled(squares, self._corrected(place, squares, expected, share))
         if share is not None and not self.held:
             share = share.clamp(min=CAREFUL)
-        present.copy_(updated(present, squares, factor.free, share))
+        if share is None or not self.held:
+            present.copy_(updated(present, squares, factor.free, share))
+            return
+        gain, last = self._gains.get(place, (torch.ones_like(share), torch.zeros_like(share)))
+        before = torch.diagonal(present).double().clone()
+        present.copy_(updated(present, squares, factor.free, share / gain))
+        step = torch.log(torch.diagonal(present) / before)
+        self._gains[place] = next_gain(gain, step, last), step
 
     def _corrected(
         self,
@@ -242,18 +292,27 @@ class Told:
     information: Float[Tensor, "effects levels"]
 
 
-def what_rows_tell(density: RowDensity, factor: SampledFactor, logits: Float[Tensor, "outputs rows"]) -> Told:
-    """Score and information of each effect by itself, summed over the rows of its level."""
+def what_rows_tell(
+    density: RowDensity, factors: Sequence[SampledFactor], logits: Float[Tensor, "outputs rows"]
+) -> list[Told]:
+    """Score and information of each effect by itself, summed over the rows of its level, of each factor."""
+    slope = density.slope(logits)
     if isinstance(density, Categorical):  # of many classes the whole matrix would be large
-        p = density.slope(logits)
-        rows = p - p.square()
+        kinds = slope - slope.square()
     else:
-        rows = torch.diagonal(density.information(logits), dim1=0, dim2=1).T
-    clusters = factor.clusters
+        kinds = torch.diagonal(density.information(logits), dim1=0, dim2=1).T
+    return [
+        Told(
+            score=factor.clusters.statistic(density, logits) - factor.clusters.gathered(slope),
+            information=_of_squares(factor, kinds),
+        )
+        for factor in factors
+    ]
+
+
+def _of_squares(factor: SampledFactor, kinds: Float[Tensor, "outputs rows"]) -> Float[Tensor, "effects levels"]:
+    """Sums over the rows of each level, times squares of what effects are multiplied with."""
+    clusters, found = factor.clusters, kinds.new_zeros((factor.size, factor.clusters.levels))
     design = clusters.design
-    kinds = rows if design is None else (design.square()[:, None] * rows[None]).flatten(0, 1)
-    found = rows.new_zeros((factor.size, clusters.levels))
-    return Told(
-        score=clusters.gathered(density.score(logits)),
-        information=found.index_add_(1, clusters.codes, kinds),
-    )
+    rows = kinds if design is None else (design.square()[:, None] * kinds[None]).flatten(0, 1)
+    return found.index_add_(1, clusters.codes, rows)

@@ -27,11 +27,10 @@ from toolkit.models.fit_state import Estimate
 from toolkit.models.linear_design import FactorEffectsOf, check_enough, varying_effects
 from toolkit.models.lmmnn_design import effect_columns, slope_columns, slope_names
 from toolkit.models.mcgmenn import McGmenn
-from toolkit.models.mcgmenn_design import SIGMA2, SampledFactor, outcome_rows, sampled_factor
+from toolkit.models.mcgmenn_design import SIGMA2, SampledFactor, interleaved, outcome_rows, sampled_factor
 from toolkit.models.mcgmenn_expectation import Expectation, what_rows_tell
 from toolkit.models.mcgmenn_settling import EffectMoments, Settled, final_moments, settle
 from toolkit.models.mcgmenn_training import (
-    OFFSETS,
     MonteCarloObjective,
     after_epochs,
     covariance_name,
@@ -108,7 +107,7 @@ def train_mcgmenn(
         ConfigError, DataError: see `toolkit.models.linear_design`; E121 for an outcome of one kind only.
     """
     check_further_factors(data)
-    rows, validation = np.flatnonzero(labels == "train"), np.flatnonzero(labels == "validation")
+    rows, validation = interleaved(np.flatnonzero(labels == "train")), np.flatnonzero(labels == "validation")
     target = np.asarray(data.target, dtype=np.float64)
     require_varying_target(target[rows], data.target_name or "target", is_classification=data.classes is not None)
     warn_of_scarce_classes(data, rows)
@@ -143,7 +142,8 @@ def train_mcgmenn(
         dropout=config.dropout, generator=generator,
         rows=outcome_rows(data, rows, scaler, task=task, like=like),
     )  # fmt: skip
-    expectation = Expectation(config, objective, sampled, layouts, sampler_of(config), generator)
+    numbers = np.asarray(data.row_numbers)[rows]
+    expectation = Expectation(config, objective, sampled, layouts, sampler_of(config), generator, numbers)
     judged = None
     if len(validation):
         judged = validation_loss(objective, outcome_rows(data, validation, scaler, task=task, like=like), sampled, [
@@ -157,7 +157,8 @@ def train_mcgmenn(
 def sampler_of(config: McGmenn) -> Sampler:
     """The sampler of the settings."""
     if config.sampler == "blocks":
-        return Blocks()
+        # networks differ little from one E-step to the next, and proposals need not be aimed well to be exact
+        return Blocks(rounds=1)
     if config.sampler == "nuts":
         return Nuts()
     return Hmc() if config.sampler == "hmc" else Mala()
@@ -208,31 +209,11 @@ def _trained(
     drawn = config.draws_for(len(objective.rows), objective.module.outputs)
     moments = final_moments(expectation, fixed, drawn, wide=wide)
     _warn_of_the_sampler(expectation)
-    module, own = objective.module, objective.parameters
-    names = {name for name, _ in module.named_parameters()}
-    shared = {name: value.detach().double().cpu() for name, value in own.items() if name in names}
-    information = _information(expectation, fixed)
-    parts = [
-        _effects_of(factor, layout, own[covariance_name(place)], moments[place], information[place], wide=wide[place])
-        for place, (factor, layout) in enumerate(zip(expectation.factors, expectation.layouts, strict=True))
-    ]
-    (effects, posterior), *further = parts
-    sigma2 = float(own[SIGMA2]) if config.task == "regression" else 1.0
-    estimate = Estimate(
-        shared=shared,
-        effects=effects,
-        posterior=posterior,
-        sigma2=sigma2,
-        outcome=outcome,
-        polish_steps=0 if settled is None else settled.rounds,
-        exact=True,
-        further=tuple(further),
-        acting=_acting(expectation, information, wide, sigma2),
-    )
+    estimate = _estimate(expectation, moments, wide, fixed, outcome, rounds=0 if settled is None else settled.rounds)
     network = AdditiveNetwork(
         config=config, task=config.task, scaler=scaler, classes=data.classes, grouping=factors[0].grouping.name,
-        levels=factors[0].grouping.levels, module=cpu_module(config, module, scaler, data), shared=shared,
-        effects=effects, further=further_of(factors, estimate),
+        levels=factors[0].grouping.levels, module=cpu_module(config, objective.module, scaler, data),
+        shared=estimate.shared, effects=estimate.effects, further=further_of(factors, estimate),
     )  # fmt: skip
     units = [np.array(layout.units) for layout in expectation.layouts]
     scales = [own if flat else np.diag(own) for own, flat in zip(units, wide, strict=True)]
@@ -253,6 +234,38 @@ def _trained(
     )
 
 
+def _estimate(
+    expectation: Expectation,
+    moments: Sequence[EffectMoments],
+    wide: Sequence[bool],
+    fixed: Tensor,
+    outcome: Outcome,
+    *,
+    rounds: int,
+) -> Estimate:
+    """Shared parameters, effects of each factor with their posterior, and variances, on the CPU."""
+    objective = expectation.objective
+    own, names = objective.parameters, {name for name, _ in objective.module.named_parameters()}
+    information = _information(expectation, fixed)
+    parts = [
+        _effects_of(factor, layout, own[covariance_name(place)], moments[place], information[place], wide=wide[place])
+        for place, (factor, layout) in enumerate(zip(expectation.factors, expectation.layouts, strict=True))
+    ]
+    (effects, posterior), *further = parts
+    sigma2 = float(own[SIGMA2]) if objective.task == "regression" else 1.0
+    return Estimate(
+        shared={name: value.detach().double().cpu() for name, value in own.items() if name in names},
+        effects=effects,
+        posterior=posterior,
+        sigma2=sigma2,
+        outcome=outcome,
+        polish_steps=rounds,
+        exact=True,
+        further=tuple(further),
+        acting=_acting(expectation, information, wide, sigma2),
+    )
+
+
 def cpu_module(config: McGmenn, module: AdditiveMlp, scaler: Scaler, data: GroupedDataset) -> AdditiveMlp:
     """The structure alone, wherever the fit ran."""
     return additive_network(
@@ -270,8 +283,8 @@ def _warn_of_the_sampler(expectation: Expectation) -> None:
 @torch.no_grad()
 def _information(expectation: Expectation, fixed: Tensor) -> list[Tensor]:
     """Information of each level's rows about each effect (effects, levels), at the last draw."""
-    logits = fixed + expectation.objective.parameters[OFFSETS][-1].T
-    return [what_rows_tell(expectation.density, factor, logits).information for factor in expectation.factors]
+    told = what_rows_tell(expectation.density, expectation.factors, fixed + expectation.added())
+    return [of_factor.information for of_factor in told]
 
 
 def _acting(

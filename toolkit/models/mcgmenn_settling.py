@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
+from scipy.stats import t as student
 from torch import Tensor
 
 from toolkit.models.mcgmenn_design import SampledFactor
@@ -22,8 +23,9 @@ from toolkit.models.mcgmenn_training import covariance_name, draws_name
 FEWEST_ROUNDS, MOST_ROUNDS = 8, 40
 HALF = 3
 # a difference of log variances between the halves counts in units of its noise, or of a tenth of the estimate's
-# standard error where that is more; they stand still up to this mean square of these, and this largest one
-SHARE_OF_ERROR, STILL, LARGEST = 0.1, 2.5, 4.0
+# standard error where that is more; they stand still up to this mean square of these, and up to a largest one that by
+# chance alone would be passed so often (noise of so few rounds is itself noisy: Student's t)
+SHARE_OF_ERROR, STILL, BY_CHANCE = 0.1, 2.5, 0.15
 STORED = 50
 # numbers that stored draws may have
 MOST_NUMBERS = 20_000_000
@@ -97,7 +99,8 @@ def _stand(logs: Float[Tensor, "rounds effects"], errors: Float[Tensor, " effect
     # by differences from round to round, which a drift hardly changes
     noise = torch.sqrt(logs.diff(dim=0).square().mean(dim=0) / HALF)
     drift = (after.mean(dim=0) - before.mean(dim=0)) / torch.maximum(noise, SHARE_OF_ERROR * errors)
-    return float(drift.square().mean()) <= STILL and float(drift.abs().max()) <= LARGEST
+    largest = float(student.isf(0.5 * BY_CHANCE / len(drift), 2 * HALF - 1))
+    return float(drift.square().mean()) <= STILL and float(drift.abs().max()) <= largest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

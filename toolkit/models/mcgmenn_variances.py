@@ -12,6 +12,8 @@ from toolkit.numerics.covariance import VARIANCE_FLOOR
 LARGEST_STEP = 1.5
 # least share of information: below it a step would be mostly noise
 LEAST = 1e-4
+# how steps of a held network grow while they keep their direction, shrink where they turn, and how long they get
+GROWTH, SHRINK, MOST_GAIN = 1.3, 0.5, 5.0
 # most noise of the logarithm of a variance in one step
 NOISE = 0.1
 
@@ -109,6 +111,22 @@ def data_share(
         posterior: V, of each effect of each level.
     """
     return (1.0 - (posterior / variances[:, None]).clamp(max=1.0)).square().mean(dim=1)
+
+
+def next_gain(
+    gain: Float[Tensor, " effects"], step: Float[Tensor, " effects"], last: Float[Tensor, " effects"]
+) -> Float[Tensor, " effects"]:
+    """By how much to lengthen the next step: more where steps keep their direction, less where they turn.
+
+    The share of information counts what the rows tell about an effect if all others were known. Where factors are
+    nested they hardly tell one from the other, and steps by that share are too short (after Kesten, 1958).
+
+    Args:
+        gain: of the step just made.
+        step: of the logarithm of each variance.
+        last: the step before it.
+    """
+    return torch.where(step * last > 0, gain * GROWTH, gain * SHRINK).clamp(1.0, MOST_GAIN)
 
 
 def correction_weight(

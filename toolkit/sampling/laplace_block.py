@@ -30,14 +30,15 @@ def laplace_update(position: Position, place: int, group: Group, tails: Tails, g
     The scale w is drawn given the current effect (t is a scale mixture of normals), then an autoregressive step with a
     negative ρ goes over to the other side of m: means of draws get more exact than those of independent draws (Adler,
     1981). Levels without rows have their prior as posterior, and levels of a density that is quadratic in the logits a
-    normal: w = 1, and every proposal is accepted.
+    normal: w = 1, and every proposal is accepted, unless the reference is that of an earlier target.
     """
     current = position.draw[place][position.members(place, group)]
     reference = position.references[place][group.place]
     centre = _centre(position, place, group)
     away = apply(reference.whitening, current - centre)
     behind = away.square().sum(0)
-    normal = ~position.target.clusters[place].occupied | position.target.density.quadratic
+    exact = ~position.target.clusters[place].occupied | position.target.density.quadratic
+    normal = torch.zeros_like(exact) if position.frozen else exact
     squares = chi_square(tails.degrees + len(current), behind, generator)
     stretch = torch.where(normal, 1.0, ((tails.degrees + behind) / squares).sqrt_())
     noise = torch.randn(current.shape, generator=generator, dtype=current.dtype, device=current.device)

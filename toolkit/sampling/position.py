@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,6 +36,7 @@ class Position:
         references: frozen modes and curvatures, by factor and group.
         modes: the modes of each factor, all outputs together.
         shared: columns along which factors can be translated against each other.
+        frozen: whether the references are those of an earlier target.
         centres: centres of proposals that never change (a single factor, all outputs together), by factor.
         accepted: share of levels that accepted, summed over proposals, by factor.
         passes: evaluations of the gradient over all rows.
@@ -52,6 +53,7 @@ class Position:
     references: tuple[tuple[Reference, ...], ...]
     modes: Draw
     shared: tuple[Shared, ...]
+    frozen: bool = False
     centres: dict[int, Tensor] = field(default_factory=dict)
     accepted: list[float] = field(default_factory=list)
     passes: float = 0.0
@@ -138,13 +140,29 @@ def positioned(target: Target, state: State, rounds: int = WARM_ROUNDS) -> Posit
         logits = [piece.logits(state.draw) for piece in rows]
         sums = [_sums(piece, groups, here) for piece, here in zip(rows, logits, strict=True)]
     references = old.references if old is not None and (old.target is target or rounds == 0) else None
+    frozen = references is not None and old is not None and (old.frozen or old.target is not target)
+    if references is not None and old is not None and old.target is not target and state.modes is not None:
+        references = _moved(target, groups, references, state.modes)
     references = references or _found(target, rows, groups, state.modes, rounds)
     return Position(
         target=target, rows=rows, groups=groups, draw=list(state.draw), anchors=anchors, logits=logits, sums=sums,
         references=references, modes=_joined_modes(target, groups, references),
-        shared=shared_columns(target.clusters) if old is None else old.shared,
+        shared=shared_columns(target.clusters) if old is None else old.shared, frozen=frozen,
         centres=centres, accepted=[0.0] * len(state.draw), age=age,
     )  # fmt: skip
+
+
+def _moved(
+    target: Target, groups: tuple[Group, ...], found: tuple[tuple[Reference, ...], ...], modes: Draw
+) -> tuple[tuple[Reference, ...], ...]:
+    """The same curvatures around other modes."""
+    return tuple(
+        tuple(
+            replace(reference, mode=effects[group.members(clusters.effects, target.outputs, effects.device)])
+            for group, reference in zip(groups, references, strict=True)
+        )
+        for effects, clusters, references in zip(modes, target.clusters, found, strict=True)
+    )
 
 
 def _sums(piece: Piece, groups: tuple[Group, ...], logits: Tensor) -> Float[Tensor, "groups rows"]:

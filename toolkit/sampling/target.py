@@ -9,6 +9,7 @@ effect-major (all outputs of effect 0 first). A draw is a tuple with one such te
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -120,12 +121,7 @@ class Target:
         """Refuse what cannot be sampled."""
         _check_sizes(self)
         if not bool(torch.isfinite(self.fixed.sum())) and not bool(torch.isfinite(self.fixed).all()):
-            raise DataError(
-                "the network gave logits that are not finite numbers",
-                code="E170",
-                rows=((~torch.isfinite(self.fixed)).any(0).nonzero().flatten() + 2).tolist(),
-                remedy="lower the learning rate, standardise the features, or look for extreme values in these rows",
-            )
+            raise not_finite(((~torch.isfinite(self.fixed)).any(0).nonzero().flatten() + 2).tolist())
 
     @cached_property
     def precisions(self) -> tuple[Tensor, ...]:
@@ -164,6 +160,16 @@ class Target:
         for clusters, effects in zip(self.clusters, draw, strict=True):
             total += clusters.spread(effects)
         return total
+
+
+def not_finite(rows: Iterable[int]) -> DataError:
+    """E170 for these rows, numbered as a spreadsheet shows them."""
+    return DataError(
+        "the network gave logits that are not finite numbers",
+        code="E170",
+        rows=rows,
+        remedy="lower the learning rate, standardise the features, or look for extreme values in these rows",
+    )
 
 
 def _cholesky(covariance: Tensor, place: int) -> Tensor:
