@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.sampling.problems import DOUBLE, density, generator
-from toolkit.sampling import Blocks, Clusters, Gaussian, Hmc, Nuts, Target, groups
+from toolkit.sampling import Blocks, Clusters, Gaussian, Hmc, Nuts, Target, groups, position
 from toolkit.sampling.diagnostics import mcse, rhat
 
 
@@ -110,8 +110,48 @@ def test_the_kept_logits_are_those_of_the_draw(monkeypatch):
             target, g = crossed("categorical", outputs=4), generator()
             sampler = Blocks(proposal=proposal)
             state = sampler.advance(target, sampler.begin(target, generator=g), transitions=7, generator=g)
-            kept = torch.softmax(torch.cat(state.memory.logits, 1), 0)
+            kept = torch.cat(state.memory.logits, 1)
+            kept = torch.softmax(kept, 0) if state.memory.origin is None else kept / kept.sum(0)
             torch.testing.assert_close(kept, torch.softmax(target.fixed + state.added, 0))
+
+
+@pytest.mark.parametrize("proposal", ["laplace", "hmc"])
+def test_groups_keep_exponentials_or_logits_and_draw_the_same(monkeypatch, proposal):
+    monkeypatch.setattr(groups, "LARGEST_BLOCK", 2)
+    monkeypatch.setattr(groups, "CLASSES_TOGETHER", 2)
+    target, sampler = crossed("categorical", outputs=5), Blocks(proposal=proposal)
+
+    def after(limit):
+        monkeypatch.setattr(position, "span", lambda like: limit)
+        g = generator()
+        return sampler.advance(target, sampler.begin(target, generator=g), transitions=9, generator=g)
+
+    exponentials, renewed, logits = after(100.0), after(1.0), after(-1.0)
+    assert exponentials.memory.origin is not None
+    assert logits.memory.origin is None
+    for state in (exponentials, renewed):
+        for ours, theirs in zip(state.draw, logits.draw, strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_groups_come_back_from_a_start_that_is_far_away(monkeypatch):
+    monkeypatch.setattr(groups, "LARGEST_BLOCK", 2)
+    monkeypatch.setattr(groups, "CLASSES_TOGETHER", 2)
+    target, g = crossed("categorical", outputs=4), generator()
+    start = tuple(1000.0 * torch.randn(draw.shape, generator=g, dtype=DOUBLE) for draw in target.prior_draw(g))
+    state = Blocks().begin(target, start=start, generator=g)
+    state = Blocks().advance(target, state, transitions=30, generator=g)
+    assert max(float(draw.abs().max()) for draw in state.draw) < 10
+
+
+def test_groups_with_slopes_keep_logits(monkeypatch):
+    monkeypatch.setattr(groups, "LARGEST_BLOCK", 2)
+    monkeypatch.setattr(groups, "CLASSES_TOGETHER", 4)
+    target, g = crossed("categorical", outputs=4, slopes=True), generator()
+    state = Blocks().advance(target, Blocks().begin(target, generator=g), transitions=5, generator=g)
+    assert state.memory.origin is None
+    kept = torch.softmax(torch.cat(state.memory.logits, 1), 0)
+    torch.testing.assert_close(kept, torch.softmax(target.fixed + state.added, 0))
 
 
 def test_the_order_of_rows_does_not_matter():

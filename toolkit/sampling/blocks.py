@@ -88,13 +88,15 @@ class Blocks:
             for place, effect, shift in zip(shared.factors, shared.effects, shifts, strict=True):
                 _add_everywhere(position, place, effect, shift)
         position.age += 1
+        position.stay_in_range()
 
 
 def _shift_classes(position: Position, place: int, generator: torch.Generator) -> None:
     """Redraw the null direction of the softmax of every level.
 
     All outputs together: the anchors, and with them the kept logits, stay. In groups: both follow, since a group that
-    accepts its proposal takes the shift along and the other groups must not stay behind.
+    accepts its proposal takes the shift along and the other groups must not stay behind. Exponentials are kept up to a
+    factor of each row, and stay.
     """
     effects = position.draw[place]
     shift = null_shift(position.target, place, effects, generator)
@@ -102,6 +104,7 @@ def _shift_classes(position: Position, place: int, generator: torch.Generator) -
     position.draw[place] = effects + everywhere
     if not position.groups[0].whole:
         position.anchors[place] = position.anchors[place] + everywhere
+    if not position.groups[0].whole and position.origin is None:
         for piece, logits, sums in zip(position.rows, position.logits, position.sums, strict=True):
             rows = piece.clusters[place].spread(shift)
             logits += rows

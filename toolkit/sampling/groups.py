@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from toolkit.sampling.densities.density import RowDensity
 from toolkit.sampling.target import Target
 
 LARGEST_BLOCK = 16
@@ -27,28 +26,19 @@ class Group:
     outputs: slice
     whole: bool
 
+    @property
+    def size(self) -> int:
+        """How many outputs."""
+        return self.outputs.stop - self.outputs.start
+
     def members(self, effects: int, outputs: int, device: torch.device) -> Int[Tensor, " stacked"] | slice:
         """Where the effects of these outputs are among the stacked effects of a level."""
         if self.whole:
             return slice(None)
+        if effects == 1:
+            return self.outputs
         first = torch.arange(self.outputs.start, self.outputs.stop, device=device)
         return (torch.arange(effects, device=device)[:, None] * outputs + first).reshape(-1)
-
-
-class WithRest(RowDensity):
-    """Categorical density of a group of classes given the log-sum of all others, as far as a sampler needs it."""
-
-    def __init__(self, rest: Float[Tensor, " rows"]) -> None:
-        """Keep log Σ exp η over the classes outside the group."""
-        self.rest = rest[None]
-
-    def potential(self, logits: Float[Tensor, "outputs rows"]) -> Float[Tensor, " rows"]:
-        """Cumulant over the group and the rest."""
-        return torch.logsumexp(torch.cat([logits, self.rest]), 0)
-
-    def slope(self, logits: Float[Tensor, "outputs rows"]) -> Float[Tensor, "outputs rows"]:
-        """Probabilities of the classes of the group."""
-        return torch.softmax(torch.cat([logits, self.rest]), 0)[:-1]
 
 
 def output_groups(target: Target) -> tuple[Group, ...]:

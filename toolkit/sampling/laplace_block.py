@@ -63,10 +63,9 @@ def posterior_gain(
     pull = precision @ position.draw[place] + 0.5 * (within @ step)  # ½ (b′ᵀPb′ − bᵀPb) = stepᵀ (P b + ½ P step)
     gain = (target.statistics[place][members] * shift).sum(0) - (step * pull).sum(0)
     changes = []
-    for number, piece in enumerate(position.rows):
+    for piece, rows in zip(position.rows, position.local(group, shift), strict=True):
         clusters = piece.clusters[place]
-        density, before = position.local(number, group)
-        change = density.potential(clusters.spread(shift).add_(position.logits[number][group.outputs])) - before
+        change = rows.change(clusters, shift)
         gain.index_add_(0, clusters.codes, change, alpha=-1)
         changes.append(change)
     return gain, changes
@@ -83,10 +82,9 @@ def conditional_gradient(
     pull = target.statistics[place][members] - within @ effects - others
     slope = torch.zeros_like(pull)
     shift = effects - position.anchors[place][members]
-    for number, piece in enumerate(position.rows):
+    for piece, rows in zip(position.rows, position.local(group, shift), strict=True):
         clusters = piece.clusters[place]
-        logits = clusters.spread(shift).add_(position.logits[number][group.outputs])
-        clusters.gather_into(slope, position.local(number, group)[0].slope(logits))
+        clusters.gather_into(slope, rows.slope(clusters, shift))
     return pull - slope
 
 
@@ -95,7 +93,7 @@ def _centre(position: Position, place: int, group: Group) -> Float[Tensor, "stac
     if place in position.centres:
         return position.centres[place]
     reference = position.references[place][group.place]
-    origin = reference.mode - _drift(position, place)[position.members(place, group), None]
+    origin = reference.mode - _drift(position, place, group)[:, None]
     centre = origin + apply(reference.covariance, conditional_gradient(position, place, group, origin))
     if group.whole and len(position.draw) == 1:
         position.centres[place] = centre
@@ -111,21 +109,21 @@ def chi_square(degrees: int, like: Float[Tensor, " levels"], generator: torch.Ge
     return squares.clamp_min_(torch.finfo(like.dtype).eps)
 
 
-def _drift(position: Position, place: int) -> Float[Tensor, " stacked"]:
+def _drift(position: Position, place: int, group: Group) -> Float[Tensor, " stacked"]:
     """How far the other factors are from their modes along the columns they share with this one, averaged over rows.
 
     The likelihood sees the sum only, so that this factor's mode lies about as far on the other side: a better place for
     Newton's step than the frozen mode itself, and a function of the other factors alone.
     """
-    outputs = position.target.outputs
-    drift = torch.zeros_like(position.draw[place][:, 0])
+    first, size = group.outputs.start, group.size
+    drift = position.target.fixed.new_zeros((position.target.clusters[place].effects * size,))
     for shared in position.shared:
         if place in shared.factors:
-            mine = shared.effects[shared.factors.index(place)] * outputs
+            mine = shared.effects[shared.factors.index(place)] * size
             for factor, effect in zip(shared.factors, shared.effects, strict=True):
                 if factor != place:
-                    found = position.average_away(factor)[effect * outputs : (effect + 1) * outputs]
-                    drift[mine : mine + outputs] += found
+                    begin = effect * position.target.outputs + first
+                    drift[mine : mine + size] += position.average_away(factor, slice(begin, begin + size))
     return drift
 
 

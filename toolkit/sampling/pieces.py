@@ -36,13 +36,13 @@ def row_slices(rows: int, numbers_a_row: int) -> list[slice]:
     return [slice(first, min(first + size, rows)) for first in range(0, rows, size)]
 
 
-def pieces(target: Target) -> tuple[Piece, ...]:
-    """The rows of a target, cut so that a piece has about `ELEMENTS` logits."""
+def pieces(target: Target, together: int | None = None) -> tuple[Piece, ...]:
+    """The rows of a target, cut so that those outputs that go through `together` have about `ELEMENTS` logits."""
     return tuple(
         Piece(
             fixed=target.fixed[:, rows],
             clusters=tuple(clusters.part(rows) for clusters in target.clusters),
             density=target.density.rows(rows),
         )
-        for rows in row_slices(target.fixed.shape[1], target.outputs)
+        for rows in row_slices(target.fixed.shape[1], together or target.outputs)
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from toolkit.sampling.densities.categorical import probability_triangle
 from toolkit.sampling.groups import Group
+from toolkit.sampling.local_rows import exponentials, takes_exponentials
 from toolkit.sampling.pieces import Piece, row_slices
 from toolkit.sampling.target import Clusters, Draw, Target
 
@@ -60,13 +61,16 @@ def joint_modes(
         start: where to begin; modes of an earlier target need one or two rounds.
         rounds: most sweeps over the factors; stops earlier when no level moves more than a tenth of its posterior SD.
     """
-    modes = list(start)
-    logits = [piece.logits(start) for piece in rows]
+    modes, kept = list(start), [piece.logits(start) for piece in rows]
+    exponential = takes_exponentials(target, groups)
+    if exponential:
+        for here in kept:
+            exponentials(groups, here)
     found: list[tuple[Reference, ...]] = []
     for _ in range(rounds):
         found, moved = [], 0.0
         for place in range(len(modes)):
-            at, farthest = _stepped(target, place, rows, groups, (modes, logits))
+            at, farthest = _stepped(target, place, rows, groups, (modes, kept), exponential=exponential)
             found.append(at)
             moved = max(moved, farthest)
         if moved < SETTLED:
@@ -80,17 +84,22 @@ def _stepped(
     rows: tuple[Piece, ...],
     groups: tuple[Group, ...],
     at: tuple[list[Tensor], list[Tensor]],
+    *,
+    exponential: bool,
 ) -> tuple[tuple[Reference, ...], float]:
-    """One Newton step of a factor: changes mode and logits `at` in place, gives references and the longest step."""
-    modes, logits = at
+    """One Newton step of a factor: changes mode and logits `at` in place, gives references and the longest step.
+
+    For logits there may be their exponentials; see `local_rows`.
+    """
+    modes, kept = at
     clusters, found, farthest = target.clusters[place], [], 0.0
-    pull = target.statistics[place] - target.precisions[place] @ modes[place]
-    for piece, here in zip(rows, logits, strict=True):
-        piece.clusters[place].gather_into(pull, -piece.density.slope(here))
+    mean, information = _moments(target, place, rows, groups, kept, exponential=exponential)
+    pull = target.statistics[place] - target.precisions[place] @ modes[place] - mean
     step = torch.zeros_like(modes[place])
-    for group in groups:
+    for group, own in zip(groups, information, strict=True):
         members = group.members(clusters.effects, target.outputs, step.device)
-        covariance, root, whitening = _curvature(target, place, group, rows, logits)
+        prior = target.precisions[place][members][:, members].double()
+        covariance, root, whitening = _curvature(own.double() + prior[:, :, None], target.fixed)
         part = (
             apply(covariance, pull[members]).mul_(1.0 if group.whole else DAMPING).clamp_(-LONGEST_STEP, LONGEST_STEP)
         )
@@ -99,53 +108,71 @@ def _stepped(
         mode = modes[place][members] + part
         found.append(Reference(mode=mode, covariance=covariance, root=root, whitening=whitening))
     modes[place] = modes[place] + step
-    for piece, here in zip(rows, logits, strict=True):
-        here += piece.clusters[place].spread(step)
+    for piece, here in zip(rows, kept, strict=True):
+        if exponential:
+            here *= piece.clusters[place].spread(step.exp())
+        else:
+            here += piece.clusters[place].spread(step)
     return tuple(found), farthest
 
 
-def _curvature(
-    target: Target, place: int, group: Group, rows: tuple[Piece, ...], logits: list[Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Covariance, its root and the root's inverse of one group, by Cholesky in float64."""
-    clusters = target.clusters[place]
-    members = group.members(clusters.effects, target.outputs, target.fixed.device)
-    prior = target.precisions[place][members][:, members].double()
-    precision = _information(group, clusters, place, rows, logits).double() + prior[:, :, None]
+def _curvature(precision: Float[Tensor, "stacked stacked levels"], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Covariance, its root and the root's inverse from precisions in float64, by Cholesky; in the dtype of `like`."""
     if len(precision) == 1:
         inverse = precision.reciprocal()
-        return inverse.to(target.fixed), inverse.sqrt().to(target.fixed), precision.sqrt().to(target.fixed)
+        return inverse.to(like), inverse.sqrt().to(like), precision.sqrt().to(like)
     lower = torch.linalg.cholesky(precision.permute(2, 0, 1))
     unit = torch.eye(lower.shape[1], dtype=lower.dtype, device=lower.device)
     root = torch.linalg.solve_triangular(lower, unit.expand_as(lower), upper=False).mT
     covariance, root, whitening = (
-        part.permute(1, 2, 0).contiguous().to(target.fixed) for part in (root @ root.mT, root, lower.mT)
+        part.permute(1, 2, 0).contiguous().to(like) for part in (root @ root.mT, root, lower.mT)
     )
     return covariance, root, whitening
 
 
-def _information(
-    group: Group, clusters: Clusters, place: int, rows: tuple[Piece, ...], logits: list[Tensor]
+def _moments(
+    target: Target,
+    place: int,
+    rows: tuple[Piece, ...],
+    groups: tuple[Group, ...],
+    kept: list[Tensor],
+    *,
+    exponential: bool,
+) -> tuple[Float[Tensor, "stacked levels"], list[Tensor]]:
+    """By level, sums over its rows of design · slope, and of design_k design_m · information of each group."""
+    clusters = target.clusters[place]
+    mean = target.fixed.new_zeros((clusters.effects * target.outputs, clusters.levels))
+    totals = [_no_products(group, clusters, mean) for group in groups]
+    for piece, here in zip(rows, kept, strict=True):
+        own = piece.clusters[place]
+        if groups[0].whole:
+            own.gather_into(mean, piece.density.slope(here))
+            for part in row_slices(here.shape[1], totals[0].shape[2]):
+                weights = piece.density.rows(part).information_triangle(here[:, part])
+                _add_products(totals[0], own.part(part), weights)
+            continue
+        p = here.div_(here.sum(0)) if exponential else torch.softmax(here, 0)
+        own.gather_into(mean, p)
+        for group, total in zip(groups, totals, strict=True):
+            _add_products(total, own, probability_triangle(p[group.outputs]))
+    return mean, [_square(total, group) for total, group in zip(totals, groups, strict=True)]
+
+
+def _no_products(group: Group, clusters: Clusters, like: Tensor) -> Float[Tensor, "effects effects pairs levels"]:
+    size = group.size
+    return like.new_zeros((clusters.effects, clusters.effects, size * (size + 1) // 2, clusters.levels))
+
+
+def _square(
+    total: Float[Tensor, "effects effects pairs levels"], group: Group
 ) -> Float[Tensor, "stacked stacked levels"]:
-    """Sums of design_k design_m · information over the rows of each level."""
-    size, effects = group.outputs.stop - group.outputs.start, clusters.effects
-    pairs = size * (size + 1) // 2
-    total = logits[0].new_zeros((effects, effects, pairs, clusters.levels))
-    for piece, here in zip(rows, logits, strict=True):
-        for part in row_slices(here.shape[1], pairs):
-            _add_products(total, piece.clusters[place].part(part), _triangle(group, piece, here, part))
+    """Both triangles, effects before outputs."""
+    size, effects = group.size, len(total)
     first, second = torch.tril_indices(size, size)
-    square = total.new_zeros((effects, effects, size, size, clusters.levels))
+    square = total.new_zeros((effects, effects, size, size, total.shape[-1]))
     square[:, :, first, second] = total
     square[:, :, second, first] = total
-    return square.permute(0, 2, 1, 3, 4).reshape(effects * size, effects * size, clusters.levels)
-
-
-def _triangle(group: Group, piece: Piece, logits: Tensor, part: slice) -> Float[Tensor, "pairs rows"]:
-    """Lower triangle of the information of a group of outputs, for a part of the rows of a piece."""
-    if group.whole:
-        return piece.density.rows(part).information_triangle(logits[:, part])
-    return probability_triangle(torch.softmax(logits[:, part], 0)[group.outputs])
+    return square.permute(0, 2, 1, 3, 4).reshape(effects * size, effects * size, total.shape[-1])
 
 
 def _add_products(total: Tensor, clusters: Clusters, weights: Float[Tensor, "pairs rows"]) -> None:

@@ -72,9 +72,10 @@ class Categorical(RowDensity):
 
 def probability_triangle(p: Float[Tensor, "outputs rows"]) -> Float[Tensor, "pairs rows"]:
     """Lower triangle of diag(p) − p pᵀ, in the order of `torch.tril_indices`; p may be some of the classes."""
-    parts = []
-    for last in range(len(p)):
-        found = p[: last + 1] * -p[last]
-        found[last] += p[last]
-        parts.append(found)
-    return torch.cat(parts)
+    size = len(p)
+    found = p.new_empty((size * (size + 1) // 2, p.shape[1]))
+    for last, others in enumerate(-p):
+        first = last * (last + 1) // 2
+        torch.mul(p[: last + 1], others, out=found[first : first + last + 1])
+        found[first + last] += p[last]
+    return found
