@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,15 @@ def fitted(config: Configuration, data: GroupedDataset, labels: np.ndarray, *, s
     return trained, time.process_time() - started
 
 
+def peak_gib() -> float:
+    """The most memory that this process has taken so far, in GiB (Linux).
+
+    Not ``ru_maxrss``: a process begins with that of the one that started it.
+    """
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 2**20
+
+
 def case(protocol: Protocol, model: str, data: GroupedDataset, labels: np.ndarray, *, seed: int) -> dict[str, Any]:
     """One model fitted and judged: area under the curve, CPU seconds, epochs; of MC-GMENN also variances.
 
@@ -190,6 +200,8 @@ def summary(
         row["s_per_epoch"] = (part["cpu_s"] / part["epochs"]).mean()
         for name in ("cpu_s", "relative", "variance_mae"):
             row[name] = part[name].mean() if name in part else math.nan
+        if "peak_gib" in part and part["peak_gib"].notna().any():
+            row["peak_gib"] = part["peak_gib"].max()
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit.data.grouped import GroupedDataset
-from toolkit.data.groupings import Grouping
+from toolkit.data.groupings import Grouping, lies_within
 from toolkit.errors import DataError
 
 
@@ -102,7 +102,8 @@ def check_further_factors(data: GroupedDataset) -> None:
 
 def require_own_levels(factor: Grouping, others: Sequence[Grouping]) -> None:
     """Refuse a grouping factor with one level, or one that divides the rows as another one does (E138)."""
-    if len(np.unique(np.asarray(factor.codes))) < 2:
+    codes = np.asarray(factor.codes)
+    if (codes == codes[:1]).all():
         raise DataError(
             f"grouping factor '{factor.name}' has a single level",
             code="E138",
@@ -110,16 +111,11 @@ def require_own_levels(factor: Grouping, others: Sequence[Grouping]) -> None:
             remedy="Leave it out: what is common to all rows is shared already",
         )
     for other in others:
-        if _same_rows(np.asarray(factor.codes), np.asarray(other.codes)):
+        theirs = np.asarray(other.codes)
+        if lies_within(codes, theirs) and lies_within(theirs, codes):
             raise DataError(
                 f"the levels of '{factor.name}' are the same rows as those of '{other.name}'",
                 code="E138",
                 column=factor.name,
                 remedy="Leave one of them out: nothing could tell their effects apart",
             )
-
-
-def _same_rows(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two factors divide the rows alike."""
-    pairs = len(np.unique(np.column_stack([one, other]), axis=0))
-    return pairs == len(np.unique(one)) == len(np.unique(other))

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from toolkit.data import columns
-from toolkit.data.groupings import Grouping, grouping, person_labels, sequence_codes
+from toolkit.data.groupings import Grouping, grouping, person_labels, present_levels, sequence_codes
 from toolkit.data.labels import numbers_as_classes, numbers_in_order, recode
 from toolkit.data.targets import further_targets, several_classes, target_values
 from toolkit.errors import DataError, ToolkitWarning
@@ -230,7 +230,7 @@ class GroupedDataset:
         """The same rows without the persons (and levels of other factors) that have none."""
         factors, kept = [], np.zeros(0, dtype=np.int64)
         for place, factor in enumerate(self.groupings):
-            present, codes = np.unique(factor.codes, return_inverse=True)
+            present, codes = present_levels(factor.codes, len(factor.levels))
             factors.append(replace(factor, codes=codes, levels=tuple(factor.levels[code] for code in present)))
             kept = present if place == 0 else kept
         labels = {

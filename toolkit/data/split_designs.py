@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.groupings import present_levels
 from toolkit.data.splits import PARTS, Split, all_training, shares_of_parts, within_person_time
 from toolkit.errors import ConfigError
 
@@ -160,7 +161,7 @@ def unit_of_rows(data: GroupedDataset, unit: str) -> Int[np.ndarray, " rows"]:
     if unit == "row":
         return np.arange(data.n_rows)
     if unit == "person":
-        return np.unique(data.person, return_inverse=True)[1]
+        return present_levels(data.person, data.n_persons)[1]
     if data.cluster_name is None:
         raise ConfigError(
             "the study has no clusters", code="E302", column="unit", remedy="Name the cluster column in [roles]"
@@ -168,8 +169,8 @@ def unit_of_rows(data: GroupedDataset, unit: str) -> Int[np.ndarray, " rows"]:
     alone = [
         f"person {code}" if label is None else f"cluster {label}" for code, label in enumerate(data.person_cluster)
     ]
-    of_person = np.unique(alone, return_inverse=True)[1]
-    return np.unique(of_person[data.person], return_inverse=True)[1]
+    names, of_person = np.unique(alone, return_inverse=True)
+    return present_levels(of_person[data.person], len(names))[1]
 
 
 def _dealt(codes: Int[np.ndarray, " rows"], fractions: Sequence[float], rng: np.random.Generator) -> np.ndarray:

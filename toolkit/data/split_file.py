@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.groupings import present_levels
 from toolkit.data.labels import row_numbers
 from toolkit.data.splits import PARTS, Split
 from toolkit.errors import ConfigError, DataError, RunFolderError
@@ -30,7 +31,7 @@ def save_split(splits: Split | Sequence[Split], data: GroupedDataset, path: str 
     import pyarrow.parquet as pq
 
     folds = [splits] if isinstance(splits, Split) else list(splits)
-    columns: dict[str, object] = {"row": data.row_numbers, "person": np.unique(data.person, return_inverse=True)[1]}
+    columns: dict[str, object] = {"row": data.row_numbers, "person": present_levels(data.person, data.n_persons)[1]}
     columns["time"] = np.arange(data.n_rows, dtype=np.float64) if data.time is None else data.time
     for number, fold in enumerate(folds, start=1):
         columns[f"part_{number}"] = pa.array(fold.labels.tolist()).dictionary_encode()

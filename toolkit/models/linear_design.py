@@ -221,11 +221,11 @@ def places_of(data: GroupedDataset, names: Sequence[str]) -> list[int]:
 
 def check_enough(factor: FactorEffectsOf, codes: np.ndarray, columns: Sequence[np.ndarray]) -> None:
     """Refuse effects that the rows cannot tell from the residual."""
-    present = np.unique(codes)
-    effects = len(present) * len(columns)
+    present = np.count_nonzero(np.bincount(codes))
+    effects = present * len(columns)
     if len(codes) <= effects:
         raise DataError(
-            f"{len(codes)} training rows for {effects} effects ({len(columns)} for each of {len(present)} levels)",
+            f"{len(codes)} training rows for {effects} effects ({len(columns)} for each of {present} levels)",
             code="E118",
             column=factor.grouping.name,
             remedy="let fewer coefficients vary; more rows than effects are needed",

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from toolkit.data.grouped import GroupedDataset
+from toolkit.data.groupings import present_levels
 from toolkit.effects.terms import GAPS
 from toolkit.models.additive_network import AdditiveMlp, SlopeColumn
 from toolkit.models.linear_design import FactorEffectsOf
@@ -82,14 +83,12 @@ def sampled_factor(
         like: type and device of the design.
     """
     codes = np.asarray(factor.grouping.codes)[rows]
-    present, own = np.unique(codes, return_inverse=True)
+    present, own = present_levels(codes, len(factor.grouping.levels))
     design = None
     if factor.slopes != (None,):
         values = effect_columns(factor, columns, names, data.take(rows))
         design = torch.as_tensor(np.ascontiguousarray(values.T)).to(like)
-    clusters = Clusters(
-        codes=torch.as_tensor(own.reshape(-1).astype(np.int64), device=like.device), levels=len(present), design=design
-    )
+    clusters = Clusters(codes=torch.as_tensor(own, device=like.device), levels=len(present), design=design)
     free = free_covariances(factor.blocks, outputs, covariance).to(like.device)
     return SampledFactor(present=present, levels=len(factor.grouping.levels), clusters=clusters, free=free)
 
@@ -121,10 +120,11 @@ class OutcomeRows:
 
 def outcome_rows(data: GroupedDataset, rows: np.ndarray, scaler: Scaler, *, task: str, like: Tensor) -> OutcomeRows:
     """The chosen rows as tensors of the type and on the device of ``like``; classes as whole numbers."""
-    chosen = data.take(rows)
-    target = torch.as_tensor(np.ascontiguousarray(scaler.target(chosen)), device=like.device)
+    target = torch.as_tensor(np.ascontiguousarray(scaler.target(data)[rows]), device=like.device)
+    inputs = torch.empty((len(rows), scaler.width), dtype=like.dtype)
+    scaler.fill(inputs.numpy(), data, rows)  # nothing in float64 of the size of the rows is made
     return OutcomeRows(
-        inputs=torch.as_tensor(scaler.features(chosen)).to(like),
+        inputs=inputs.to(like),
         target=target.to(torch.int64) if task in CODED else target.to(like),
     )
 

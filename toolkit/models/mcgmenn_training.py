@@ -83,7 +83,7 @@ class MonteCarloObjective:
         """Terms of one batch."""
         rows, offsets = self.rows, self.parameters[OFFSETS]
         draw = int(batch[0]) % offsets.shape[0]  # batches take turns, so that draws are averaged over
-        alone, target = self.fixed(rows.inputs[batch]), rows.target[batch]
+        alone, target = self.fixed(rows.inputs.index_select(0, batch)), rows.target.index_select(0, batch)
         loss = self.loss(alone + offsets[draw].index_select(0, batch), target)
         if self.population_weight > 0:
             loss = loss + self.population_weight * self.loss(alone, target)

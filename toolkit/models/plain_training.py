@@ -157,8 +157,8 @@ def _loss(config: PlainConfig, module: nn.Module, train: Judged) -> Callable[[Te
     each = train.rows / len(train.targets)
 
     def loss(batch: Tensor) -> Tensor:
-        arrays = tuple(values[batch] for values in train.arrays)
-        targets, counted = train.targets[batch], train.counted[batch]
+        arrays = tuple(values.index_select(0, batch) for values in train.arrays)
+        targets, counted = train.targets.index_select(0, batch), train.counted.index_select(0, batch)
         if own is not None:
             return own(module, arrays, targets, counted)
         return _summed(config, module(*arrays), targets, counted) / (len(batch) * each)
