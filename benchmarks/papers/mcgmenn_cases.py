@@ -198,7 +198,7 @@ def summary(
         row |= {"published": mean, "less se": mean - allowed}
         row["reached"] = "" if math.isnan(mean) else ("yes" if row["auc"] >= row["less se"] else "no")
         row["s_per_epoch"] = (part["cpu_s"] / part["epochs"]).mean()
-        for name in ("cpu_s", "relative", "variance_mae"):
+        for name in ("cpu_s", "relative", "variance_mae", "variance_mae_drawn", "variance_mae_known"):
             row[name] = part[name].mean() if name in part else math.nan
         if "peak_gib" in part and part["peak_gib"].notna().any():
             row["peak_gib"] = part["peak_gib"].max()

@@ -87,12 +87,12 @@ def test_a_step_by_information_is_longer_than_that_of_em():
 
 def rounds_until_still(*, learn: bool, rate: float) -> int:
     """Rounds of noisy steps towards zero, each of a share of what is left, until what is left is small."""
-    rng, place, gain, last = np.random.default_rng(2), 4.0, torch.ones(1), torch.zeros(1)
+    rng, place, gain, run = np.random.default_rng(2), 4.0, torch.ones(1), torch.zeros(1)
     for number in range(1, 500):
         step = float(gain) * (-rate * place + 0.01 * rng.normal())
         place += step
         if learn:
-            gain, last = next_gain(gain, torch.tensor([step]), last), torch.tensor([step])
+            gain, run = next_gain(gain, torch.tensor([step]), run)
         if abs(place) < 0.2:
             return number
     return 500
@@ -102,8 +102,11 @@ def test_steps_that_keep_their_direction_grow():
     assert rounds_until_still(learn=True, rate=0.08) < 0.5 * rounds_until_still(learn=False, rate=0.08)
     # steps that go all the way need no growth, and get none
     assert rounds_until_still(learn=True, rate=1.0) == rounds_until_still(learn=False, rate=1.0) == 1
-    turning = next_gain(torch.tensor([4.0, 1.2]), torch.tensor([-0.1, 0.1]), torch.tensor([0.2, -0.2]))
-    torch.testing.assert_close(turning, torch.tensor([2.0, 1.0]))
+    gain, run = next_gain(
+        torch.tensor([4.0, 1.2, 1.0, 2.0]), torch.tensor([-0.1, 0.1, 0.1, -0.1]), torch.tensor([2.0, -2, 1, -2])
+    )
+    torch.testing.assert_close(gain, torch.tensor([2.0, 1.0, 1.0, 2.6]))
+    torch.testing.assert_close(run, torch.tensor([-1.0, 1.0, 2.0, -3.0]))
 
 
 def test_a_correction_is_taken_as_far_as_its_noise_allows():

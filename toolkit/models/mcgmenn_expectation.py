@@ -248,11 +248,11 @@ class Expectation:
         if share is None or not self.held:
             present.copy_(updated(present, squares, factor.free, share))
             return
-        gain, last = self._gains.get(place, (torch.ones_like(share), torch.zeros_like(share)))
+        gain, run = self._gains.get(place, (torch.ones_like(share), torch.zeros_like(share)))
         before = torch.diagonal(present).double().clone()
         present.copy_(updated(present, squares, factor.free, share / gain))
         step = torch.log(torch.diagonal(present) / before)
-        self._gains[place] = next_gain(gain, step, last), step
+        self._gains[place] = next_gain(gain, step, run)
 
     def _corrected(
         self,

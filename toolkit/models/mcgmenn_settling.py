@@ -7,6 +7,7 @@ last rounds, whose Monte Carlo error is smaller.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,13 +20,18 @@ from toolkit.models.mcgmenn_design import SampledFactor
 from toolkit.models.mcgmenn_expectation import Expectation
 from toolkit.models.mcgmenn_training import covariance_name, draws_name
 
-# rounds of draws after training: at least (the first are not corrected), at most, and in each half of those compared
+# rounds of draws after training: at least (the first are not corrected), and at most
 FEWEST_ROUNDS, MOST_ROUNDS = 8, 40
-HALF = 3
+# of which the last ones are compared and averaged: the halves of so many, or of half of all
+WINDOW = 6
 # a difference of log variances between the halves counts in units of its noise, or of a tenth of the estimate's
-# standard error where that is more; they stand still up to this mean square of these, and up to a largest one that by
-# chance alone would be passed so often (noise of so few rounds is itself noisy: Student's t)
-SHARE_OF_ERROR, STILL, BY_CHANCE = 0.1, 2.5, 0.15
+# standard error where that is more; they stand still up to this mean square of these (what noise of so few rounds, itself
+# noisy, makes it by chance), more by so much over the root of how many there are, and up to a largest one that by chance
+# alone (Student's t) would be passed so often
+SHARE_OF_ERROR, STILL, OF_FEW, BY_CHANCE = 0.1, 1.6, 3.5, 0.15
+# and only once the noise of that difference, twice that of the average, is in the mean square no more than this many
+# standard errors
+QUIET = 1.0
 STORED = 50
 # numbers that stored draws may have
 MOST_NUMBERS = 20_000_000
@@ -55,7 +61,7 @@ def settle(
 ) -> tuple[Settled, Float[Tensor, "outputs rows"]]:
     """Rounds of draws and variances with the network held, until the variances of two halves of rounds are the same.
 
-    They end as the averages over both halves.
+    They end as the averages over both halves, of the last rounds.
 
     Args:
         expectation: draws and variances where training left them; changed in place.
@@ -74,12 +80,12 @@ def settle(
     for number in range(1, MOST_ROUNDS + 1):
         draws = expectation.draw(fixed, config.transitions, config.kept)
         fixed = expectation.keep(draws, fixed)
-        recent = [*recent, [own[name].clone() for name in names]][-2 * HALF :]
+        recent = [*recent, [own[name].clone() for name in names]][-window(number) :]
         logs.append(torch.cat([torch.log(torch.diagonal(last)) for last in recent[-1]]).double())
         if progress is not None:
             progress(number)
         errors = torch.cat([log_errors(factor, share) for factor, share in expectation.shares()])
-        if number >= FEWEST_ROUNDS and _stand(torch.stack([*logs[-2 * HALF :]]), errors):
+        if number >= FEWEST_ROUNDS and _stand(torch.stack([*logs[-window(number) :]]), errors):
             converged = True
             break
     for name, parts in zip(names, zip(*recent, strict=True), strict=True):
@@ -93,14 +99,22 @@ def log_errors(factor: SampledFactor, share: Float[Tensor, " effects"]) -> Float
     return torch.sqrt(2.0 / (factor.clusters.levels * share.double().clamp(min=1e-12)))
 
 
+def window(rounds: int) -> int:
+    """How many of so many rounds are compared and averaged; even."""
+    return max(WINDOW, 2 * (rounds // 4))
+
+
 def _stand(logs: Float[Tensor, "rounds effects"], errors: Float[Tensor, " effects"]) -> bool:
     """Whether the halves differ by no more than their noise, or than a tenth of what is not known anyway."""
-    before, after = logs[:HALF], logs[HALF:]
+    half = len(logs) // 2
+    before, after = logs[:half], logs[half:]
     # by differences from round to round, which a drift hardly changes
-    noise = torch.sqrt(logs.diff(dim=0).square().mean(dim=0) / HALF)
+    noise = torch.sqrt(logs.diff(dim=0).square().mean(dim=0) / half)
     drift = (after.mean(dim=0) - before.mean(dim=0)) / torch.maximum(noise, SHARE_OF_ERROR * errors)
-    largest = float(student.isf(0.5 * BY_CHANCE / len(drift), 2 * HALF - 1))
-    return float(drift.square().mean()) <= STILL and float(drift.abs().max()) <= largest
+    largest = float(student.isf(0.5 * BY_CHANCE / len(drift), len(logs) - 1))
+    usual = STILL + OF_FEW / math.sqrt(len(drift))
+    quiet = float((noise / errors).square().mean()) <= QUIET
+    return quiet and float(drift.square().mean()) <= usual and float(drift.abs().max()) <= largest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

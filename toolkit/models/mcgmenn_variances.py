@@ -13,7 +13,7 @@ LARGEST_STEP = 1.5
 # least share of information: below it a step would be mostly noise
 LEAST = 1e-4
 # how steps of a held network grow while they keep their direction, shrink where they turn, and how long they get
-GROWTH, SHRINK, MOST_GAIN = 1.3, 0.5, 5.0
+GROWTH, SHRINK, MOST_GAIN, RUN = 1.3, 0.5, 5.0, 3
 # most noise of the logarithm of a variance in one step
 NOISE = 0.1
 
@@ -114,19 +114,26 @@ def data_share(
 
 
 def next_gain(
-    gain: Float[Tensor, " effects"], step: Float[Tensor, " effects"], last: Float[Tensor, " effects"]
-) -> Float[Tensor, " effects"]:
+    gain: Float[Tensor, " effects"], step: Float[Tensor, " effects"], run: Float[Tensor, " effects"]
+) -> tuple[Float[Tensor, " effects"], Float[Tensor, " effects"]]:
     """By how much to lengthen the next step: more where steps keep their direction, less where they turn.
 
     The share of information counts what the rows tell about an effect if all others were known. Where factors are
-    nested they hardly tell one from the other, and steps by that share are too short (after Kesten, 1958).
+    nested they hardly tell one from the other, and steps by that share are too short (after Kesten, 1958). Two steps
+    the same way are no sign yet: lengthened noise would raise the variances, whose logarithm it is that steps.
 
     Args:
         gain: of the step just made.
         step: of the logarithm of each variance.
-        last: the step before it.
+        run: how many steps before it went the same way, with their sign.
+
+    Returns:
+        The gain, and the run with this step.
     """
-    return torch.where(step * last > 0, gain * GROWTH, gain * SHRINK).clamp(1.0, MOST_GAIN)
+    way = torch.sign(step)
+    run = torch.where(way * run > 0, run + way, way)
+    grown = torch.where(run.abs() >= RUN, gain * GROWTH, gain)
+    return torch.where(run.abs() <= 1, gain * SHRINK, grown).clamp(1.0, MOST_GAIN), run
 
 
 def correction_weight(
