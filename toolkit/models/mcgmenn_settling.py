@@ -26,7 +26,7 @@ FEWEST_ROUNDS, MOST_ROUNDS = 8, 40
 WINDOW = 6
 # a difference of log variances between the halves counts in units of its noise, or of a tenth of the estimate's
 # standard error where that is more; they stand still up to this mean square of these (noise of so few rounds is itself
-# noisy), more by so much over the root of how many there are, and up to a largest one that by chance alone (Student's t)
+# noisy), more by so much over the root of how many there are, and up to a largest one that by chance (Student's t)
 # would be passed so often
 SHARE_OF_ERROR, STILL, OF_FEW, BY_CHANCE = 0.1, 1.6, 3.5, 0.15
 # and only once the noise of that difference, twice that of the average, is in the mean square no more than this many
