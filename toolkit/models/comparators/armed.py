@@ -15,17 +15,15 @@ from torch.nn import functional
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.errors import ConfigError
-from toolkit.models.comparators.menets import one_factor
+from toolkit.models.comparators.levels import PersonConfig
 from toolkit.models.comparators.one_hot import looked_up, single
 from toolkit.models.dropping import Droppable, DroppableMlp
 from toolkit.models.plain import (
     OwnLoss,
-    PlainConfig,
     Reading,
     Units,
     codes_of,
     draw_parameters,
-    level_tables,
     rows_as_units,
 )
 
@@ -33,7 +31,7 @@ UNKNOWN, NOBODY = -1, -2  # a level to be guessed from the features, and none at
 BESIDE = (8, 8, 4)  # layers of the adversary and of the network that guesses clusters
 
 
-class Armed(PlainConfig):
+class Armed(PersonConfig):
     """Adversarially regularised mixed effects network (Nguyen et al., 2023), for one grouping factor.
 
     A perceptron f of the features; an adversary that tells a row's person from its hidden layers, against which these
@@ -73,7 +71,7 @@ class Armed(PlainConfig):
 
     def check(self, data: GroupedDataset) -> None:
         """One factor, and slopes of features."""
-        one_factor(data, "Armed")
+        super().check(data)
         unknown = [name for name in self.slopes if name not in data.feature_names]
         if unknown:
             raise ConfigError(
@@ -82,10 +80,6 @@ class Armed(PlainConfig):
                 column="slopes",
                 remedy=f"features are {', '.join(data.feature_names)}",
             )
-
-    def read(self, data: GroupedDataset, rows: np.ndarray) -> Reading:
-        """Persons beside the features."""
-        return Reading(scaler=super().read(data, rows).scaler, factors=level_tables(data, rows))
 
     def units(self, reading: Reading, data: GroupedDataset, level: str) -> Units:
         """Features and place of the person."""

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from pydantic import Field
@@ -17,18 +16,14 @@ from toolkit.data.grouped import GroupedDataset
 from toolkit.errors import ConfigError
 from toolkit.models.comparators.deep_glmm_descent import climb
 from toolkit.models.comparators.deep_glmm_likelihood import PanelRows, coefficient_modes
-from toolkit.models.comparators.menets import one_factor
+from toolkit.models.comparators.levels import PersonConfig
 from toolkit.models.comparators.one_hot import looked_up
 from toolkit.models.dropping import DroppableMlp
 from toolkit.models.plain import (
     Judged,
-    PlainConfig,
     Reading,
     Units,
-    codes_of,
     draw_parameters,
-    level_tables,
-    rows_as_units,
 )
 from toolkit.optimise.minimise import Outcome, Progress
 
@@ -37,7 +32,7 @@ OF_BATCHES: dict[str, Any] = {"batch": 256, "optimiser": "adam", "schedule": "pl
 MOST_PARAMETERS = 2_000
 
 
-class DeepGlmm(PlainConfig):
+class DeepGlmm(PersonConfig):
     """Multilayer perceptron whose last layer has coefficients ``beta + alpha`` of a person (Tran et al., 2020).
 
     ``alpha`` is normal with a variance for each coefficient, intercept included. The posterior of all shared
@@ -75,7 +70,7 @@ class DeepGlmm(PlainConfig):
 
     def check(self, data: GroupedDataset) -> None:
         """One factor, and few parameters (E302)."""
-        one_factor(data, "DeepGlmm")
+        super().check(data)
         widths = [data.n_features, *self.hidden, 1]
         count = sum((a + 1) * b for a, b in itertools.pairwise(widths))
         if count > self.few_parameters:
@@ -85,14 +80,6 @@ class DeepGlmm(PlainConfig):
                 column="hidden",
                 remedy="use fewer units or features, or Lmmnn or McGmenn",
             )
-
-    def read(self, data: GroupedDataset, rows: np.ndarray) -> Reading:
-        """Persons beside the features."""
-        return Reading(scaler=super().read(data, rows).scaler, factors=level_tables(data, rows))
-
-    def units(self, reading: Reading, data: GroupedDataset, level: str) -> Units:
-        """Features and place of the person."""
-        return rows_as_units(data.n_rows, reading.scaler.features(data), codes_of(reading, data, level)[:, 0])
 
     def build(self, reading: Reading) -> nn.Module:
         """The network."""

@@ -5,29 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toolkit.data.grouped import GroupedDataset
 from toolkit.errors import ConfigError
+from toolkit.models.comparators.levels import LevelsConfig
 from toolkit.models.comparators.one_hot import looked_up, single
 from toolkit.models.dropping import DroppableMlp
 from toolkit.models.plain import (
-    PlainConfig,
     Reading,
     Units,
-    codes_of,
     draw_parameters,
-    level_tables,
-    rows_as_units,
 )
 
 START = 0.05
 LARGEST = 100
 
 
-class EmbeddingMlp(PlainConfig):
+class EmbeddingMlp(LevelsConfig):
     """Multilayer perceptron on the features and the embeddings of a row's levels (Guo and Berkhahn, 2016).
 
     A level without training rows, and the population, have the mean embedding of the levels that have some.
@@ -45,14 +40,6 @@ class EmbeddingMlp(PlainConfig):
         super().model_post_init(context)
         if self.size is not None and self.size < 1:
             raise ConfigError("an embedding needs at least one number", code="E302", column="size")
-
-    def read(self, data: GroupedDataset, rows: np.ndarray) -> Reading:
-        """Levels of every factor beside the features."""
-        return Reading(scaler=super().read(data, rows).scaler, factors=level_tables(data, rows))
-
-    def units(self, reading: Reading, data: GroupedDataset, level: str) -> Units:
-        """Features and places of the levels."""
-        return rows_as_units(data.n_rows, reading.scaler.features(data), codes_of(reading, data, level))
 
     def build(self, reading: Reading) -> nn.Module:
         """The network."""

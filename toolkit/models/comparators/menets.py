@@ -6,30 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from toolkit.data.grouped import GroupedDataset
 from toolkit.errors import ConfigError
+from toolkit.models.comparators.levels import PersonConfig
 from toolkit.models.comparators.one_hot import looked_up
 from toolkit.models.dropping import DroppableMlp
 from toolkit.models.plain import (
     OwnLoss,
-    PlainConfig,
     Reading,
     Units,
-    codes_of,
     draw_parameters,
-    level_tables,
-    rows_as_units,
 )
 
 ROWS_AT_ONCE = 16_384
 
 
-class MeNets(PlainConfig):
+class MeNets(PersonConfig):
     """Multilayer perceptron ``f(x) + z'b`` with random effects ``b`` of a person on its last hidden layer ``z``.
 
     Between two epochs, in which the network learns what the effects leave, one EM step takes the person effects, their
@@ -46,18 +41,6 @@ class MeNets(PlainConfig):
             raise ConfigError(
                 "MeNets is for numeric outcomes", code="E302", column="task", remedy="use Armed, Lmmnn or McGmenn"
             )
-
-    def check(self, data: GroupedDataset) -> None:
-        """Effects are of one factor."""
-        one_factor(data, "MeNets")
-
-    def read(self, data: GroupedDataset, rows: np.ndarray) -> Reading:
-        """Persons beside the features."""
-        return Reading(scaler=super().read(data, rows).scaler, factors=level_tables(data, rows))
-
-    def units(self, reading: Reading, data: GroupedDataset, level: str) -> Units:
-        """Features and place of the person."""
-        return rows_as_units(data.n_rows, reading.scaler.features(data), codes_of(reading, data, level)[:, 0])
 
     def build(self, reading: Reading) -> nn.Module:
         """The network."""
@@ -174,11 +157,3 @@ class EffectsNetwork(nn.Module):
 def _with_one(values: Tensor) -> Tensor:
     """A last column of ones."""
     return torch.cat([values, values.new_ones((len(values), 1))], dim=1)
-
-
-def one_factor(data: GroupedDataset, model: str) -> None:
-    """Refuse several grouping factors (E302)."""
-    if len(data.groupings) > 1:
-        raise ConfigError(
-            f"{model} has effects of one grouping factor", code="E302", column="groups", remedy="name one column"
-        )

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toolkit.data.grouped import GroupedDataset
+from toolkit.models.comparators.levels import LevelsConfig
 from toolkit.models.dropping import Droppable
 from toolkit.models.networks import Mlp
 from toolkit.models.plain import (
-    PlainConfig,
     Reading,
     Units,
-    codes_of,
     draw_parameters,
-    level_tables,
-    rows_as_units,
 )
 
 
-class OneHotMlp(PlainConfig):
+class OneHotMlp(LevelsConfig):
     """Multilayer perceptron on the features and one input of zeros and ones for each level of every grouping factor.
 
     The wide first layer is never multiplied out: a level's weights are looked up. A level without training rows has no
@@ -31,14 +26,6 @@ class OneHotMlp(PlainConfig):
     """
 
     several_classes: ClassVar[bool] = True
-
-    def read(self, data: GroupedDataset, rows: np.ndarray) -> Reading:
-        """Levels of every factor beside the features."""
-        return Reading(scaler=super().read(data, rows).scaler, factors=level_tables(data, rows))
-
-    def units(self, reading: Reading, data: GroupedDataset, level: str) -> Units:
-        """Features and places of the levels."""
-        return rows_as_units(data.n_rows, reading.scaler.features(data), codes_of(reading, data, level))
 
     def build(self, reading: Reading) -> nn.Module:
         """The network."""

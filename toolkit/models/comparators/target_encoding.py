@@ -13,20 +13,19 @@ from torch import Tensor, nn
 
 from toolkit.data.grouped import GroupedDataset
 from toolkit.errors import ConfigError
+from toolkit.models.comparators.levels import LevelsConfig
 from toolkit.models.comparators.one_hot import looked_up, single
 from toolkit.models.dropping import DroppableMlp
 from toolkit.models.plain import (
-    PlainConfig,
     Reading,
     Units,
     codes_of,
     draw_parameters,
-    level_tables,
     rows_as_units,
 )
 
 
-class TargetEncodingMlp(PlainConfig):
+class TargetEncodingMlp(LevelsConfig):
     """Multilayer perceptron on the features and the smoothed mean outcome of a row's levels (Micci-Barreca, 2001).
 
     A level with n training rows of mean m is read as ``(n m + smoothing p) / (n + smoothing) - p``, where ``p`` is the
@@ -48,14 +47,6 @@ class TargetEncodingMlp(PlainConfig):
         """Every fold needs rows beside it (E302)."""
         if self.folds > data.n_rows:
             raise ConfigError("there are more folds than rows", code="E302", column="folds", remedy="use fewer")
-
-    def read(self, data: GroupedDataset, rows: np.ndarray) -> Reading:
-        """Levels of every factor beside the features."""
-        return Reading(scaler=super().read(data, rows).scaler, factors=level_tables(data, rows))
-
-    def units(self, reading: Reading, data: GroupedDataset, level: str) -> Units:
-        """Features and places of the levels."""
-        return rows_as_units(data.n_rows, reading.scaler.features(data), codes_of(reading, data, level))
 
     def training_units(
         self, module: nn.Module, reading: Reading, data: GroupedDataset, generator: torch.Generator
