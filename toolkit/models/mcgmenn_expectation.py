@@ -42,8 +42,9 @@ from toolkit.numerics.covariance import VARIANCE_FLOOR
 from toolkit.sampling.blocks import Blocks
 from toolkit.sampling.densities import Categorical, RowDensity
 from toolkit.sampling.joint_sampler import JointSampler
+from toolkit.sampling.pieces import row_slices
 from toolkit.sampling.protocol import Diagnostics, Keep, Sampler, State
-from toolkit.sampling.target import Draw, Target, not_finite
+from toolkit.sampling.target import Clusters, Draw, Target, not_finite
 
 # share of the information from which on draws alone say how large a variance is
 MOSTLY_KNOWN = 0.5
@@ -207,8 +208,12 @@ class Expectation:
     def added(self, draw: int = -1) -> Float[Tensor, "outputs rows"]:
         """What one of the kept draws adds to each row."""
         own = self.objective.parameters
-        parts = [factor.clusters.spread(own[draws_name(place)][draw]) for place, factor in enumerate(self.factors)]
-        return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
+        first, *others = (
+            factor.clusters.spread(own[draws_name(place)][draw]) for place, factor in enumerate(self.factors)
+        )
+        for part in others:
+            first += part
+        return first
 
     def _into_network(self, mean: Tensor, layout: EffectLayout, factor: SampledFactor) -> Float[Tensor, "outputs rows"]:
         """Move a mean of the effects into the network; what that adds to each row (broadcast over them)."""
@@ -296,23 +301,31 @@ def what_rows_tell(
     density: RowDensity, factors: Sequence[SampledFactor], logits: Float[Tensor, "outputs rows"]
 ) -> list[Told]:
     """Score and information of each effect by itself, summed over the rows of its level, of each factor."""
-    slope = density.slope(logits)
-    if isinstance(density, Categorical):  # of many classes the whole matrix would be large
-        kinds = slope - slope.square()
-    else:
-        kinds = torch.diagonal(density.information(logits), dim1=0, dim2=1).T
+    slopes = [logits.new_zeros((factor.size, factor.clusters.levels)) for factor in factors]
+    information = [torch.zeros_like(slope) for slope in slopes]
+    for rows in row_slices(logits.shape[1], logits.shape[0]):
+        here = density.rows(rows)
+        slope = here.slope(logits[:, rows])
+        if isinstance(density, Categorical):  # of many classes the whole matrix would be large
+            kinds = slope - slope.square()
+        else:
+            kinds = torch.diagonal(here.information(logits[:, rows]), dim1=0, dim2=1).T
+        for factor, total, squares in zip(factors, slopes, information, strict=True):
+            clusters = factor.clusters.part(rows)
+            clusters.gather_into(total, slope)
+            _add_squares(squares, clusters, kinds)
     return [
-        Told(
-            score=factor.clusters.statistic(density, logits) - factor.clusters.gathered(slope),
-            information=_of_squares(factor, kinds),
-        )
-        for factor in factors
+        Told(score=factor.clusters.statistic(density, logits) - slope, information=squares)
+        for factor, slope, squares in zip(factors, slopes, information, strict=True)
     ]
 
 
-def _of_squares(factor: SampledFactor, kinds: Float[Tensor, "outputs rows"]) -> Float[Tensor, "effects levels"]:
-    """Sums over the rows of each level, times squares of what effects are multiplied with."""
-    clusters, found = factor.clusters, kinds.new_zeros((factor.size, factor.clusters.levels))
-    design = clusters.design
-    rows = kinds if design is None else (design.square()[:, None] * kinds[None]).flatten(0, 1)
-    return found.index_add_(1, clusters.codes, rows)
+def _add_squares(
+    total: Float[Tensor, "effects levels"], clusters: Clusters, kinds: Float[Tensor, "outputs rows"]
+) -> None:
+    """Add the sums over the rows of each level, times squares of what effects are multiplied with."""
+    if clusters.design is None:
+        total.index_add_(1, clusters.codes, kinds)
+        return
+    for part, column in zip(total.split(kinds.shape[0]), clusters.design, strict=True):
+        part.index_add_(1, clusters.codes, kinds * column.square())

@@ -121,7 +121,8 @@ def train_mcgmenn(
     module = additive_network(task, len(scaler.names), config.hidden, columns, classes=len(data.classes or ()))
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     parameters = start_parameters(module, generator=generator, dtype=dtype, device=device)
-    start_at_frequencies(task, parameters, data.take(rows), scaler)
+    if task in ("ordinal", "count"):
+        start_at_frequencies(task, parameters, data.take(rows), scaler)
     like = next(iter(parameters.values()))
     sampled = [
         sampled_factor(
