@@ -105,8 +105,21 @@ def test_steps_that_keep_their_direction_grow():
     gain, run = next_gain(
         torch.tensor([4.0, 1.2, 1.0, 2.0]), torch.tensor([-0.1, 0.1, 0.1, -0.1]), torch.tensor([2.0, -2, 1, -2])
     )
-    torch.testing.assert_close(gain, torch.tensor([2.0, 1.0, 1.0, 2.6]))
+    torch.testing.assert_close(gain, torch.tensor([2.8, 0.84, 1.0, 2.6]))
     torch.testing.assert_close(run, torch.tensor([-1.0, 1.0, 2.0, -3.0]))
+
+
+def test_steps_of_noise_shrink_and_do_not_linger_where_they_are_small():
+    rng, path, gain, run = np.random.default_rng(1), [0.0], torch.ones(1), torch.zeros(1)
+    plain = [0.0]
+    for _ in range(400):  # of a log variance: the less it is, the more noise has a step
+        noise = rng.normal()
+        plain.append(plain[-1] - 0.5 * plain[-1] + 0.5 * np.exp(-plain[-1]) * noise)
+        step = float(gain) * (-0.5 * path[-1] + 0.5 * np.exp(-path[-1]) * noise)
+        path.append(path[-1] + step)
+        gain, run = next_gain(gain, torch.tensor([step]), run)
+    assert np.std(path[100:]) < 0.6 * np.std(plain[100:])
+    assert abs(np.mean(path[100:])) < 0.15
 
 
 def test_a_correction_is_taken_as_far_as_its_noise_allows():

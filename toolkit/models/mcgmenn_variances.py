@@ -12,8 +12,8 @@ from toolkit.numerics.covariance import VARIANCE_FLOOR
 LARGEST_STEP = 1.5
 # least share of information: below it a step would be mostly noise
 LEAST = 1e-4
-# how steps of a held network grow while they keep their direction, shrink where they turn, and how long they get
-GROWTH, SHRINK, MOST_GAIN, RUN = 1.3, 0.5, 5.0, 3
+# how steps of a held network grow while they keep their direction, shrink where they turn, and their least and most
+GROWTH, SHRINK, LEAST_GAIN, MOST_GAIN, RUN = 1.3, 0.7, 0.1, 5.0, 3
 # most noise of the logarithm of a variance in one step
 NOISE = 0.1
 
@@ -118,9 +118,10 @@ def next_gain(
 ) -> tuple[Float[Tensor, " effects"], Float[Tensor, " effects"]]:
     """By how much to lengthen the next step: more where steps keep their direction, less where they turn.
 
-    The share of information counts what the rows tell about an effect if all others were known. Where factors are
-    nested they hardly tell one from the other, and steps by that share are too short (after Kesten, 1958). Two steps
-    the same way are no sign yet: lengthened noise would raise the variances, whose logarithm it is that steps.
+    After Kesten (1958). The share of information counts what the rows tell about an effect if all others were known. Where factors are
+    nested they hardly tell one from the other, and steps by that share are too short. Where the data say little steps
+    are mostly noise, and the less a variance is the more so: at full length they linger where it is large (a class with
+    one row in two levels had twice its variance). Two steps the same way are no sign of a drift yet.
 
     Args:
         gain: of the step just made.
@@ -133,7 +134,7 @@ def next_gain(
     way = torch.sign(step)
     run = torch.where(way * run > 0, run + way, way)
     grown = torch.where(run.abs() >= RUN, gain * GROWTH, gain)
-    return torch.where(run.abs() <= 1, gain * SHRINK, grown).clamp(1.0, MOST_GAIN), run
+    return torch.where(run.abs() <= 1, gain * SHRINK, grown).clamp(LEAST_GAIN, MOST_GAIN), run
 
 
 def correction_weight(
