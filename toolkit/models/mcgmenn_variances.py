@@ -118,10 +118,10 @@ def next_gain(
 ) -> tuple[Float[Tensor, " effects"], Float[Tensor, " effects"]]:
     """By how much to lengthen the next step: more where steps keep their direction, less where they turn.
 
-    After Kesten (1958). The share of information counts what the rows tell about an effect if all others were known. Where factors are
-    nested they hardly tell one from the other, and steps by that share are too short. Where the data say little steps
-    are mostly noise, and the less a variance is the more so: at full length they linger where it is large (a class with
-    one row in two levels had twice its variance). Two steps the same way are no sign of a drift yet.
+    After Kesten (1958). The share of information counts what the rows tell about an effect if all others were known.
+    Where factors are nested they hardly tell one from the other, and steps by that share are too short. Where the data
+    say little steps are mostly noise, and the less a variance is the more so: at full length they linger where it is
+    large (a class with one row in two levels had twice its variance). Two steps the same way are no sign of a drift.
 
     Args:
         gain: of the step just made.
