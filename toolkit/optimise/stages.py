@@ -283,5 +283,6 @@ def _stopping(stage: Stage, descent: Descent, patience: int) -> Status | None:
 
 
 def _finite(state: dict[str, Tensor]) -> bool:
-    """True when every number of the state is finite."""
-    return all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point())
+    """True when every number of the state is finite; a finite sum says so at once, another may have overflowed."""
+    numbers = [value for value in state.values() if value.is_floating_point()]
+    return all(bool(torch.isfinite(value.sum())) or bool(torch.isfinite(value).all()) for value in numbers)
