@@ -31,8 +31,8 @@ PUBLISHED: dict[str, Any] = {
 STEPS = 2_500
 FEWEST, MOST = 10, 400
 # rows times outputs times draws at the end, and between how many draws
-DRAWN = 20_000_000
-FEWEST_DRAWS, MOST_DRAWS = 40, 1_000
+DRAWN = 10_000_000
+FEWEST_DRAWS, MOST_DRAWS = 20, 1_000
 
 
 class McGmenn(Config):

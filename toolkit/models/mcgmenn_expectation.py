@@ -9,7 +9,7 @@ network's level stand in for each other, and EM hardly moves along that line (pa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from toolkit.effects.random_effects import EffectLayout
 from toolkit.models.mcgmenn import McGmenn
+from toolkit.models.mcgmenn_conditionals import Told, conditional, what_rows_tell
 from toolkit.models.mcgmenn_design import SIGMA2, SampledFactor, row_density
 from toolkit.models.mcgmenn_training import (
     OFFSETS,
@@ -28,9 +29,8 @@ from toolkit.models.mcgmenn_training import (
     modes_name,
 )
 from toolkit.models.mcgmenn_variances import (
-    correction_weight,
+    carried,
     data_share,
-    expected_squares,
     mean_squares,
     next_gain,
     rescaled,
@@ -46,18 +46,13 @@ from toolkit.sampling.pieces import row_slices
 from toolkit.sampling.protocol import Diagnostics, Keep, Sampler, State
 from toolkit.sampling.target import Clusters, Draw, Target, not_finite
 
-# share of the information from which on draws alone say how large a variance is
-MOSTLY_KNOWN = 0.5
-# rounds over which the difference of mean squares of draws and expected ones is averaged
-MEMORY = 10
-# change of the logarithm of a variance from round to round up to which such a difference counts
-STANDING = 0.1
-# and from which on differences of earlier rounds are forgotten
-MOVING = 0.5
-# change of the logarithm of a variance up to which proposals are not made anew
-HARDLY = 0.3
+# share of the information from which on draws alone say how large a variance is, and that with slopes, whose
+# conditionals are less exact
+MOSTLY_KNOWN, OF_SLOPES = 0.9, 0.2
+# share of proposals that must be accepted for them to go on
+WELL_ACCEPTED = 0.5
 # least share by which a step is divided while the network learns: draws then are not yet what they will be
-CAREFUL = 0.25
+CAREFUL = 0.03
 
 
 class Expectation:
@@ -91,10 +86,10 @@ class Expectation:
         self.sampler, self.generator, self.numbers = sampler, generator, numbers
         self._state: State | None = None
         self._shares: dict[int, Tensor] = {}
-        self._corrections: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self.held = False
         self._gains: dict[int, tuple[Tensor, Tensor]] = {}
-        self._found_at: Tensor | None = None
+        self._centres: dict[int, Tensor] = {}
+        self._asked = False
         self._density: RowDensity | None = None
 
     @torch.no_grad()
@@ -170,17 +165,16 @@ class Expectation:
             own[STEP].mul_(0.5)
 
     def _frozen(self, sampler: Sampler, state: State) -> tuple[Sampler, State]:
-        """Proposals of earlier calls, while the network is held and the variances have hardly changed since then.
+        """Proposals by what rows told in earlier calls, while the network is held and they are accepted.
 
-        They are exact for any target; finding modes and curvatures anew costs more than drawing.
+        They are exact for any target; asking the rows anew costs more than drawing.
         """
-        if not isinstance(sampler, Blocks) or not self.held:
+        before = self._state
+        if not isinstance(sampler, Blocks) or not self.held or before is None or before.memory is None:
             return sampler, state
-        v = torch.cat([torch.diagonal(covariance) for covariance in state.target.covariances])
-        before = self._found_at
-        if self._state is not None and before is not None and float(torch.log(v / before).abs().max()) < HARDLY:
-            return replace(sampler, rounds=0), replace(state, memory=self._state.memory)
-        self._found_at = v
+        if self._asked and min(before.diagnostics.acceptance) > WELL_ACCEPTED:
+            return replace(sampler, rounds=0), replace(state, memory=before.memory)
+        self._asked = True
         return sampler, state
 
     def keep(self, draws: Sequence[Tensor], fixed: Float[Tensor, "outputs rows"]) -> Float[Tensor, "outputs rows"]:
@@ -192,6 +186,8 @@ class Expectation:
                 fixed = fixed + self._into_network(mean, layout, factor)
                 drawn = drawn - mean[:, None]
                 own[modes_name(place)].sub_(mean[:, None])
+                if place in self._centres:
+                    self._centres[place].sub_(mean[:, None])
             own[draws_name(place)].copy_(drawn)
         kept, regression = draws[0].shape[0], self.objective.task == "regression"
         # offsets are for training; of a network that is held the last draw is enough
@@ -226,98 +222,72 @@ class Expectation:
 
     def _update_covariances(self, logits: Float[Tensor, "outputs rows"]) -> None:
         """The next covariances; logits are those of the last draw."""
-        told: Sequence[Told | None] = [None] * len(self.factors)
-        if self.config.variance_update == "mean":
-            told = what_rows_tell(self.density, self.factors, logits)
-        for place, (factor, rows) in enumerate(zip(self.factors, told, strict=True)):
-            self._update_covariance(place, factor, rows)
-
-    def _update_covariance(self, place: int, factor: SampledFactor, told: Told | None) -> None:
-        """The next covariance of a factor, by what its rows tell about each effect if that is asked for."""
-        draws, present = (self.objective.parameters[name(place)] for name in (draws_name, covariance_name))
-        if self.config.variance_update == "published":
-            present.copy_(updated(present, spread_of_last(draws), factor.free))
+        if self.config.variance_update != "mean":
+            for place, factor in enumerate(self.factors):
+                self._plain_update(place, factor)
             return
-        precision = torch.linalg.inv(present.double())
-        squares = mean_squares(draws)
-        if self.density.shift_free and factor.clusters.design is None:
-            squares = without_shift(draws, precision)
-        share = None
-        if told is not None:
-            v = torch.diagonal(present)
-            share = self._shares[place] = data_share(v, 1.0 / (told.information + 1.0 / v[:, None]))
-            expected = expected_squares(draws[-1], told.score, told.information, precision)
-            squares = rescaled(squares, self._corrected(place, squares, expected, share))
-        if share is not None and not self.held:
-            share = share.clamp(min=CAREFUL)
-        if share is None or not self.held:
-            present.copy_(updated(present, squares, factor.free, share))
-            return
-        gain, run = self._gains.get(place, (torch.ones_like(share), torch.zeros_like(share)))
-        before = torch.diagonal(present).double().clone()
-        present.copy_(updated(present, squares, factor.free, share / gain))
-        step = torch.log(torch.diagonal(present) / before)
-        self._gains[place] = next_gain(gain, step, run)
-
-    def _corrected(
-        self,
-        place: int,
-        squares: Float[Tensor, "effects effects"],
-        expected: Float[Tensor, " effects"],
-        share: Float[Tensor, " effects"],
-    ) -> Float[Tensor, " effects"]:
-        """Mean squares of draws where the data say much; else expected ones, corrected once the network is held.
-
-        The correction is what draws were larger by in the last rounds, in units of the variances. While the network
-        learns it would follow the changes of the variances with a delay, and be divided by a small share.
-        """
         own = self.objective.parameters
-        drawn, v = torch.diagonal(squares), torch.diagonal(own[covariance_name(place)]).double()
-        found = expected
+        centres = [self._centres.get(place, own[modes_name(place)]) for place in range(len(self.factors))]
+        away = [centre - own[draws_name(place)][-1] for place, centre in enumerate(centres)]
+        told = what_rows_tell(self.density, self.factors, logits, away)
+        for place, (factor, centre, rows) in enumerate(zip(self.factors, centres, told, strict=True)):
+            self._update_by_information(place, factor, centre, rows)
+
+    def _plain_update(self, place: int, factor: SampledFactor) -> None:
+        """The next covariance by draws alone."""
+        draws, present = (self.objective.parameters[name(place)] for name in (draws_name, covariance_name))
+        published = self.config.variance_update == "published"
+        squares = spread_of_last(draws) if published else self._drawn_squares(factor, draws, present)
+        present.copy_(updated(present, squares, factor.free))
+
+    def _drawn_squares(self, factor: SampledFactor, draws: Tensor, present: Tensor) -> Float[Tensor, "effects effects"]:
+        """Mean squares of draws; of classes what is common to them is taken exactly."""
+        if self.density.shift_free and factor.clusters.design is None:
+            return without_shift(draws, torch.linalg.inv(present.double()))
+        return mean_squares(draws)
+
+    def _update_by_information(self, place: int, factor: SampledFactor, centre: Tensor, told: Told) -> None:
+        """The next covariance by a step as long as the information about it says; the last draw goes with it."""
+        draws, present = (self.objective.parameters[name(place)] for name in (draws_name, covariance_name))
+        precision, before = torch.linalg.inv(present.double()), torch.diagonal(present).double().clone()
+        squares = self._drawn_squares(factor, draws, present)
+        found = conditional(draws[-1], centre, told, precision, quadratic=self.density.quadratic)
+        share = self._shares[place] = data_share(before, found.variance)
+        # where the data say much, draws of a whole level are more exact than each effect given all others
+        enough = MOSTLY_KNOWN if factor.clusters.design is None else OF_SLOPES
+        expected = torch.where(share > enough, torch.diagonal(squares), found.square.mean(dim=1))
+        length = share / self._gain(place, share)[0] if self.held else share.clamp(min=CAREFUL)
+        present.copy_(updated(present, rescaled(squares, expected), factor.free, length))
+        after = torch.diagonal(present).double()
         if self.held:
-            nothing = torch.zeros_like(expected)
-            mean, rounds, before = self._corrections.get(place, (nothing, nothing, nothing))
-            change = torch.log(v / before).abs()  # infinite at first
-            stands = (change < STANDING).double()  # else draws are still of the variance before
-            mean, rounds = (torch.where(change < MOVING, kept, nothing) for kept in (mean, rounds))
-            rounds = torch.minimum(rounds + stands, nothing + MEMORY)
-            mean = mean + stands * ((drawn - expected) / v - mean) / rounds.clamp(min=1.0)
-            self._corrections[place] = mean, rounds, v.clone()
-            draws = own[draws_name(place)]
-            weight = correction_weight(share, count=draws.shape[0] * draws.shape[2] * rounds)
-            found = torch.maximum(expected + weight * v * mean, 0.1 * expected)
-        return torch.where(share > MOSTLY_KNOWN, drawn, found)
+            self._gains[place] = next_gain(*self._gain(place, share), step=torch.log(after / before))
+        change = torch.diagonal(torch.linalg.inv(present.double())) - torch.diagonal(precision)
+        draws[-1].copy_(carried(draws[-1], found.mean, found.variance, change))
+        if self.held:
+            self._centres[place] = found.mean.to(draws)
+        elif not isinstance(self.sampler, Blocks):  # which looks for modes; these are near enough for the next time
+            centre.copy_(found.mean)
+
+    def _gain(self, place: int, like: Float[Tensor, " effects"]) -> tuple[Tensor, Tensor]:
+        """By how much the next step is lengthened, and the run of those before."""
+        return self._gains.get(place, (torch.ones_like(like), torch.zeros_like(like)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Told:
-    """What the rows of each level say about each of its effects (effects, levels): score, and Fisher's information."""
-
-    score: Float[Tensor, "effects levels"]
-    information: Float[Tensor, "effects levels"]
-
-
-def what_rows_tell(
+def row_information(
     density: RowDensity, factors: Sequence[SampledFactor], logits: Float[Tensor, "outputs rows"]
-) -> list[Told]:
-    """Score and information of each effect by itself, summed over the rows of its level, of each factor."""
-    slopes = [logits.new_zeros((factor.size, factor.clusters.levels)) for factor in factors]
-    information = [torch.zeros_like(slope) for slope in slopes]
+) -> list[Float[Tensor, "effects levels"]]:
+    """Fisher's information about each effect by itself, summed over the rows of its level, of each factor."""
+    found = [logits.new_zeros((factor.size, factor.clusters.levels)) for factor in factors]
     for rows in row_slices(logits.shape[1], logits.shape[0]):
         here = density.rows(rows)
-        slope = here.slope(logits[:, rows])
         if isinstance(density, Categorical):  # of many classes the whole matrix would be large
-            kinds = slope - slope.square()
+            p = here.slope(logits[:, rows])
+            kinds = p - p.square()
         else:
             kinds = torch.diagonal(here.information(logits[:, rows]), dim1=0, dim2=1).T
-        for factor, total, squares in zip(factors, slopes, information, strict=True):
-            clusters = factor.clusters.part(rows)
-            clusters.gather_into(total, slope)
-            _add_squares(squares, clusters, kinds)
-    return [
-        Told(score=factor.clusters.statistic(density, logits) - slope, information=squares)
-        for factor, slope, squares in zip(factors, slopes, information, strict=True)
-    ]
+        for factor, total in zip(factors, found, strict=True):
+            _add_squares(total, factor.clusters.part(rows), kinds)
+    return found
 
 
 def _add_squares(

@@ -28,7 +28,7 @@ from toolkit.models.linear_design import FactorEffectsOf, check_enough, varying_
 from toolkit.models.lmmnn_design import effect_columns, slope_columns, slope_names
 from toolkit.models.mcgmenn import McGmenn
 from toolkit.models.mcgmenn_design import SIGMA2, SampledFactor, interleaved, outcome_rows, sampled_factor
-from toolkit.models.mcgmenn_expectation import Expectation, what_rows_tell
+from toolkit.models.mcgmenn_expectation import Expectation, row_information
 from toolkit.models.mcgmenn_settling import EffectMoments, Settled, final_moments, settle
 from toolkit.models.mcgmenn_training import (
     MonteCarloObjective,
@@ -284,8 +284,7 @@ def _warn_of_the_sampler(expectation: Expectation) -> None:
 @torch.no_grad()
 def _information(expectation: Expectation, fixed: Tensor) -> list[Tensor]:
     """Information of each level's rows about each effect (effects, levels), at the last draw."""
-    told = what_rows_tell(expectation.density, expectation.factors, fixed + expectation.added())
-    return [of_factor.information for of_factor in told]
+    return row_information(expectation.density, expectation.factors, fixed + expectation.added())
 
 
 def _acting(

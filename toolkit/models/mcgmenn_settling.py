@@ -19,6 +19,7 @@ from torch import Tensor
 from toolkit.models.mcgmenn_design import SampledFactor
 from toolkit.models.mcgmenn_expectation import Expectation
 from toolkit.models.mcgmenn_training import covariance_name, draws_name
+from toolkit.sampling.blocks import Blocks
 
 # rounds of draws after training: at least (the first are not corrected), and at most
 FEWEST_ROUNDS, MOST_ROUNDS = 8, 40
@@ -28,7 +29,7 @@ WINDOW = 6
 # standard error where that is more; they stand still up to this mean square of these (noise of so few rounds is itself
 # noisy), more by so much over the root of how many there are, and up to a largest one that by chance (Student's t)
 # would be passed so often
-SHARE_OF_ERROR, STILL, OF_FEW, BY_CHANCE = 0.1, 1.6, 3.5, 0.15
+SHARE_OF_ERROR, STILL, OF_FEW, BY_CHANCE = 0.3, 1.6, 3.5, 0.15
 # and only once the noise of that difference, twice that of the average, is in the mean square no more than this many
 # standard errors
 QUIET = 1.0
@@ -71,14 +72,16 @@ def settle(
     Returns:
         How it went, and the outputs of the network, into whose level the means of the effects have moved.
     """
-    config, own = expectation.config, expectation.objective.parameters
+    own = expectation.objective.parameters
+    # expected squares need one draw of everything else, and blocks hardly remember the last
+    transitions = 1 if isinstance(expectation.sampler, Blocks) else expectation.config.transitions
     names = [covariance_name(place) for place in range(len(expectation.factors))]
     expectation.held = True
     recent: list[list[Tensor]] = []
     logs: list[Tensor] = []
     errors, converged = torch.zeros(0), False
     for number in range(1, MOST_ROUNDS + 1):
-        draws = expectation.draw(fixed, config.transitions, config.kept)
+        draws = expectation.draw(fixed, transitions, 1)
         fixed = expectation.keep(draws, fixed)
         recent = [*recent, [own[name].clone() for name in names]][-window(number) :]
         logs.append(torch.cat([torch.log(torch.diagonal(last)) for last in recent[-1]]).double())

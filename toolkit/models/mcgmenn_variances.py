@@ -14,8 +14,6 @@ LARGEST_STEP = 1.5
 LEAST = 1e-4
 # how steps of a held network grow while they keep their direction, shrink where they turn, and their least and most
 GROWTH, SHRINK, LEAST_GAIN, MOST_GAIN, RUN = 1.3, 0.7, 0.1, 5.0, 3
-# most noise of the logarithm of a variance in one step
-NOISE = 0.1
 
 
 def without_shift(
@@ -82,25 +80,6 @@ def updated(
     return (found + torch.diag(low)).to(covariance)
 
 
-def expected_squares(
-    draw: Float[Tensor, "effects levels"],
-    score: Float[Tensor, "effects levels"],
-    information: Float[Tensor, "effects levels"],
-    precision: Float[Tensor, "effects effects"],
-) -> Float[Tensor, " effects"]:
-    """``mean_q E[b_q^2 | everything else]`` of every effect, by one Newton step from the draw.
-
-    With P the inverse covariance the conditional has about the variance ``V = 1 / (information + P_ee)`` and the mean
-    ``b + V (score - (P b)_e)``. It hardly depends on the draw of the effect itself, so that it has far less noise than
-    the draw's square where the data say little, and follows a change of the variances at once. Its own error (the
-    conditional is skewed) is taken off by what draws differ from it on average.
-    """
-    own, precision = draw.double(), precision.double()
-    spread = 1.0 / (information.double() + torch.diagonal(precision)[:, None])
-    mean = own + spread * (score.double() - precision @ own)
-    return (mean.square() + spread).mean(dim=1)
-
-
 def data_share(
     variances: Float[Tensor, " effects"], posterior: Float[Tensor, "effects levels"]
 ) -> Float[Tensor, " effects"]:
@@ -113,8 +92,29 @@ def data_share(
     return (1.0 - (posterior / variances[:, None]).clamp(max=1.0)).square().mean(dim=1)
 
 
+def carried(
+    draw: Float[Tensor, "effects levels"],
+    mean: Float[Tensor, "effects levels"],
+    variance: Float[Tensor, "effects levels"],
+    change: Float[Tensor, " effects"],
+) -> Float[Tensor, "effects levels"]:
+    """A draw as it would have been with another variance: the conditional's mean and SD changed with it.
+
+    Draws that begin where those of a larger variance were take several sweeps to come nearer to zero; without data
+    about a level this is all there is to it, with much data nothing happens.
+
+    Args:
+        draw: under the variance as it was.
+        mean: of the conditional of each effect.
+        variance: V of the conditional of each effect.
+        change: of each effect, by how much the inverse of its variance has grown.
+    """
+    ratio = 1.0 / (1.0 + variance * change[:, None]).clamp(min=1e-6)
+    return (mean * ratio + (draw.double() - mean) * torch.sqrt(ratio)).to(draw)
+
+
 def next_gain(
-    gain: Float[Tensor, " effects"], step: Float[Tensor, " effects"], run: Float[Tensor, " effects"]
+    gain: Float[Tensor, " effects"], run: Float[Tensor, " effects"], *, step: Float[Tensor, " effects"]
 ) -> tuple[Float[Tensor, " effects"], Float[Tensor, " effects"]]:
     """By how much to lengthen the next step: more where steps keep their direction, less where they turn.
 
@@ -125,8 +125,8 @@ def next_gain(
 
     Args:
         gain: of the step just made.
-        step: of the logarithm of each variance.
         run: how many steps before it went the same way, with their sign.
+        step: of the logarithm of each variance.
 
     Returns:
         The gain, and the run with this step.
@@ -135,22 +135,6 @@ def next_gain(
     run = torch.where(way * run > 0, run + way, way)
     grown = torch.where(run.abs() >= RUN, gain * GROWTH, gain)
     return torch.where(run.abs() <= 1, gain * SHRINK, grown).clamp(LEAST_GAIN, MOST_GAIN), run
-
-
-def correction_weight(
-    share: Float[Tensor, " effects"], *, count: Float[Tensor, " effects"] | int
-) -> Float[Tensor, " effects"]:
-    """How much of the correction of expected squares a step takes: all, unless its noise were too much.
-
-    The noise of the correction is about ``sqrt(2 / count)``; a step divides it by the share of information that the
-    data hold, and may have no more than ``NOISE`` of it. Where the data say so little, expected squares need no
-    correction: what they are conditioned on is nearly the normal prior.
-
-    Args:
-        share: r of every effect.
-        count: draws of each effect that the correction is averaged over: levels times draws.
-    """
-    return (NOISE * share.double() * torch.sqrt(torch.as_tensor(count / 2.0))).clamp(max=1.0)
 
 
 def rescaled(

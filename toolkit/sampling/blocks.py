@@ -75,7 +75,7 @@ class Blocks:
 
     def _sweep(self, position: Position, generator: torch.Generator) -> None:
         """One update of every factor, then the moves that the likelihood does not see."""
-        for place in range(len(position.draw)):
+        for place in position.target.order:
             for group in position.groups:
                 if self.proposal == "hmc":
                     leapfrog_update(position, place, group, (self.leapfrogs, self.step), generator)

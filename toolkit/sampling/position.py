@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +13,7 @@ from toolkit.sampling.local_rows import LocalRows, exponentials, local_rows, spa
 from toolkit.sampling.moves import Shared, shared_columns
 from toolkit.sampling.pieces import Piece, pieces
 from toolkit.sampling.protocol import State
-from toolkit.sampling.reference import Reference, apply, joint_modes
+from toolkit.sampling.reference import Reference, apply, joint_modes, with_prior
 from toolkit.sampling.target import Draw, Target
 
 RENEW_AFTER = 200
@@ -172,13 +172,16 @@ def positioned(target: Target, state: State, rounds: int = WARM_ROUNDS) -> Posit
 def _moved(
     target: Target, groups: tuple[Group, ...], found: tuple[tuple[Reference, ...], ...], modes: Draw
 ) -> tuple[tuple[Reference, ...], ...]:
-    """The same curvatures around other modes."""
+    """What the rows told, with the present prior and around other modes."""
     return tuple(
         tuple(
-            replace(reference, mode=effects[group.members(clusters.effects, target.outputs, effects.device)])
+            with_prior(reference, effects[members], precision[members][:, members])
             for group, reference in zip(groups, references, strict=True)
+            for members in [group.members(clusters.effects, target.outputs, effects.device)]
         )
-        for effects, clusters, references in zip(modes, target.clusters, found, strict=True)
+        for effects, precision, clusters, references in zip(
+            modes, target.precisions, target.clusters, found, strict=True
+        )
     )
 
 

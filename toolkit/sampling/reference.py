@@ -6,7 +6,7 @@ proposals built on them leave the posterior exactly invariant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -30,12 +30,14 @@ class Reference:
 
     Attributes:
         mode: (stacked, levels).
+        information: of the rows about the effects, (stacked, stacked, levels).
         covariance: inverse of prior precision plus information, (stacked, stacked, levels).
         root: a with a aᵀ = covariance.
         whitening: inverse of root.
     """
 
     mode: Float[Tensor, "stacked levels"]
+    information: Float[Tensor, "stacked stacked levels"]
     covariance: Float[Tensor, "stacked stacked levels"]
     root: Float[Tensor, "stacked stacked levels"]
     whitening: Float[Tensor, "stacked stacked levels"]
@@ -66,16 +68,15 @@ def joint_modes(
     if exponential:
         for here in kept:
             exponentials(groups, here)
-    found: list[tuple[Reference, ...]] = []
+    found: dict[int, tuple[Reference, ...]] = {}
     for _ in range(rounds):
-        found, moved = [], 0.0
-        for place in range(len(modes)):
-            at, farthest = _stepped(target, place, rows, groups, (modes, kept), exponential=exponential)
-            found.append(at)
+        moved = 0.0
+        for place in target.order:
+            found[place], farthest = _stepped(target, place, rows, groups, (modes, kept), exponential=exponential)
             moved = max(moved, farthest)
         if moved < SETTLED:
             break
-    return tuple(found)
+    return tuple(found[place] for place in range(len(modes)))
 
 
 def _stepped(
@@ -98,15 +99,14 @@ def _stepped(
     step = torch.zeros_like(modes[place])
     for group, own in zip(groups, information, strict=True):
         members = group.members(clusters.effects, target.outputs, step.device)
-        prior = target.precisions[place][members][:, members].double()
-        covariance, root, whitening = _curvature(own.double() + prior[:, :, None], target.fixed)
+        covariance, root, whitening = curvature(own, target.precisions[place][members][:, members])
         part = (
             apply(covariance, pull[members]).mul_(1.0 if group.whole else DAMPING).clamp_(-LONGEST_STEP, LONGEST_STEP)
         )
         step[members] = part
         farthest = max(farthest, float(apply(whitening, part).abs().max()))
         mode = modes[place][members] + part
-        found.append(Reference(mode=mode, covariance=covariance, root=root, whitening=whitening))
+        found.append(Reference(mode=mode, information=own, covariance=covariance, root=root, whitening=whitening))
     modes[place] = modes[place] + step
     for piece, here in zip(rows, kept, strict=True):
         if exponential:
@@ -116,18 +116,37 @@ def _stepped(
     return tuple(found), farthest
 
 
-def _curvature(precision: Float[Tensor, "stacked stacked levels"], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Covariance, its root and the root's inverse from precisions in float64, by Cholesky; in the dtype of `like`."""
+def with_prior(
+    reference: Reference, mode: Float[Tensor, "stacked levels"], precision: Float[Tensor, "stacked stacked"]
+) -> Reference:
+    """The same information, with another prior, around another mode."""
+    covariance, root, whitening = curvature(reference.information, precision)
+    return replace(reference, mode=mode, covariance=covariance, root=root, whitening=whitening)
+
+
+def curvature(
+    information: Float[Tensor, "stacked stacked levels"], prior: Float[Tensor, "stacked stacked"]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Inverse of information plus prior precision, a root of it, and the root's inverse.
+
+    By Cholesky in float64, a column of all levels at a time: matrices are small and many.
+    """
+    precision = information.double() + prior.double()[:, :, None]
     if len(precision) == 1:
         inverse = precision.reciprocal()
-        return inverse.to(like), inverse.sqrt().to(like), precision.sqrt().to(like)
-    lower = torch.linalg.cholesky(precision.permute(2, 0, 1))
-    unit = torch.eye(lower.shape[1], dtype=lower.dtype, device=lower.device)
-    root = torch.linalg.solve_triangular(lower, unit.expand_as(lower), upper=False).mT
-    covariance, root, whitening = (
-        part.permute(1, 2, 0).contiguous().to(like) for part in (root @ root.mT, root, lower.mT)
-    )
-    return covariance, root, whitening
+        return inverse.to(information), inverse.sqrt().to(information), precision.sqrt().to(information)
+    lower, inverse = torch.zeros_like(precision), torch.zeros_like(precision)
+    for k in range(len(precision)):
+        column = precision[k:, k] - (lower[k:, :k] * lower[k, :k]).sum(1)
+        scale = column[0].rsqrt()
+        lower[k:, k] = column * scale
+        inverse[k, :k] = (inverse[:k, :k] * lower[k, :k, None]).sum(0).mul_(-scale)
+        inverse[k, k] = scale
+    inverse, whitening = inverse.to(information), lower.to(information).transpose(0, 1)
+    covariance = torch.zeros_like(inverse)
+    for row in inverse:
+        covariance.addcmul_(row[:, None], row)
+    return covariance, inverse.transpose(0, 1), whitening
 
 
 def _moments(

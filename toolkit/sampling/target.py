@@ -142,6 +142,15 @@ class Target:
         """Per factor, the sums of the density's linear part over each level's rows, (effects · outputs, levels)."""
         return tuple(clusters.statistic(self.density, self.fixed) for clusters in self.clusters)
 
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """In which order factors are gone through: few levels first.
+
+        Effects of many levels that begin at zero would take what those of few levels, in which they are nested, should
+        say, and give it back slowly.
+        """
+        return tuple(sorted(range(len(self.clusters)), key=lambda place: self.clusters[place].levels))
+
     @property
     def outputs(self) -> int:
         """Logits of a row."""

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from toolkit.sampling.densities.density import Gather, RowDensity
+from toolkit.sampling.densities.density import Cumulants, Gather, RowDensity, of_probability
 
 
 class Bernoulli(RowDensity):
@@ -45,6 +45,10 @@ class Bernoulli(RowDensity):
     def slope(self, logits: Float[Tensor, "outputs rows"]) -> Float[Tensor, "outputs rows"]:
         """Mean p."""
         return torch.sigmoid(logits)
+
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+        """Those of p."""
+        return of_probability(torch.sigmoid(prepared + shift))
 
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:
         """Sums of the ones."""

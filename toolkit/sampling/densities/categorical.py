@@ -6,7 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from toolkit.sampling.densities.density import Gather, RowDensity
+from toolkit.sampling.densities.density import Cumulants, Gather, RowDensity, of_probability
+
+# shift of a logit beyond which a probability is 0 or 1 anyway, and products stay in the range of single precision
+FARTHEST = 40.0
 
 
 class Categorical(RowDensity):
@@ -63,6 +66,16 @@ class Categorical(RowDensity):
         grown = (logits - top).exp_()
         total = grown.sum(0)
         return total.log().add_(top), grown.div_(total)
+
+    def prepared(self, logits: Float[Tensor, "outputs rows"]) -> Float[Tensor, "outputs rows"]:
+        """Probabilities."""
+        return torch.softmax(logits, 0)
+
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+        """Those of p with its odds multiplied by exp(shift)."""
+        growth = shift.clamp(-FARTHEST, FARTHEST).expm1_()
+        grown = torch.addcmul(prepared, prepared, growth)
+        return of_probability(grown.div_(growth.mul_(prepared).add_(1.0)))
 
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:
         """Rows of each class in each level; a class at a time, so that no (classes, rows) table is needed."""

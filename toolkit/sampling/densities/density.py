@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Gather = Callable[[Tensor], Tensor]
+Cumulants = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class RowDensity:
@@ -57,6 +58,14 @@ class RowDensity:
         """Potential (rows,) with slope (outputs, rows), which may share work."""
         return self.potential(logits), self.slope(logits)
 
+    def prepared(self, logits: Float[Tensor, "outputs rows"]) -> Float[Tensor, "outputs rows"]:
+        """What `cumulants` takes for logits: these, or what it would make of them for every shift anew."""
+        return logits
+
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+        """First four derivatives of the potential in each logit, `shift` added to it and to no other."""
+        raise NotImplementedError
+
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:
         """Sums of t(y) over the rows of each level; `gather` sums an (outputs, rows) tensor, `like` gives the dtype."""
         return gather(torch.zeros_like(like))
@@ -64,3 +73,9 @@ class RowDensity:
     def rows(self, part: slice) -> RowDensity:
         """The same density for some of the rows, so that long data can go through in pieces."""
         raise NotImplementedError
+
+
+def of_probability(p: Float[Tensor, "outputs rows"]) -> Cumulants:
+    """Cumulants of a variable that is 1 with probability p, else 0: p, p (1 − p), and their derivatives in logit p."""
+    variance = p - p.square()
+    return p, variance, variance * (1.0 - 2.0 * p), variance * (1.0 - 6.0 * variance)

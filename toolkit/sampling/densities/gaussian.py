@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toolkit.sampling.densities.density import Gather, RowDensity
+from toolkit.sampling.densities.density import Cumulants, Gather, RowDensity
 
 
 class Gaussian(RowDensity):
@@ -44,6 +45,11 @@ class Gaussian(RowDensity):
     def potential(self, logits: Float[Tensor, "outputs rows"]) -> Float[Tensor, " rows"]:
         """½ (η − y)² / σ²: kept around the target, because η² alone would lose digits far from zero."""
         return (self.target - logits[0]).square_().mul_(0.5 / self.sigma2)
+
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+        """(η − y) / σ², 1 / σ², and nothing else."""
+        first = (prepared + shift - self.target) / self.sigma2
+        return first, torch.full_like(first, 1.0 / self.sigma2), torch.zeros_like(first), torch.zeros_like(first)
 
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:
         """Zero: the target is part of the potential."""

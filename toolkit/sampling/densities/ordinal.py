@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from toolkit.sampling.densities.density import RowDensity
+from toolkit.sampling.densities.density import Cumulants, RowDensity, of_probability
 
 
 class Ordinal(RowDensity):
@@ -41,6 +41,16 @@ class Ordinal(RowDensity):
         cumulative = torch.cat([edge, below, edge + 1])
         p = cumulative[1:] - cumulative[:-1]
         return (p * (cumulative[1:] + cumulative[:-1] - 1).square()).sum(0)[None, None]
+
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+        """Of the two potentials log(1 + exp(η − high)) and log(1 + exp(low − η)), whose sum it is up to a constant."""
+        logits = prepared + shift
+        above = of_probability(torch.sigmoid(logits - self.high).to(logits))
+        below = of_probability(torch.sigmoid(self.low - logits).to(logits))
+        one, two, three, four = (
+            up + sign * down for up, down, sign in zip(above, below, (-1.0, 1.0, -1.0, 1.0), strict=True)
+        )
+        return one, two, three, four
 
     def rows(self, part: slice) -> Ordinal:
         """The rows of `part`."""

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toolkit.sampling.densities.density import Gather, RowDensity
+from toolkit.sampling.densities.density import Cumulants, Gather, RowDensity
 
 
 class Poisson(RowDensity):
@@ -43,6 +43,11 @@ class Poisson(RowDensity):
     def slope(self, logits: Float[Tensor, "outputs rows"]) -> Float[Tensor, "outputs rows"]:
         """Mean exp η."""
         return logits.exp()
+
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+        """All are the mean."""
+        mean = (prepared + shift).exp_()
+        return mean, mean, mean, mean
 
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:
         """Sums of the counts."""
