@@ -24,8 +24,9 @@ from toolkit.sampling.target import Clusters
 NEWTON_STEPS, LONGEST_STEP = 3, 3.0
 # logarithm of odds or means up to which rows are known so far from where they were asked
 NEAR = 4.0
+NODES_USED = 5
 # of the quadrature: nodes, and logarithms of their weights over the standard normal density there
-NODES = (hermegauss(7)[0], np.log(hermegauss(7)[1]) + 0.5 * hermegauss(7)[0] ** 2)
+NODES = (hermegauss(NODES_USED)[0], np.log(hermegauss(NODES_USED)[1]) + 0.5 * hermegauss(NODES_USED)[0] ** 2)
 Pair = tuple[Tensor, Tensor]
 # least information, square of a scale, and twice a chance: below, a match is nearly Poisson's, or a normal density
 LEAST, LEAST_SCALE, LEAST_CHANCE = 1e-6, 0.05, 1e-5
@@ -121,6 +122,7 @@ def conditional(
     precision: Float[Tensor, "effects effects"],
     *,
     quadratic: bool = False,
+    slopes: bool = True,
 ) -> Conditional:
     """Moments of every effect given all others, by quadrature about the mode.
 
@@ -135,6 +137,7 @@ def conditional(
         told: derivatives of the data.
         precision: inverse covariance of the effects of a level.
         quadratic: the density is normal in the logits, and conditionals are normal.
+        slopes: effects are multiplied with something, and rows of a level may pull both ways.
     """
     own = torch.diagonal(precision).to(centre)[:, None]
     others = (precision.to(centre) @ draw).addcmul_(own, draw, value=-1.0)
@@ -145,7 +148,7 @@ def conditional(
         return Conditional(mean=mean, variance=variance, square=mean.square() + variance)
     mean, variance, near = torch.empty_like(centre), torch.empty_like(centre), torch.ones_like(centre).bool()
     for part in row_slices(centre.shape[1], len(centre) * len(NODES[0])):  # in a processor's cache
-        rows = matched(told.information[:, part], told.third[:, part], told.fourth[:, part])
+        rows = matched(told.information[:, part], told.third[:, part], told.fourth[:, part], slopes=slopes)
         mean[:, part], variance[:, part] = _moments(rows, slope[:, part], own)
         near[:, part] = (rows.scale * mean[:, part]).abs() < NEAR
     mean = torch.where(near, mean + centre, draw).double()
@@ -176,7 +179,7 @@ class Likeness:
     count: Float[Tensor, "effects levels"]
     chance: Float[Tensor, "effects levels"]
     scale: Float[Tensor, "effects levels"]
-    both_ways: Bool[Tensor, "effects levels"]
+    both_ways: Bool[Tensor, "*which"]
 
     def excess(self, step: Tensor) -> Tensor:
         """Its value less the tangent in the centre."""
@@ -204,16 +207,17 @@ class Likeness:
         return (self.scale * step).clamp(-FARTHEST, FARTHEST)
 
 
-def matched(information: Tensor, third: Tensor, fourth: Tensor) -> Likeness:
+def matched(information: Tensor, third: Tensor, fourth: Tensor, *, slopes: bool = True) -> Likeness:
     """What has these second to fourth derivatives in the centre.
 
     With a and b the third and the fourth over the second: a binomial cumulant where b <= a^2, with
     ``s^2 = 3 a^2 - 2 b`` and ``1 - 2 p = a / s``; Poisson's is its limit ``b = a^2``, a normal density that of both
-    zero. Beyond, both ways, ``s^2 = b`` and ``2 p - 1 = a / s``.
+    zero. Beyond, both ways, ``s^2 = b`` and ``2 p - 1 = a / s``; without ``slopes`` the limit is taken there.
     """
     information = information.clamp(min=LEAST)
     lean, flat = third / information, fourth / information
-    both_ways = flat > lean.square()
+    both_ways = (flat > lean.square()) if slopes else torch.zeros((), dtype=torch.bool, device=lean.device)
+    flat = flat if slopes else torch.minimum(flat, lean.square())
     size = torch.where(both_ways, flat, 3.0 * lean.square() - 2.0 * flat).clamp(min=LEAST_SCALE)
     scale = torch.sqrt(size)
     share = lean / scale

@@ -251,7 +251,10 @@ class Expectation:
         draws, present = (self.objective.parameters[name(place)] for name in (draws_name, covariance_name))
         precision, before = torch.linalg.inv(present.double()), torch.diagonal(present).double().clone()
         squares = self._drawn_squares(factor, draws, present)
-        found = conditional(draws[-1], centre, told, precision, quadratic=self.density.quadratic)
+        found = conditional(
+            draws[-1], centre, told, precision,
+            quadratic=self.density.quadratic, slopes=factor.clusters.design is not None,
+        )  # fmt: skip
         share = self._shares[place] = data_share(before, found.variance)
         # where the data say much, draws of a whole level are more exact than each effect given all others
         enough = MOSTLY_KNOWN if factor.clusters.design is None else OF_SLOPES

@@ -184,7 +184,7 @@ def _train(
         rows=len(objective.rows),
         epochs=epochs,
         validate=judged,
-        update=after_epochs(expectation, epochs, MOST_E_STEPS),
+        update=after_epochs(expectation, epochs, MOST_E_STEPS, at_the_end=not config.settle),
     )
     settings = BatchSettings(
         lr=config.lr, batch=config.batch, patience=config.patience or PATIENCE, weight_decay=config.weight_decay,

@@ -133,12 +133,12 @@ class MonteCarloObjective:
         return torch.cat(parts, dim=1).contiguous()
 
 
-def after_epochs(expectation: Callable[[], None], epochs: int, most: int) -> Callable[[int], None]:
-    """An E-step after every epoch, or after every few where that would be more than ``most``."""
+def after_epochs(expectation: Callable[[], None], epochs: int, most: int, *, at_the_end: bool) -> Callable[[int], None]:
+    """An E-step after every epoch, or after every few where that would be more than ``most``; and one at the end."""
     every = max(-(-epochs // most), 1)
 
     def update(number: int) -> None:
-        if number % every == 0 or number == epochs:
+        if number % every == 0 or (at_the_end and number == epochs):
             expectation()
 
     return update

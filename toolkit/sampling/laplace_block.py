@@ -14,6 +14,10 @@ from toolkit.sampling.position import Position
 from toolkit.sampling.reference import apply
 
 
+# share of the prior's precision (squared, on average) that the rows add, from which on their slope is worth a pass
+LITTLE = 0.15
+
+
 class Tails(NamedTuple):
     """Degrees of freedom ν of the proposals, and ρ, the correlation of a proposal with the current effect."""
 
@@ -47,7 +51,6 @@ def laplace_update(position: Position, place: int, group: Group, tails: Tails, g
     gain, changes = posterior_gain(position, place, group, proposal)
     ahead = onward.square().sum(0)
     gain += 0.5 * (tails.degrees + len(current)) * torch.log((tails.degrees + ahead) / (tails.degrees + behind))
-    position.passes += 1 / len(position.groups)
     position.settle(place, group, accepts(gain, generator) | normal, proposal, changes)
 
 
@@ -89,11 +92,17 @@ def conditional_gradient(
 
 
 def _centre(position: Position, place: int, group: Group) -> Float[Tensor, "stacked levels"]:
-    """Newton's step from the frozen mode, given everything else: m of the proposal."""
+    """Newton's step from the frozen mode, given everything else: m of the proposal.
+
+    Where the rows say little, the other factors hardly matter, and the mode does without a step.
+    """
     if place in position.centres:
         return position.centres[place]
     reference = position.references[place][group.place]
+    if reference.told < LITTLE:
+        return reference.mode
     origin = reference.mode - _drift(position, place, group)[:, None]
+    position.passes += 1 / len(position.groups)
     centre = origin + apply(reference.covariance, conditional_gradient(position, place, group, origin))
     if group.whole and len(position.draw) == 1:
         position.centres[place] = centre

@@ -172,7 +172,7 @@ def positioned(target: Target, state: State, rounds: int = WARM_ROUNDS) -> Posit
 def _moved(
     target: Target, groups: tuple[Group, ...], found: tuple[tuple[Reference, ...], ...], modes: Draw
 ) -> tuple[tuple[Reference, ...], ...]:
-    """What the rows told, with the present prior and around other modes."""
+    """What the rows told, around these modes, with the present prior."""
     return tuple(
         tuple(
             with_prior(reference, effects[members], precision[members][:, members])

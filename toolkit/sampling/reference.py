@@ -34,6 +34,8 @@ class Reference:
         covariance: inverse of prior precision plus information, (stacked, stacked, levels).
         root: a with a aᵀ = covariance.
         whitening: inverse of root.
+        told: ``mean (1 - V P)^2`` with the variances V of the approximation and the prior's precisions P: 0 where the
+            rows say nothing, 1 where they say all.
     """
 
     mode: Float[Tensor, "stacked levels"]
@@ -41,6 +43,7 @@ class Reference:
     covariance: Float[Tensor, "stacked stacked levels"]
     root: Float[Tensor, "stacked stacked levels"]
     whitening: Float[Tensor, "stacked stacked levels"]
+    told: float
 
 
 def apply(matrix: Float[Tensor, "stacked stacked levels"], vector: Float[Tensor, "stacked levels"]) -> Tensor:
@@ -99,14 +102,20 @@ def _stepped(
     step = torch.zeros_like(modes[place])
     for group, own in zip(groups, information, strict=True):
         members = group.members(clusters.effects, target.outputs, step.device)
-        covariance, root, whitening = curvature(own, target.precisions[place][members][:, members])
+        prior = target.precisions[place][members][:, members]
+        covariance, root, whitening = curvature(own, prior)
         part = (
             apply(covariance, pull[members]).mul_(1.0 if group.whole else DAMPING).clamp_(-LONGEST_STEP, LONGEST_STEP)
         )
         step[members] = part
         farthest = max(farthest, float(apply(whitening, part).abs().max()))
         mode = modes[place][members] + part
-        found.append(Reference(mode=mode, information=own, covariance=covariance, root=root, whitening=whitening))
+        found.append(
+            Reference(
+                mode=mode, information=own, covariance=covariance, root=root, whitening=whitening,
+                told=_told(covariance, prior),
+            )
+        )  # fmt: skip
     modes[place] = modes[place] + step
     for piece, here in zip(rows, kept, strict=True):
         if exponential:
@@ -119,9 +128,16 @@ def _stepped(
 def with_prior(
     reference: Reference, mode: Float[Tensor, "stacked levels"], precision: Float[Tensor, "stacked stacked"]
 ) -> Reference:
-    """The same information, with another prior, around another mode."""
+    """The same information with another prior, and the mode, found with the earlier one, as that has it."""
     covariance, root, whitening = curvature(reference.information, precision)
-    return replace(reference, mode=mode, covariance=covariance, root=root, whitening=whitening)
+    mode = apply(covariance, apply(reference.whitening.transpose(0, 1), apply(reference.whitening, mode)))
+    told = _told(covariance, precision)
+    return replace(reference, mode=mode, covariance=covariance, root=root, whitening=whitening, told=told)
+
+
+def _told(covariance: Float[Tensor, "stacked stacked levels"], prior: Float[Tensor, "stacked stacked"]) -> float:
+    known = torch.diagonal(covariance).T * torch.diagonal(prior)[:, None]
+    return float((1.0 - known.clamp(max=1.0)).square().mean())
 
 
 def curvature(
