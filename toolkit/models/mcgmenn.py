@@ -31,7 +31,7 @@ PUBLISHED: dict[str, Any] = {
 STEPS = 2_500
 FEWEST, MOST = 10, 400
 # rows times outputs times draws at the end, and between how many draws
-DRAWN = 10_000_000
+DRAWN = 8_000_000
 FEWEST_DRAWS, MOST_DRAWS = 20, 1_000
 
 

@@ -76,10 +76,14 @@ def what_rows_tell(
         away: of each factor, how far the centres are from the effects as drawn.
     """
     sums = [[torch.zeros_like(part) for _ in range(4)] for part in away]
+    shifts = [
+        density.growth(part) if factor.clusters.design is None else part
+        for factor, part in zip(factors, away, strict=True)
+    ]
     for rows in row_slices(logits.shape[1], logits.shape[0]):
         here = density.rows(rows)
         prepared = here.prepared(logits[:, rows])
-        for factor, total, shift in zip(factors, sums, away, strict=True):
+        for factor, total, shift in zip(factors, sums, shifts, strict=True):
             _add_cumulants(total, factor.clusters.part(rows), here, prepared, shift)
     return [
         Told(
@@ -101,16 +105,16 @@ def _add_cumulants(
 ) -> None:
     """Add the sums over some rows of each level, times powers of what the effects are multiplied with."""
     if clusters.design is None:
-        for own, values in zip(total, density.cumulants(prepared, clusters.spread(shift)), strict=True):
+        along = clusters.spread(shift)  # by `growth` already, of each level
+        for own, values in zip(total, density.cumulants(prepared, along), strict=True):
             own.index_add_(1, clusters.codes, values)
         return
     outputs = len(prepared)
     for kind, column in enumerate(clusters.design):
         those = slice(kind * outputs, (kind + 1) * outputs)
         power = column
-        for own, values in zip(
-            total, density.cumulants(prepared, shift[those][:, clusters.codes] * column), strict=True
-        ):
+        along = density.growth(shift[those].index_select(1, clusters.codes) * column)
+        for own, values in zip(total, density.cumulants(prepared, along), strict=True):
             own[those].index_add_(1, clusters.codes, values * power)
             power = power * column
 

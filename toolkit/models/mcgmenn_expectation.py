@@ -180,15 +180,17 @@ class Expectation:
     def keep(self, draws: Sequence[Tensor], fixed: Float[Tensor, "outputs rows"]) -> Float[Tensor, "outputs rows"]:
         """Recentre draws, update the variances, and note what the draws add to each row; returns the new outputs."""
         own, recentre = self.objective.parameters, self.config.variance_update != "published"
+        moved = fixed.new_zeros((len(fixed), 1))  # broadcast over rows as long as effects are multiplied with nothing
         for place, (factor, layout, drawn) in enumerate(zip(self.factors, self.layouts, draws, strict=True)):
             if recentre:
                 mean = drawn.mean(dim=(0, 2))
-                fixed = fixed + self._into_network(mean, layout, factor)
+                moved = moved + self._into_network(mean, layout, factor)
                 drawn = drawn - mean[:, None]
                 own[modes_name(place)].sub_(mean[:, None])
                 if place in self._centres:
                     self._centres[place].sub_(mean[:, None])
             own[draws_name(place)].copy_(drawn)
+        fixed = fixed + moved
         kept, regression = draws[0].shape[0], self.objective.task == "regression"
         # offsets are for training; of a network that is held the last draw is enough
         first = 0 if regression or not self.held else kept - 1
@@ -204,12 +206,16 @@ class Expectation:
     def added(self, draw: int = -1) -> Float[Tensor, "outputs rows"]:
         """What one of the kept draws adds to each row."""
         own = self.objective.parameters
-        first, *others = (
-            factor.clusters.spread(own[draws_name(place)][draw]) for place, factor in enumerate(self.factors)
-        )
-        for part in others:
-            first += part
-        return first
+        effects = [own[draws_name(place)][draw] for place in range(len(self.factors))]
+        found = effects[0].new_empty((self.objective.module.outputs, len(self.objective.rows)))
+        for rows in row_slices(found.shape[1], len(found)):  # in a processor's cache
+            first, *others = (
+                factor.clusters.part(rows).spread(part) for factor, part in zip(self.factors, effects, strict=True)
+            )
+            for part in others:
+                first += part
+            found[:, rows] = first
+        return found
 
     def _into_network(self, mean: Tensor, layout: EffectLayout, factor: SampledFactor) -> Float[Tensor, "outputs rows"]:
         """Move a mean of the effects into the network; what that adds to each row (broadcast over them)."""

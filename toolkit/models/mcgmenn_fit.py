@@ -47,8 +47,9 @@ from toolkit.optimise.stages import BatchSettings, Stage, descend
 from toolkit.sampling import Blocks, Hmc, Mala, Nuts, Sampler
 
 PATIENCE = 10
-# E-steps of a training at most: epochs of few steps share one
-MOST_E_STEPS = 6
+# E-steps of a training at most: epochs of few steps share one, and those of much data (rows times outputs times
+# factors) cost more than they bring, since the variances settle after training
+MOST_E_STEPS, OF_MUCH, MUCH = 6, 3, 1_000_000
 # effects of a level up to which their whole covariance is kept
 MOST_EFFECTS = 20
 
@@ -178,13 +179,15 @@ def _train(
     """Train the network by mini-batches, with E-steps between epochs."""
     parameters, module = objective.parameters, objective.module
     epochs = config.epochs_for(len(objective.rows))
+    much = len(objective.rows) * module.outputs * len(expectation.factors) > MUCH
+    update = after_epochs(expectation, epochs, OF_MUCH if much else MOST_E_STEPS, at_the_end=not config.settle)
     stage = Stage(
         names=tuple(name for name, _ in module.named_parameters()),
         objective=objective,
         rows=len(objective.rows),
         epochs=epochs,
         validate=judged,
-        update=after_epochs(expectation, epochs, MOST_E_STEPS, at_the_end=not config.settle),
+        update=update,
     )
     settings = BatchSettings(
         lr=config.lr, batch=config.batch, patience=config.patience or PATIENCE, weight_decay=config.weight_decay,

@@ -13,7 +13,6 @@ from toolkit.sampling.groups import Group
 from toolkit.sampling.position import Position
 from toolkit.sampling.reference import apply
 
-
 # share of the prior's precision (squared, on average) that the rows add, from which on their slope is worth a pass
 LITTLE = 0.15
 

@@ -1,8 +1,8 @@
 """The rows of one piece as one group of outputs sees them while all other logits stay: slope, change, move.
 
-All outputs together keep logits. Groups of classes keep exponentials of the logits, up to a factor of each row: a shift
-of the effects of a level then multiplies what its rows have by one number a class, exp of the shift, and no row needs
-an exponential of its own. Where that could leave the range of the numbers (slopes, far jumps) groups keep logits too.
+Logits are kept, or of classes their exponentials, up to a factor of each row: a shift of the effects of a level then
+multiplies what its rows have by one number a class, exp of the shift, and no row needs an exponential of its own. Where
+that could leave the range of the numbers (slopes, far jumps) classes keep logits too.
 """
 
 from __future__ import annotations
@@ -120,8 +120,10 @@ def local_rows(
     *, exponential: bool,
 ) -> LocalRows:  # fmt: skip
     """The rows of a piece for a group of outputs; `exponential` where exponentials are kept for logits."""
-    if group.whole:
+    if group.whole and not exponential:
         return WholeRows(density, logits, sums[0])
+    if group.whole:
+        return GroupWeights(logits, sums[0], torch.zeros_like(sums[0]))
     others = sums[: group.place], sums[group.place + 1 :]
     mine, own = logits[group.outputs], sums[group.place]
     if exponential:
@@ -135,8 +137,8 @@ def span(like: Tensor) -> float:
 
 
 def takes_exponentials(target: Target, groups: tuple[Group, ...]) -> bool:
-    """Whether exponentials can be kept for logits: groups of classes, and effects that no column multiplies."""
-    return not groups[0].whole and all(clusters.design is None for clusters in target.clusters)
+    """Whether exponentials can be kept for logits: classes, and effects that no column multiplies."""
+    return target.density.shift_free and all(clusters.design is None for clusters in target.clusters)
 
 
 def exponentials(groups: tuple[Group, ...], logits: Float[Tensor, "outputs rows"]) -> Float[Tensor, "groups rows"]:

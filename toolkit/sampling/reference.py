@@ -180,7 +180,7 @@ def _moments(
     totals = [_no_products(group, clusters, mean) for group in groups]
     for piece, here in zip(rows, kept, strict=True):
         own = piece.clusters[place]
-        if groups[0].whole:
+        if groups[0].whole and not exponential:
             own.gather_into(mean, piece.density.slope(here))
             for part in row_slices(here.shape[1], totals[0].shape[2]):
                 weights = piece.density.rows(part).information_triangle(here[:, part])
@@ -189,7 +189,8 @@ def _moments(
         p = here.div_(here.sum(0)) if exponential else torch.softmax(here, 0)
         own.gather_into(mean, p)
         for group, total in zip(groups, totals, strict=True):
-            _add_products(total, own, probability_triangle(p[group.outputs]))
+            for part in row_slices(here.shape[1], total.shape[2]):
+                _add_products(total, own.part(part), probability_triangle(p[group.outputs, part]))
     return mean, [_square(total, group) for total, group in zip(totals, groups, strict=True)]
 
 

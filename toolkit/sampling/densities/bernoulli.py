@@ -46,9 +46,9 @@ class Bernoulli(RowDensity):
         """Mean p."""
         return torch.sigmoid(logits)
 
-    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], growth: Float[Tensor, "outputs rows"]) -> Cumulants:
         """Those of p."""
-        return of_probability(torch.sigmoid(prepared + shift))
+        return of_probability(torch.sigmoid(prepared + growth))
 
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:
         """Sums of the ones."""

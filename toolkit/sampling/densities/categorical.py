@@ -71,11 +71,14 @@ class Categorical(RowDensity):
         """Probabilities."""
         return torch.softmax(logits, 0)
 
-    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
-        """Those of p with its odds multiplied by exp(shift)."""
-        growth = shift.clamp(-FARTHEST, FARTHEST).expm1_()
-        grown = torch.addcmul(prepared, prepared, growth)
-        return of_probability(grown.div_(growth.mul_(prepared).add_(1.0)))
+    def growth(self, shift: Tensor) -> Tensor:
+        """By which share odds grow."""
+        return shift.clamp(-FARTHEST, FARTHEST).expm1_()
+
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], growth: Float[Tensor, "outputs rows"]) -> Cumulants:
+        """Those of p with greater odds."""
+        added = prepared * growth
+        return of_probability((prepared + added).div_(added.add_(1.0)))
 
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:
         """Rows of each class in each level; a class at a time, so that no (classes, rows) table is needed."""

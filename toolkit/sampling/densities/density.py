@@ -62,8 +62,12 @@ class RowDensity:
         """What `cumulants` takes for logits: these, or what it would make of them for every shift anew."""
         return logits
 
-    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
-        """First four derivatives of the potential in each logit, `shift` added to it and to no other."""
+    def growth(self, shift: Tensor) -> Tensor:
+        """What `cumulants` takes for shifts of logits, element by element."""
+        return shift
+
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], growth: Float[Tensor, "outputs rows"]) -> Cumulants:
+        """First four derivatives of the potential in each logit, shifted by itself, all others as they are."""
         raise NotImplementedError
 
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:
@@ -77,5 +81,5 @@ class RowDensity:
 
 def of_probability(p: Float[Tensor, "outputs rows"]) -> Cumulants:
     """Cumulants of a variable that is 1 with probability p, else 0: p, p (1 − p), and their derivatives in logit p."""
-    variance = p - p.square()
-    return p, variance, variance * (1.0 - 2.0 * p), variance * (1.0 - 6.0 * variance)
+    variance = torch.addcmul(p, p, p, value=-1.0)
+    return p, variance, (1.0 - 2.0 * p).mul_(variance), (1.0 - 6.0 * variance).mul_(variance)

@@ -46,9 +46,9 @@ class Gaussian(RowDensity):
         """½ (η − y)² / σ²: kept around the target, because η² alone would lose digits far from zero."""
         return (self.target - logits[0]).square_().mul_(0.5 / self.sigma2)
 
-    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], growth: Float[Tensor, "outputs rows"]) -> Cumulants:
         """(η − y) / σ², 1 / σ², and nothing else."""
-        first = (prepared + shift - self.target) / self.sigma2
+        first = (prepared + growth - self.target) / self.sigma2
         return first, torch.full_like(first, 1.0 / self.sigma2), torch.zeros_like(first), torch.zeros_like(first)
 
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:

@@ -42,9 +42,9 @@ class Ordinal(RowDensity):
         p = cumulative[1:] - cumulative[:-1]
         return (p * (cumulative[1:] + cumulative[:-1] - 1).square()).sum(0)[None, None]
 
-    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], growth: Float[Tensor, "outputs rows"]) -> Cumulants:
         """Of the two potentials log(1 + exp(η − high)) and log(1 + exp(low − η)), whose sum it is up to a constant."""
-        logits = prepared + shift
+        logits = prepared + growth
         above = of_probability(torch.sigmoid(logits - self.high).to(logits))
         below = of_probability(torch.sigmoid(self.low - logits).to(logits))
         one, two, three, four = (

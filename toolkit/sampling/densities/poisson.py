@@ -44,9 +44,9 @@ class Poisson(RowDensity):
         """Mean exp η."""
         return logits.exp()
 
-    def cumulants(self, prepared: Float[Tensor, "outputs rows"], shift: Float[Tensor, "outputs rows"]) -> Cumulants:
+    def cumulants(self, prepared: Float[Tensor, "outputs rows"], growth: Float[Tensor, "outputs rows"]) -> Cumulants:
         """All are the mean."""
-        mean = (prepared + shift).exp_()
+        mean = (prepared + growth).exp_()
         return mean, mean, mean, mean
 
     def statistic(self, gather: Gather, like: Float[Tensor, "outputs rows"]) -> Float[Tensor, "stacked levels"]:
