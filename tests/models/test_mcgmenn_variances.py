@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import quad
 
 from toolkit.models.mcgmenn_design import STRANDS, free_covariances, interleaved
 from toolkit.models.mcgmenn_variances import (
-    correction_weight,
+    carried,
     data_share,
-    expected_squares,
     mean_squares,
     next_gain,
     rescaled,
@@ -50,22 +48,6 @@ def test_what_is_common_to_the_classes_is_taken_exactly():
     np.testing.assert_allclose(without_shift(draws + 3.0, precision), without_shift(draws, precision))
 
 
-def test_expected_squares_are_those_of_the_conditional():
-    # y of 3 rows, logits f, one effect with a small variance
-    f, y, v = np.array([0.4, -1.0, 0.2]), np.array([1.0, 1.0, 0.0]), 0.05
-
-    def density(b: float) -> float:
-        return float(np.exp((y * (f + b) - np.log1p(np.exp(f + b))).sum() - 0.5 * b * b / v))
-
-    exact = quad(lambda b: b * b * density(b), -3, 3)[0] / quad(density, -3, 3)[0]
-    for b in (-0.2, 0.0, 0.25):
-        p = 1.0 / (1.0 + np.exp(-f - b))
-        own, score, told, prior = (
-            torch.tensor([[float(value)]]) for value in (b, (y - p).sum(), (p * (1 - p)).sum(), 1.0 / v)
-        )
-        assert float(expected_squares(own, score, told, prior)) == pytest.approx(exact, rel=0.01)
-
-
 @pytest.mark.parametrize("share", [None, torch.tensor([0.3, 0.9])])
 def test_a_step_ends_where_mean_squares_are_the_variances(share):
     covariance = torch.tensor([[0.5, 0.1], [0.1, 0.2]], dtype=torch.float64)
@@ -92,7 +74,7 @@ def rounds_until_still(*, learn: bool, rate: float) -> int:
         step = float(gain) * (-rate * place + 0.01 * rng.normal())
         place += step
         if learn:
-            gain, run = next_gain(gain, torch.tensor([step]), run)
+            gain, run = next_gain(gain, run, step=torch.tensor([step]))
         if abs(place) < 0.2:
             return number
     return 500
@@ -103,7 +85,9 @@ def test_steps_that_keep_their_direction_grow():
     # steps that go all the way need no growth, and get none
     assert rounds_until_still(learn=True, rate=1.0) == rounds_until_still(learn=False, rate=1.0) == 1
     gain, run = next_gain(
-        torch.tensor([4.0, 1.2, 1.0, 2.0]), torch.tensor([-0.1, 0.1, 0.1, -0.1]), torch.tensor([2.0, -2, 1, -2])
+        torch.tensor([4.0, 1.2, 1.0, 2.0]),
+        torch.tensor([2.0, -2, 1, -2]),
+        step=torch.tensor([-0.1, 0.1, 0.1, -0.1]),
     )
     torch.testing.assert_close(gain, torch.tensor([2.8, 0.84, 1.0, 2.6]))
     torch.testing.assert_close(run, torch.tensor([-1.0, 1.0, 2.0, -3.0]))
@@ -117,16 +101,22 @@ def test_steps_of_noise_shrink_and_do_not_linger_where_they_are_small():
         plain.append(plain[-1] - 0.5 * plain[-1] + 0.5 * np.exp(-plain[-1]) * noise)
         step = float(gain) * (-0.5 * path[-1] + 0.5 * np.exp(-path[-1]) * noise)
         path.append(path[-1] + step)
-        gain, run = next_gain(gain, torch.tensor([step]), run)
+        gain, run = next_gain(gain, run, step=torch.tensor([step]))
     assert np.std(path[100:]) < 0.6 * np.std(plain[100:])
     assert abs(np.mean(path[100:])) < 0.15
 
 
-def test_a_correction_is_taken_as_far_as_its_noise_allows():
-    share = torch.tensor([0.9, 0.2, 0.001]).double()
-    weight = correction_weight(share, count=200)  # noise of .1
-    np.testing.assert_allclose(weight, [0.9, 0.2, 0.001], rtol=1e-6)
-    assert correction_weight(share, count=200_000).tolist() == pytest.approx([1.0, 1.0, 0.001 * np.sqrt(1000)])
+def test_draws_go_along_with_the_variance():
+    # a level without rows keeps its place in the prior, one that is known its value; between, mean and SD of a normal
+    before, after, information = 0.8, 0.2, torch.tensor([[0.0, 1e9, 2.0]]).double()
+    variance = 1.0 / (information + 1.0 / before)
+    told = torch.tensor([[0.0, 0.7e9, 1.5]]).double()  # information times what the rows say
+    draw = torch.tensor([[0.6, 0.7, 1.1]]).double()
+    found = carried(draw, variance * told, variance, torch.tensor([1.0 / after - 1.0 / before]))
+    then = 1.0 / (information + 1.0 / after)
+    expected = then * told + (draw - variance * told) * torch.sqrt(then / variance)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(found[0, :2], [0.3, 0.7], rtol=1e-6)
 
 
 def test_rescaled_squares_keep_their_correlations():

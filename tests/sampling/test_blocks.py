@@ -11,6 +11,7 @@ import torch
 from tests.sampling.problems import generator, one_factor, quadrature_means
 from toolkit.errors import DataError
 from toolkit.sampling import Blocks, Clusters, Gaussian, Target
+from toolkit.sampling.reference import curvature
 
 
 def drawn(sampler, target, *, transitions, warm=20, seed=5):
@@ -49,17 +50,41 @@ def test_proposals_of_an_earlier_target_stay_exact_for_another(name):
     target = Target(first.fixed + shift, first.density, first.clusters, smaller)
     sampler, g = Blocks(rounds=0), generator(6)
     state = sampler.advance(first, sampler.begin(first, generator=g), transitions=5, generator=g)
-    curvature = state.memory.references[0][0].root
+    information = state.memory.references[0][0].information
     moved = tuple(mode - shift for mode in state.modes or ())
     state = replace(state, modes=moved)
     kept = []
     state = sampler.advance(target, state, transitions=1500, generator=g, keep=kept.append)
-    assert state.memory.references[0][0].root is curvature
-    torch.testing.assert_close(state.memory.references[0][0].mode, moved[0])
+    assert state.memory.references[0][0].information is information
     mean, sd = quadrature_means(target)
     draws = torch.stack([draw[0] for draw in kept]).numpy()
     assert (np.abs(draws.mean(0) - mean) < 4 * sd / np.sqrt(1500 / 3)).mean() >= 0.99
     np.testing.assert_allclose(draws.std(0).mean(), sd.mean(), rtol=0.03)
+
+
+def test_a_kept_mode_and_curvature_follow_the_prior():
+    first = one_factor("gaussian")
+    target = Target(first.fixed, first.density, first.clusters, (0.5 * first.covariances[0],))
+    sampler, g = Blocks(rounds=0), generator(6)
+    state = sampler.advance(first, sampler.begin(first, generator=g), transitions=1, generator=g)
+    state = sampler.advance(target, state, transitions=1, generator=g)
+    mean, sd = quadrature_means(target)
+    reference = state.memory.references[0][0]
+    np.testing.assert_allclose(reference.mode, mean, atol=3e-3)  # steps to the first mode end there
+    np.testing.assert_allclose(reference.root[0], sd, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_curvatures_of_many_levels_are_those_of_one(size):
+    g = generator(4)
+    roots = torch.randn((7, size, size), generator=g, dtype=torch.float64)
+    information, prior = (roots @ roots.mT).permute(1, 2, 0), torch.eye(size, dtype=torch.float64) / 0.7
+    covariance, root, whitening = curvature(information, prior)
+    for level in range(7):
+        expected = torch.linalg.inv(information[:, :, level] + prior)
+        torch.testing.assert_close(covariance[:, :, level], expected)
+        torch.testing.assert_close(root[:, :, level] @ root[:, :, level].T, expected)
+        torch.testing.assert_close(whitening[:, :, level] @ root[:, :, level], torch.eye(size, dtype=torch.float64))
 
 
 def test_a_level_without_rows_is_drawn_from_the_prior():

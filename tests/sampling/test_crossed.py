@@ -9,6 +9,7 @@ import torch
 from tests.sampling.problems import DOUBLE, density, generator
 from toolkit.sampling import Blocks, Clusters, Gaussian, Hmc, Nuts, Target, groups, position
 from toolkit.sampling.diagnostics import mcse, rhat
+from toolkit.sampling.laplace_block import LITTLE
 
 
 def crossed(name, *, outputs=1, levels=(6, 4), rows=80, slopes=False, seed=4) -> Target:
@@ -90,6 +91,19 @@ def test_normal_targets_have_the_conjugate_posterior(slopes):
     sd = np.sqrt(np.diag(covariance))
     assert (np.abs(draws.mean((0, 1)) - mean) < 4 * np.maximum(mcse(draws), sd / np.sqrt(1200))).all()
     np.testing.assert_allclose(np.cov(draws[0].T), covariance, atol=0.17 * sd.max() ** 2)
+
+
+def test_normal_targets_of_which_rows_say_little_have_the_conjugate_posterior():
+    target = crossed("gaussian", levels=(30, 20), rows=60)
+    target = Target(target.fixed, target.density, target.clusters, tuple(0.1 * c for c in target.covariances))
+    g = generator(3)
+    state = Blocks().advance(target, Blocks().begin(target, generator=g), transitions=30, generator=g)
+    assert all(reference.told < LITTLE for (reference,) in state.memory.references)
+    draws = chains(Blocks(), target, transitions=1200, count=1)
+    mean, covariance = conjugate(target)
+    sd = np.sqrt(np.diag(covariance))
+    assert (np.abs(draws.mean((0, 1)) - mean) < 4.5 * np.maximum(mcse(draws), sd / np.sqrt(1200))).all()
+    np.testing.assert_allclose(np.cov(draws[0].T), covariance, atol=0.2 * sd.max() ** 2)
 
 
 @pytest.mark.slow

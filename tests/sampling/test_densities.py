@@ -64,3 +64,23 @@ def test_ordinal_probabilities_sum_to_one():
     cuts = torch.tensor([-1.0, 0.0, 2.0], dtype=DOUBLE)
     total = sum(Ordinal(torch.full((3,), k), cuts).log_density(logits).exp() for k in range(4))
     torch.testing.assert_close(total, torch.ones(3, dtype=DOUBLE))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cumulants_are_the_derivatives_of_the_potential_in_one_logit(name):
+    found, logits = example(name, rows=5)
+    shift = torch.randn(logits.shape, generator=generator(8), dtype=DOUBLE)
+    for output in range(len(logits)):
+        own = (logits[output] + shift[output]).clone().requires_grad_()
+        potential = found.potential(torch.cat([logits[:output], own[None], logits[output + 1 :]])).sum()
+        derivative = potential
+        for order, expected in enumerate(found.cumulants(found.prepared(logits), found.growth(shift))):
+            (derivative,) = torch.autograd.grad(derivative.sum(), own, create_graph=True, allow_unused=True)
+            zero = torch.zeros_like(own) if derivative is None else derivative
+            torch.testing.assert_close(expected[output], zero.detach(), msg=f"derivative {order + 1}")
+            if not zero.requires_grad:
+                torch.testing.assert_close(
+                    found.cumulants(found.prepared(logits), found.growth(shift))[3][output], torch.zeros_like(own)
+                )
+                break
+            derivative = zero

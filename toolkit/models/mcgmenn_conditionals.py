@@ -65,7 +65,7 @@ def what_rows_tell(
     density: RowDensity,
     factors: Sequence[SampledFactor],
     logits: Float[Tensor, "outputs rows"],
-    away: Sequence[Float[Tensor, "effects levels"]],
+    away: Sequence[Tensor],
 ) -> list[Told]:
     """Derivatives in each effect by itself, summed over the rows of its level, of each factor.
 
@@ -73,7 +73,7 @@ def what_rows_tell(
         density: of the outcomes.
         factors: levels of the rows.
         logits: as drawn.
-        away: of each factor, how far the centres are from the effects as drawn.
+        away: of each factor, how far the centres are from the effects as drawn (effects, levels).
     """
     sums = [[torch.zeros_like(part) for _ in range(4)] for part in away]
     shifts = [

@@ -284,8 +284,8 @@ class Expectation:
 
 def row_information(
     density: RowDensity, factors: Sequence[SampledFactor], logits: Float[Tensor, "outputs rows"]
-) -> list[Float[Tensor, "effects levels"]]:
-    """Fisher's information about each effect by itself, summed over the rows of its level, of each factor."""
+) -> list[Tensor]:
+    """Fisher's information about each effect by itself (effects, levels), summed over rows, of each factor."""
     found = [logits.new_zeros((factor.size, factor.clusters.levels)) for factor in factors]
     for rows in row_slices(logits.shape[1], logits.shape[0]):
         here = density.rows(rows)

@@ -13,8 +13,8 @@ from toolkit.sampling.groups import Group
 from toolkit.sampling.position import Position
 from toolkit.sampling.reference import apply
 
-# share of the prior's precision (squared, on average) that the rows add, from which on their slope is worth a pass
-LITTLE = 0.15
+# how much rows may say about any effect (see `Reference`) for their slope not to be worth a pass
+LITTLE = 0.67
 
 
 class Tails(NamedTuple):
@@ -93,17 +93,18 @@ def conditional_gradient(
 def _centre(position: Position, place: int, group: Group) -> Float[Tensor, "stacked levels"]:
     """Newton's step from the frozen mode, given everything else: m of the proposal.
 
-    Where the rows say little, the other factors hardly matter, and the mode does without a step.
+    Where rows say little about every level, the other factors hardly matter, and the mode does without a step.
     """
     if place in position.centres:
         return position.centres[place]
     reference = position.references[place][group.place]
-    if reference.told < LITTLE:
+    alone = group.whole and len(position.draw) == 1
+    if reference.told < LITTLE and not alone:
         return reference.mode
     origin = reference.mode - _drift(position, place, group)[:, None]
     position.passes += 1 / len(position.groups)
     centre = origin + apply(reference.covariance, conditional_gradient(position, place, group, origin))
-    if group.whole and len(position.draw) == 1:
+    if alone:
         position.centres[place] = centre
     return centre
 

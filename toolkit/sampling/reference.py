@@ -34,8 +34,8 @@ class Reference:
         covariance: inverse of prior precision plus information, (stacked, stacked, levels).
         root: a with a aᵀ = covariance.
         whitening: inverse of root.
-        told: ``mean (1 - V P)^2`` with the variances V of the approximation and the prior's precisions P: 0 where the
-            rows say nothing, 1 where they say all.
+        told: the largest ``1 - V P`` of any effect, with its variance V here and the prior's precision P: 0 where rows
+            say nothing, 1 where they say all.
     """
 
     mode: Float[Tensor, "stacked levels"]
@@ -137,7 +137,7 @@ def with_prior(
 
 def _told(covariance: Float[Tensor, "stacked stacked levels"], prior: Float[Tensor, "stacked stacked"]) -> float:
     known = torch.diagonal(covariance).T * torch.diagonal(prior)[:, None]
-    return float((1.0 - known.clamp(max=1.0)).square().mean())
+    return 1.0 - float(known.min())
 
 
 def curvature(
