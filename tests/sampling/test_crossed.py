@@ -198,6 +198,6 @@ def test_a_state_goes_on_at_a_new_target(rounds):
     state = sampler.advance(target, sampler.begin(target, generator=g), transitions=3, generator=g)
     before = state.memory.references
     state = sampler.advance(other, state, transitions=3, generator=g)
-    assert (state.memory.references[0][0].covariance is before[0][0].covariance) == (rounds == 0)
+    assert (state.memory.references[0][0].information is before[0][0].information) == (rounds == 0)
     torch.testing.assert_close(state.memory.logits[0], other.fixed + state.added)
     assert state.target is other

@@ -86,12 +86,7 @@ def null_shift(
 
     With N = I_effects ⊗ 1_classes: a | b ~ N(−(NᵀPN)⁻¹ NᵀP b, (NᵀPN)⁻¹).
     """
-    precision = target.precisions[factor].double()
-    size = target.clusters[factor].effects
-    along = precision.reshape(size, target.outputs, len(precision)).sum(1)
-    inner = along.reshape(size, size, target.outputs).sum(2)
-    lower = torch.linalg.cholesky(inner)
-    mean = -torch.cholesky_solve(along, lower).to(effects) @ effects
+    onto, root = target.null_direction(factor)
+    mean = onto @ effects
     noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-    root = torch.linalg.inv(lower).mT.to(effects)
     return mean + root @ noise

@@ -60,6 +60,7 @@ class Position:
     accepted: list[float] = field(default_factory=list)
     passes: float = 0.0
     age: int = 0
+    _averages: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     _views: tuple[int, list[LocalRows]] | None = None
 
     def members(self, place: int, group: Group) -> Tensor | slice:
@@ -68,8 +69,13 @@ class Position:
 
     def average_away(self, place: int, effects: slice) -> Float[Tensor, " effects"]:
         """Mean over rows of some of a factor's anchors less their frozen modes."""
-        clusters = self.target.clusters[place]
-        return (self.anchors[place][effects] - self.modes[place][effects]) @ clusters.shares.to(self.target.fixed)
+        anchors, shares = self.anchors[place], self.target.clusters[place].shares.to(self.target.fixed)
+        if not self.groups[0].whole:
+            return (anchors[effects] - self.modes[place][effects]) @ shares
+        kept = self._averages.get(place)
+        if kept is None or kept[0] is not anchors:  # of all outputs together anchors are replaced, never changed
+            kept = self._averages[place] = (anchors, (anchors - self.modes[place]) @ shares)
+        return kept[1][effects]
 
     def local(self, group: Group, shift: Float[Tensor, "stacked levels"]) -> list[LocalRows]:
         """The rows by piece as a group sees them, good for this shift of effects and until the next `settle`."""

@@ -137,6 +137,20 @@ class Target:
     def _roots(self) -> tuple[Tensor, ...]:
         return tuple(_cholesky(covariance, place) for place, covariance in enumerate(self.covariances))
 
+    def null_direction(self, factor: int) -> tuple[Float[Tensor, "effects stacked"], Float[Tensor, "effects effects"]]:
+        """What all outputs of an effect have in common, given the rest: its mean by effects, a root of its variance.
+
+        With N = I_effects ⊗ 1_outputs and the precision P: −(NᵀPN)⁻¹ NᵀP, and a with a aᵀ = (NᵀPN)⁻¹.
+        """
+        kept = self.__dict__.setdefault("_null_directions", {})
+        if factor not in kept:
+            precision, size = self.precisions[factor].double(), self.clusters[factor].effects
+            along = precision.reshape(size, self.outputs, len(precision)).sum(1)
+            lower = torch.linalg.cholesky(along.reshape(size, size, self.outputs).sum(2))
+            onto, root = -torch.cholesky_solve(along, lower), torch.linalg.inv(lower).mT
+            kept[factor] = onto.to(self.fixed), root.to(self.fixed)
+        return kept[factor]
+
     @cached_property
     def statistics(self) -> tuple[Tensor, ...]:
         """Per factor, the sums of the density's linear part over each level's rows, (effects · outputs, levels)."""
