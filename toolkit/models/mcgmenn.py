@@ -49,14 +49,14 @@ class McGmenn(Config):
         sampler: how effects are drawn given everything else: ``blocks`` draws all levels of a factor at once, ``nuts``
             all effects jointly (as published), ``hmc`` and ``mala`` are simpler.
         transitions: of the sampler after each epoch.
-        kept: draws after each epoch over which the log-likelihood and the variances are averaged, the last ones.
-        variance_update: ``mean`` takes the mean square over levels and draws, and steps by it as far as the
-            information in the draws allows; ``em`` is the plain mean square; ``published`` the SD of the levels in the
-            last draw.
+        kept: draws after each epoch over which the log-likelihood is averaged, the last ones.
+        variance_update: ``mean`` takes the mean of the squares of each effect that are expected given all others as
+            drawn, and steps by it as far as the information in the data allows; ``em`` is the plain mean square over
+            levels and draws; ``published`` the SD of the levels in the last draw.
         population_weight: lambda of the paper: weight of the log-likelihood without effects, which keeps the network a
             good prediction for levels it does not know, at the price of variances that are too small.
         settle: after training the network is held, and draws go on until the variances settle.
-        draws: of the effects at the end, from which means, SDs and intervals are taken; None takes 40 with very many
+        draws: of the effects at the end, from which means, SDs and intervals are taken; None takes 20 with very many
             rows and up to 1,000 with few.
         hidden: widths of the hidden layers.
         dropout: share of units left out at random after every hidden layer but the last, while training.

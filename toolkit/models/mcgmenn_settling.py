@@ -25,7 +25,7 @@ from toolkit.sampling.blocks import Blocks
 FEWEST_ROUNDS, MOST_ROUNDS = 8, 40
 # of which the last ones are compared and averaged: the halves of so many, or of half of all
 WINDOW = 6
-# a difference of log variances between the halves counts in units of its noise, or of a tenth of the estimate's
+# a difference of log variances between the halves counts in units of its noise, or of a share of the estimate's
 # standard error where that is more; they stand still up to this mean square of these (noise of so few rounds is itself
 # noisy), more by so much over the root of how many there are, and up to a largest one that by chance (Student's t)
 # would be passed so often
@@ -108,7 +108,7 @@ def window(rounds: int) -> int:
 
 
 def _stand(logs: Float[Tensor, "rounds effects"], errors: Float[Tensor, " effects"]) -> bool:
-    """Whether the halves differ by no more than their noise, or than a tenth of what is not known anyway."""
+    """Whether the halves differ by no more than their noise, or than a share of what is not known anyway."""
     half = len(logs) // 2
     before, after = logs[:half], logs[half:]
     # by differences from round to round, which a drift hardly changes
