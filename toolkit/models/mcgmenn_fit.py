@@ -210,7 +210,7 @@ def _trained(
     if config.settle:
         settled, fixed = settle(expectation, fixed)
     wide = [factor.size > MOST_EFFECTS for factor in expectation.factors]
-    drawn = config.draws_for(len(objective.rows), objective.module.outputs)
+    drawn = config.draws_for(len(objective.rows), objective.module.outputs, len(factors))
     moments = final_moments(expectation, fixed, drawn, wide=wide)
     _warn_of_the_sampler(expectation)
     estimate = _estimate(expectation, moments, wide, fixed, outcome, rounds=0 if settled is None else settled.rounds)

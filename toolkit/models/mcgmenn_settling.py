@@ -21,7 +21,7 @@ from toolkit.models.mcgmenn_expectation import Expectation
 from toolkit.models.mcgmenn_training import covariance_name, draws_name
 from toolkit.sampling.blocks import Blocks
 
-# rounds of draws after training: at least (the first are not corrected), and at most
+# rounds of draws after training: at least (of which the first still change much), and at most
 FEWEST_ROUNDS, MOST_ROUNDS = 8, 40
 # of which the last ones are compared and averaged: the halves of so many, or of half of all
 WINDOW = 6
