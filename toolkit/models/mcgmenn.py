@@ -30,8 +30,8 @@ PUBLISHED: dict[str, Any] = {
 # steps of a training whose epochs are left to the model, and between how many epochs they are taken
 STEPS = 2_500
 FEWEST, MOST = 10, 400
-# rows times outputs times draws at the end (of few factors; with more, draws take longer), and between how many draws
-DRAWN, FEW_FACTORS = 20_000_000, 3
+# numbers that all draws at the end go through, and between how many draws
+DRAWN = 20_000_000
 FEWEST_DRAWS, MOST_DRAWS = 20, 1_000
 
 
@@ -131,11 +131,11 @@ class McGmenn(Config):
         """The random part as terms."""
         return None if self.random is None else parse_random(str(self.random))
 
-    def draws_for(self, rows: int, outputs: int, factors: int) -> int:
-        """Draws at the end with so many training rows, outputs and grouping factors."""
+    def draws_for(self, numbers: int) -> int:
+        """Draws at the end, of which each goes through so many numbers."""
         if self.draws is not None:
             return self.draws
-        return min(max(DRAWN * FEW_FACTORS // (rows * outputs * max(factors, FEW_FACTORS)), FEWEST_DRAWS), MOST_DRAWS)
+        return min(max(DRAWN // numbers, FEWEST_DRAWS), MOST_DRAWS)
 
     def epochs_for(self, rows: int) -> int:
         """Passes over so many training rows."""

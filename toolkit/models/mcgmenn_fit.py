@@ -50,6 +50,8 @@ PATIENCE = 10
 # E-steps of a training at most: epochs of few steps share one, and those of much data (rows times outputs times
 # factors) cost more than they bring, since the variances settle after training
 MOST_E_STEPS, OF_MUCH, MUCH = 6, 3, 1_000_000
+# grouping factors that a draw goes through as fast as through one, by and large
+FEW_FACTORS = 3
 # effects of a level up to which their whole covariance is kept
 MOST_EFFECTS = 20
 
@@ -156,6 +158,13 @@ def train_mcgmenn(
     return _trained(config, data, factors, expectation, scaler, outcome)
 
 
+def _numbers(expectation: Expectation) -> int:
+    """Through how many numbers a draw goes: effects, and logits of the rows, once for up to three factors."""
+    logits = len(expectation.objective.rows) * expectation.objective.module.outputs
+    effects = sum(factor.size * factor.clusters.levels for factor in expectation.factors)
+    return effects + logits * max(len(expectation.factors), FEW_FACTORS) // FEW_FACTORS
+
+
 def sampler_of(config: McGmenn) -> Sampler:
     """The sampler of the settings."""
     if config.sampler == "blocks":
@@ -210,7 +219,7 @@ def _trained(
     if config.settle:
         settled, fixed = settle(expectation, fixed)
     wide = [factor.size > MOST_EFFECTS for factor in expectation.factors]
-    drawn = config.draws_for(len(objective.rows), objective.module.outputs, len(factors))
+    drawn = config.draws_for(_numbers(expectation))
     moments = final_moments(expectation, fixed, drawn, wide=wide)
     _warn_of_the_sampler(expectation)
     estimate = _estimate(expectation, moments, wide, fixed, outcome, rounds=0 if settled is None else settled.rounds)
