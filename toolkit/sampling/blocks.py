@@ -34,8 +34,9 @@ class Blocks:
             exact, positive ones make smaller moves.
         leapfrogs: steps of "hmc".
         step: length of a step of "hmc", in posterior SDs.
-        rounds: Newton steps that renew modes and curvatures for each new target; 0 keeps those of the first, which is
-            exact for any target, and what a chain that draws the variances as well should use.
+        rounds: Newton steps that renew modes and curvatures for each new target; 0 keeps what rows told of the first,
+            with the prior of the present one, which is exact for any target, and what a chain that draws the variances
+            as well should use.
 
     Raises:
         ConfigError: E302 for a proposal that does not exist.
